@@ -1,0 +1,1 @@
+"""Keyfactor Command over HTTP: settings, authentication, wire format, client."""

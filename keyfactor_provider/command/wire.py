@@ -1,0 +1,170 @@
+"""Command's wire format: what is sent, and a tolerant reading of what comes back.
+
+The published sources disagree on types (a status is an integer, a digit string or a name; a single
+agent is an object or a list), so everything that a reading does not need to be exact is read loosely,
+and unknown fields are ignored.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from keyfactor_provider import guid
+from keyfactor_provider.status import ReenrollmentStatus
+
+NAMES: Final = {str(status.number): status.value for status in ReenrollmentStatus} | {
+    status.value.lower(): status.value for status in ReenrollmentStatus
+}
+
+
+class Agent(msgspec.Struct, frozen=True, gc=False):
+    """An orchestrator as Command shows it (Keyfactor API: GET Agents).
+
+    Attributes:
+        id: its canonical GUID.
+        machine: ClientMachine; not unique.
+        identity: Username, shown as Identity in the portal.
+        status: 1 New, 2 Approved, 3 Disapproved; other numbers have no documented meaning.
+        last_seen: as sent, UTC; empty when never.
+        thumbprint: the certificate that Command expects of it, upper case, or None.
+        last_thumbprint_used: the certificate it last presented, upper case, or None.
+        legacy_thumbprint: the one before a renewal, until it registers with the new one.
+        flag: its AuthCertificateReenrollment by name, or the text of an unknown value.
+    """
+
+    id: str
+    machine: str = ""
+    identity: str = ""
+    platform: int = 0
+    version: str = ""
+    status: int = 0
+    last_seen: str = ""
+    capabilities: tuple[str, ...] = ()
+    blueprint: str = ""
+    thumbprint: str | None = None
+    legacy_thumbprint: str | None = None
+    last_thumbprint_used: str | None = None
+    last_error_code: int | None = None
+    last_error_message: str = ""
+    flag: str = "None"
+
+
+class _WireAgent(msgspec.Struct, rename="pascal", gc=False):
+    agent_id: str
+    client_machine: str | None = None
+    username: str | None = None
+    agent_platform: int | str | None = None
+    version: str | None = None
+    status: int | str | None = None
+    last_seen: str | None = None
+    capabilities: list[str] | None = None
+    blueprint: str | None = None
+    thumbprint: str | None = None
+    legacy_thumbprint: str | None = None
+    auth_certificate_reenrollment: int | str | None = None
+    last_thumbprint_used: str | None = None
+    last_error_code: int | str | None = None
+    last_error_message: str | None = None
+
+
+class _WireOutcome(msgspec.Struct, rename="pascal"):
+    failed_orchestrator_ids: list[str] | None = None
+    status: int | str | None = None
+
+
+class _WireError(msgspec.Struct, rename="pascal"):
+    error_code: str | int | None = None
+    message: str | None = None
+
+
+_page = msgspec.json.Decoder(list[_WireAgent])
+_one_or_many = msgspec.json.Decoder(_WireAgent | list[_WireAgent])
+_outcome = msgspec.json.Decoder(_WireOutcome | None)
+_error = msgspec.json.Decoder(_WireError)
+
+
+def encode_ask(members: Sequence[str], status: ReenrollmentStatus, *, as_integer: bool) -> bytes:
+    """The body of POST /Agents/SetAuthCertificateReenrollment."""
+    return msgspec.json.encode(
+        {"OrchestratorIds": members, "Status": status.number if as_integer else status.value}
+    )
+
+
+def decode_page(body: bytes) -> list[Agent]:
+    """The agents of one page.
+
+    Raises:
+        ValueError: the body is not such a page; the text says where.
+    """
+    return [_agent(agent) for agent in _page.decode(body)]
+
+
+def decode_one(body: bytes) -> list[Agent]:
+    """The answer to GET /Agents/{id}: an object or, on some versions, a list.
+
+    Raises:
+        ValueError: the body is neither.
+    """
+    answer = _one_or_many.decode(body)
+    return [_agent(agent) for agent in (answer if isinstance(answer, list) else [answer])]
+
+
+def decode_outcome(body: bytes) -> frozenset[str]:
+    """The canonical GUIDs that Command says failed.
+
+    Raises:
+        ValueError: the body is not such an answer.
+    """
+    answer = _outcome.decode(body)
+    return _guids((answer.failed_orchestrator_ids if answer else None) or ())
+
+
+def decode_error(body: bytes) -> tuple[str | None, str]:
+    """`ErrorCode` and `Message` of an error body; (None, "") where it is something else."""
+    try:
+        error = _error.decode(body)
+    except ValueError:
+        return None, ""
+    return (str(error.error_code) if error.error_code is not None else None), error.message or ""
+
+
+def _guids(texts: Iterable[str]) -> frozenset[str]:
+    return frozenset(guid.canonical(text) for text in texts)
+
+
+def _agent(wire: _WireAgent) -> Agent:
+    return Agent(
+        id=guid.canonical(wire.agent_id),
+        machine=wire.client_machine or "",
+        identity=wire.username or "",
+        platform=_integer(wire.agent_platform) or 0,
+        version=wire.version or "",
+        status=_integer(wire.status) or 0,
+        last_seen=wire.last_seen or "",
+        capabilities=tuple(wire.capabilities or ()),
+        blueprint=wire.blueprint or "",
+        thumbprint=_thumbprint(wire.thumbprint),
+        legacy_thumbprint=_thumbprint(wire.legacy_thumbprint),
+        last_thumbprint_used=_thumbprint(wire.last_thumbprint_used),
+        last_error_code=_integer(wire.last_error_code),
+        last_error_message=wire.last_error_message or "",
+        flag=_flag(wire.auth_certificate_reenrollment),
+    )
+
+
+def _integer(value: Any) -> int | None:
+    if isinstance(value, str):
+        text = value.strip().removeprefix("-")
+        return int(value) if text.isascii() and text.isdigit() else None
+    return value if isinstance(value, int) else None
+
+
+def _thumbprint(text: str | None) -> str | None:
+    cleaned = (text or "").replace(" ", "").replace(":", "").upper()
+    return cleaned or None
+
+
+def _flag(value: int | str | None) -> str:
+    text = "None" if value is None else str(value).strip()
+    return NAMES.get(text.lower(), text) or "None"

@@ -1,0 +1,183 @@
+"""A whole fleet: what the next run would do, from the record alone, and what a run does, from a reading."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from keyfactor_provider.reenrollment import life
+from keyfactor_provider.reenrollment.record import Member, Phase, Record
+from keyfactor_provider.reenrollment.wish import Wish
+from keyfactor_provider.status import ReenrollmentStatus
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run would do, as far as state and wish can tell; it never depends on Command.
+
+    Attributes:
+        new_round: the triggers changed, or the wish left None.
+        first: members asked for the first time in their round.
+        again: members asked again: failed, drifted, or under a new status.
+        cleared: members whose flag is cleared because the wish is None.
+        taken_back: members that leave and may carry a flag of ours.
+        let_go: members that leave and are only forgotten.
+        left_alone: members for which nothing is to be done.
+        reenrolled: those among `left_alone` that have re-enrolled in this round.
+        options_changed: an option is to be recorded.
+    """
+
+    new_round: bool
+    first: tuple[str, ...]
+    again: tuple[str, ...]
+    cleared: tuple[str, ...]
+    taken_back: tuple[str, ...]
+    let_go: tuple[str, ...]
+    left_alone: tuple[str, ...]
+    reenrolled: tuple[str, ...]
+    options_changed: bool
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything for a run to do or to record."""
+        return self.options_changed or bool(
+            self.first or self.again or self.cleared or self.taken_back or self.let_go
+        )
+
+
+def forecast(record: Record, wish: Wish, claimed: Collection[str] = ()) -> Forecast:
+    """What `up` would do for a fleet; `claimed` are GUIDs that another fleet of this run names."""
+    triggered = _triggered(record, wish)
+    first, again, cleared, left_alone, reenrolled = [], [], [], [], []
+    for member_id in sorted(wish.members):
+        recorded = record.members.get(member_id)
+        member = life.enter(recorded, wish.status, triggered=triggered)
+        if life.at_rest(member):
+            left_alone.append(member_id)
+            if member.phase is Phase.REENROLLED:
+                reenrolled.append(member_id)
+        elif wish.status is ReenrollmentStatus.NONE:
+            cleared.append(member_id)
+        elif member.asked is None and member.phase is Phase.DUE:
+            first.append(member_id)
+        else:
+            again.append(member_id)
+    taken_back: list[str] = []
+    let_go: list[str] = []
+    for member_id in sorted(record.members.keys() - wish.members):
+        stays_ours = (
+            record.members[member_id].ours and wish.on_removal == "unset" and member_id not in claimed
+        )
+        (taken_back if stays_ours else let_go).append(member_id)
+    left_none = any(member.wish is ReenrollmentStatus.NONE for _, member in record.staying())
+    return Forecast(
+        new_round=bool(record.members)
+        and wish.status is not ReenrollmentStatus.NONE
+        and (triggered or left_none),
+        first=tuple(first),
+        again=tuple(again),
+        cleared=tuple(cleared),
+        taken_back=tuple(taken_back),
+        let_go=tuple(let_go),
+        left_alone=tuple(left_alone),
+        reenrolled=tuple(reenrolled),
+        options_changed=triggered
+        or (record.status, record.on_removal, record.on_failure)
+        != (wish.status, wish.on_removal, wish.on_failure),
+    )
+
+
+@dataclass
+class Plan:
+    """What a run does for a fleet after its reading; `members` is what will be recorded.
+
+    Attributes:
+        asks: the status to post for a member that stays.
+        take_backs: members that leave, whose flag is to be taken back.
+        warnings: what to say of a member although nothing failed.
+        drift: the real flags of members that somebody else changed.
+    """
+
+    members: dict[str, Member]
+    asks: dict[str, ReenrollmentStatus] = field(default_factory=dict)
+    take_backs: dict[str, Member] = field(default_factory=dict)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    drift: dict[str, str] = field(default_factory=dict)
+
+    def judge(self, member_id: str, seen: life.Seen | None) -> None:
+        """Takes one reading of a member that stays into the plan."""
+        judged = life.judge(self.members[member_id], seen)
+        self.members[member_id] = judged.member
+        self.asks.pop(member_id, None)
+        if judged.ask is not None:
+            self.asks[member_id] = judged.ask
+        if judged.warning:
+            self.warnings.append((member_id, judged.warning))
+        if seen is not None and judged.member.phase in (Phase.CHANGED, Phase.CLEARED):
+            self.drift[member_id] = seen.flag
+
+
+def members_of(record: Record, wish: Wish) -> dict[str, Member]:
+    """The members of a wish as they go into a run."""
+    triggered = _triggered(record, wish)
+    return {
+        member_id: life.enter(record.members.get(member_id), wish.status, triggered=triggered)
+        for member_id in wish.members
+    }
+
+
+def goers(record: Record, wish: Wish | None, claimed: Collection[str]) -> dict[str, Member]:
+    """The members that leave and have to be looked at; None as the wish: the fleet itself goes."""
+    staying = wish.members if wish else frozenset()
+    if (wish.on_removal if wish else record.on_removal) == "retain":
+        return {}
+    return {
+        member_id: member
+        for member_id, member in record.members.items()
+        if member_id not in staying and member_id not in claimed
+    }
+
+
+def plan(
+    members: Mapping[str, Member], leaving: Mapping[str, Member], seen: Mapping[str, life.Seen | None]
+) -> Plan:
+    """What a run does, from a reading of every member that stays or leaves."""
+    made = Plan(dict(members))
+    for member_id in members:
+        made.judge(member_id, seen[member_id])
+    for member_id, member in leaving.items():
+        departed = life.depart(member, seen[member_id])
+        if departed.take_back:
+            made.take_backs[member_id] = member
+        if departed.warning:
+            made.warnings.append((member_id, departed.warning))
+    return made
+
+
+def plan_unread(members: Mapping[str, Member], leaving: Mapping[str, Member], reason: str) -> Plan:
+    """What a run records when Command could not be read: nothing is known to have changed."""
+    made = Plan(
+        {
+            member_id: member if life.at_rest(member) else life.unreached(member, reason, outcome_open=False)
+            for member_id, member in members.items()
+        }
+    )
+    made.members |= {
+        member_id: life.leaving(member, reason) for member_id, member in leaving.items() if member.ours
+    }
+    return made
+
+
+def recorded(wish: Wish, made: Plan, trouble: str) -> Record:
+    """The record that a run leaves."""
+    return Record(
+        fleet=wish.fleet,
+        status=wish.status,
+        members=made.members,
+        triggers=wish.triggers,
+        on_removal=wish.on_removal,
+        on_failure=wish.on_failure,
+        trouble=trouble,
+    )
+
+
+def _triggered(record: Record, wish: Wish) -> bool:
+    return bool(record.members) and dict(record.triggers) != dict(wish.triggers)

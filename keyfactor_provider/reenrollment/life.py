@@ -1,0 +1,170 @@
+"""The life of one orchestrator in one round: what a reading means, what to ask, what an answer leaves.
+
+A round is one wish for a new certificate. It begins when the orchestrator enters the fleet, when the
+triggers change, or when the wish leaves None; the wish None closes it and forgets it.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from keyfactor_provider.reenrollment.record import DRIFTED, UNSEEN, Member, Phase
+from keyfactor_provider.status import ReenrollmentStatus
+
+NONE: Final = ReenrollmentStatus.NONE
+
+_AT_REST: Final = frozenset({Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED})
+_NOT_ASKED_SINCE: Final = frozenset({Phase.REFUSED, Phase.UNREACHED})
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a reading of Command shows of one orchestrator.
+
+    Attributes:
+        flag: its AuthCertificateReenrollment; a status name, or the text of one nobody knows yet.
+        thumbprint: the certificate that Command expects of it, upper case; None when it has none.
+        last_used: the certificate it last presented; None when Command does not say.
+        legacy: the certificate before a renewal, until it registers with the new one.
+    """
+
+    flag: str
+    thumbprint: str | None
+    machine: str = ""
+    last_used: str | None = None
+    legacy: str | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a reading makes of a member.
+
+    Attributes:
+        ask: the status to post for it now; None when nothing is to be asked.
+        warning: what a user should know although nothing failed; empty when nothing.
+    """
+
+    member: Member
+    ask: ReenrollmentStatus | None = None
+    warning: str = ""
+
+
+def enter(recorded: Member | None, wish: ReenrollmentStatus, *, triggered: bool) -> Member:
+    """The member as it goes into a run with this wish, its round begun, continued or closed."""
+    if recorded is None:
+        return Member(wish)
+    opens = triggered or recorded.phase is Phase.LEAVING or (recorded.wish is NONE and wish is not NONE)
+    closes = wish is NONE and recorded.wish is not NONE
+    if opens or closes:
+        return Member(wish, ours=recorded.ours, machine=recorded.machine)
+    if wish is recorded.wish:
+        return recorded
+    stays = recorded.phase is Phase.REENROLLED or recorded.phase in _NOT_ASKED_SINCE
+    return replace(recorded, wish=wish) if stays else replace(recorded, wish=wish, phase=Phase.DUE, reason="")
+
+
+def at_rest(member: Member) -> bool:
+    """Whether the record alone says that nothing is to be asked of it."""
+    return member.phase in _AT_REST
+
+
+def judge(member: Member, seen: Seen | None) -> Judged:
+    """What a reading means for a member; `seen` is None where Command has no such orchestrator.
+
+    The rules are ordered, the first that matches wins (design: the life of one orchestrator in one round).
+    """
+    if seen is not None:
+        ours = frozenset(status for status in member.ours if status.value == seen.flag)
+        member = replace(member, ours=ours, machine=seen.machine or member.machine)
+    if member.wish is NONE:
+        return _judge_release(member, seen)
+    if member.phase is Phase.REENROLLED:
+        return Judged(member, warning=_oddity(member, seen))
+    if seen is None:
+        return Judged(replace(member, phase=Phase.MISSING, reason="no such orchestrator"))
+    if member.baseline is UNSEEN:
+        member = replace(member, baseline=seen.thumbprint)
+    if seen.thumbprint is not None and seen.thumbprint != member.baseline:
+        done = replace(member, phase=Phase.REENROLLED, reason="")
+        return Judged(done, warning=_oddity(done, seen))
+    if seen.flag == member.wish.value:
+        return Judged(_holds(member))
+    if seen.flag != NONE.value:
+        return Judged(_still_to_ask(member, Phase.CHANGED, f"its flag is {seen.flag}"), ask=member.wish)
+    if member.asked is member.wish and seen.thumbprint is None and member.baseline is None:
+        reason = "its flag is gone and it has no certificate that could tell whether it re-enrolled"
+        return Judged(replace(member, phase=Phase.UNVERIFIED, reason=reason))
+    return Judged(_still_to_ask(member, Phase.CLEARED, "its flag was taken back"), ask=member.wish)
+
+
+def accepted(member: Member, asked: ReenrollmentStatus) -> Member:
+    """The member after Command accepted the request."""
+    return _settled(member) if asked is NONE else _holds(member)
+
+
+def refused(member: Member, reason: str) -> Member:
+    """The member after Command turned the request down."""
+    return replace(member, phase=Phase.REFUSED, reason=reason)
+
+
+def unreached(member: Member, reason: str, *, outcome_open: bool) -> Member:
+    """The member after a call that failed or was not sent; one that may have been carried out is ours."""
+    may_stand = {member.wish} if outcome_open and member.wish is not NONE else set()
+    return replace(member, phase=Phase.UNREACHED, reason=reason, ours=member.ours | may_stand)
+
+
+@dataclass(frozen=True)
+class Departed:
+    """A member that leaves: whether its flag is to be taken back first, or what to say of it."""
+
+    take_back: bool = False
+    warning: str = ""
+
+
+def depart(member: Member, seen: Seen | None) -> Departed:
+    """What is to be done for a member that leaves its fleet, whatever its phase."""
+    if seen is None:
+        return Departed(warning="is gone from Command; there was nothing to take back" if member.ours else "")
+    if seen.flag == NONE.value:
+        return Departed()
+    if seen.flag in {status.value for status in member.ours}:
+        return Departed(take_back=True)
+    return Departed(warning=f"keeps its flag {seen.flag}: somebody else set it")
+
+
+def leaving(member: Member, reason: str) -> Member:
+    """A member whose flag could not be taken back; the next run tries again."""
+    return replace(member, phase=Phase.LEAVING, reason=reason)
+
+
+def _judge_release(member: Member, seen: Seen | None) -> Judged:
+    if seen is None or seen.flag == NONE.value:
+        return Judged(_settled(member))
+    if member.phase in (Phase.SETTLED, Phase.CHANGED):
+        return Judged(replace(member, phase=Phase.CHANGED, reason=f"its flag is {seen.flag}"), ask=NONE)
+    return Judged(member, ask=NONE)
+
+
+def _settled(member: Member) -> Member:
+    return Member(NONE, phase=Phase.SETTLED, machine=member.machine)
+
+
+def _holds(member: Member) -> Member:
+    return replace(
+        member, phase=Phase.PENDING, reason="", asked=member.wish, ours=member.ours | {member.wish}
+    )
+
+
+def _still_to_ask(member: Member, drift: Phase, reason: str) -> Member:
+    if member.phase is Phase.PENDING or member.phase in DRIFTED:
+        return replace(member, phase=drift, reason=reason)
+    if member.phase in _NOT_ASKED_SINCE:
+        return member
+    return replace(member, phase=Phase.DUE, reason="")
+
+
+def _oddity(member: Member, seen: Seen | None) -> str:
+    if seen is None:
+        return "re-enrolled and is gone from Command since"
+    if seen.flag in {status.value for status in member.ours}:
+        return f"has re-enrolled, but its flag still stands at {seen.flag}; it is not asked again"
+    return ""

@@ -1,0 +1,43 @@
+"""The three values of an orchestrator's AuthCertificateReenrollment, named as Command names them."""
+
+from enum import Enum
+
+
+class ReenrollmentStatus(str, Enum):
+    """What an orchestrator is told to do at its next session registration.
+
+    Numbers and names: the vendor's page of POST /Agents/SetAuthCertificateReenrollment.
+    """
+
+    NONE = "None"
+    """Nothing: clears the flag."""
+    REQUESTED = "Requested"
+    """Enroll for a new client-authentication certificate; work goes on meanwhile."""
+    REQUIRED = "Required"
+    """The same, and no new session and no work until it holds the new certificate."""
+
+    @property
+    def number(self) -> int:
+        """The integer that Command's documentation gives the value."""
+        return list(ReenrollmentStatus).index(self)
+
+    @classmethod
+    def parse(cls, value: object) -> "ReenrollmentStatus":
+        """The status meant by an enum member, 0/1/2 (also as text or float), or a name in any case.
+
+        Raises:
+            ValueError: the value is none of them; the text names it and what was expected.
+        """
+        if isinstance(value, ReenrollmentStatus):
+            return value
+        if isinstance(value, str):
+            by_name = {status.value.lower(): status for status in cls}
+            by_name |= {str(status.number): status for status in cls}
+            if value.strip().lower() in by_name:
+                return by_name[value.strip().lower()]
+        elif isinstance(value, (int, float)) and not isinstance(value, bool) and value in (0, 1, 2):
+            return list(cls)[int(value)]
+        raise ValueError(
+            f"{value!r} is not a re-enrollment status; "
+            "expected Requested (1), Required (2) or None (0), by name or number"
+        )
