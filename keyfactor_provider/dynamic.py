@@ -8,8 +8,9 @@ import os
 import sys
 import threading
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import grpc
 import pulumi
@@ -31,6 +32,9 @@ from keyfactor_provider.errors import ProviderError, Unauthorized, Unreachable
 from keyfactor_provider.program import Need, Run
 from keyfactor_provider.reenrollment.wish import UNKNOWN, Checked
 from keyfactor_provider.status import ReenrollmentStatus
+
+if TYPE_CHECKING:
+    from keyfactor_provider.lookup import Found
 
 _PROVIDER: Final = "__provider"
 _ORCHESTRATORS: Final = "orchestrators"
@@ -75,6 +79,7 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         run = Run.current()
+        _refuse_unstable(name, orchestrator_ids)
         needs = _needs(opts, orchestrator_ids, status, triggers, on_removal, on_failure)
         gate = [run.gate] if needs else []
         run.holds_back(name, needs)
@@ -136,6 +141,59 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
             {"fleet": fleet._name, "awaited": fleet.members.apply(_round), "timeout": timeout},
             pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=hooks, depends_on=[fleet])),
         )
+
+
+def orchestrators(
+    *,
+    machine: str | Sequence[str] = (),
+    platform: str | int | Sequence[str | int] = (),
+    capability: str | Sequence[str] = (),
+    identity: str | Sequence[str] = (),
+    exclude: str | Sequence[str] = (),
+    status: str | int | Sequence[str | int] = (),
+    seen_within: timedelta | None = None,
+    at_least: int = 0,
+    at_most: int | None = None,
+) -> "Found":
+    """Looks up orchestrators in Command, over every page of its list, while the program runs.
+
+    `.ids` of the answer are the members for a fleet. Every argument that is given must match; of several
+    values in one argument, any.
+
+    Args:
+        machine: ClientMachine; * and ? stand for any text, case does not matter.
+        platform: Unknown, .NET, Java, Mac, Android, Native, Bash or Universal, or its number.
+        capability: a whole capability, in any case.
+        identity: Username, with * and ?.
+        exclude: GUIDs, or ClientMachine with * and ?.
+        status: New, Approved or Disapproved, or its number. Not for the members of a fleet.
+        seen_within: how long ago it was seen at most. Not for the members of a fleet.
+        at_least: fewer are refused.
+        at_most: more are refused.
+
+    Raises:
+        pulumi.RunError: Command can't be read, an argument is wrong, or a bound is broken.
+    """
+    from keyfactor_provider.lookup import Filter, find
+
+    wanted = Filter(
+        machine=_several(machine),
+        platform=_several(platform),
+        capability=_several(capability),
+        identity=_several(identity),
+        exclude=_several(exclude),
+        status=_several(status),
+        seen_within=seen_within,
+        at_least=at_least,
+        at_most=at_most,
+    )
+    try:
+        found = find(Run.current().everyone(), wanted)
+    except ProviderError as error:
+        raise pulumi.RunError(str(error)) from None
+    if found.unmatched:
+        pulumi.log.warn(f"The look-up with {wanted.describe()}: nothing matches exclude {found.unmatched}.")
+    return found
 
 
 class _Stateless(ResourceProvider):
@@ -308,6 +366,18 @@ def _with_program_hint(error: ProviderError) -> ProviderError:
         "if it changed since, run them with --run-program."
     )
     return error
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    return (value,) if isinstance(value, (str, int)) else tuple(value)
+
+
+def _refuse_unstable(name: str, orchestrator_ids: Any) -> None:
+    if unstable := getattr(orchestrator_ids, "unstable", ()):
+        raise pulumi.RunError(
+            f'Fleet "{name}": its members come from a look-up by {" and ".join(unstable)}, under which they '
+            "would leave and enter the fleet by themselves. Use machine, platform, capability or identity."
+        )
 
 
 def _needs(opts: pulumi.ResourceOptions | None, *inputs: Any) -> list[Need]:

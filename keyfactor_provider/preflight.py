@@ -67,27 +67,10 @@ def _risk(agent: Agent, now: datetime | None) -> str:
         risks.append("last used another certificate")
     if agent.last_error_code:
         risks.append(f"last error {agent.last_error_code}")
-    if _silent(agent.last_seen, now or datetime.now(timezone.utc)):
-        risks.append(f"not seen since {agent.last_seen or 'ever'}")
+    at = agent.seen_at
+    if at is None or (now or datetime.now(timezone.utc)) - at > SILENT_AFTER:
+        risks.append(f"not seen since {agent.last_seen}" if at else "never seen")
     return " and ".join(risks)
-
-
-def _silent(last_seen: str, now: datetime) -> bool:
-    at = seen_at(last_seen)
-    return at is None or now - at > SILENT_AFTER
-
-
-def seen_at(last_seen: str) -> datetime | None:
-    """A LastSeen as a time; UTC where it names no offset, None where it is no time."""
-    # Python 3.10 reads no "Z", and only three or six digits of a second.
-    head, dot, tail = last_seen.strip().replace("Z", "+00:00").partition(".")
-    digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
-    text = f"{head}{dot}{digits[:6].ljust(6, '0')}{tail[len(digits) :]}" if dot else head
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
 
 
 def _name(agent: Agent) -> str:

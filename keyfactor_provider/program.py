@@ -20,6 +20,7 @@ from keyfactor_provider.reenrollment.record import Record
 
 if TYPE_CHECKING:
     from keyfactor_provider.command.client import CommandClient
+    from keyfactor_provider.lookup import Orchestrator
     from keyfactor_provider.operations import Operations
 
 ENGINE_NEEDED: Final = ">=3.238.0"
@@ -47,6 +48,7 @@ class Run:
         self._failed: set[str] = set()
         self._needs: dict[str, Sequence[Need]] = {}
         self._awaited: dict[str, tuple[pulumi.Resource, pulumi.Output[Any]]] = {}
+        self._everyone: Sequence[Orchestrator] | None = None
         self._operations: Operations | None = None
 
     @classmethod
@@ -81,6 +83,18 @@ class Run:
         from keyfactor_provider.command.settings import load
 
         return CommandClient(load(pulumi.Config(_CONFIG).get, os.environ, Path.home()))
+
+    def everyone(self) -> "Sequence[Orchestrator]":
+        """Every agent that Command lists, read once in a run.
+
+        Raises:
+            SettingsError, CommandError: Command can't be read.
+        """
+        if self._everyone is None:
+            from keyfactor_provider.command.roster import Roster
+
+            self._everyone = tuple(Roster(self.client()).everyone())
+        return self._everyone
 
     def operations(self) -> "Operations":
         """The operations that this run's waiting shares."""

@@ -6,6 +6,7 @@ and unknown fields are ignored.
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime, timezone
 from typing import Any, Final
 
 import msgspec
@@ -48,6 +49,19 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     last_error_code: int | None = None
     last_error_message: str = ""
     flag: str = "None"
+
+    @property
+    def seen_at(self) -> datetime | None:
+        """`last_seen` as a time; UTC where it names no offset, None where it is no time."""
+        # Python 3.10 reads no "Z", and only three or six digits of a second.
+        head, dot, tail = self.last_seen.strip().replace("Z", "+00:00").partition(".")
+        digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
+        text = f"{head}{dot}{digits[:6].ljust(6, '0')}{tail[len(digits) :]}" if dot else head
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            return None
+        return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
 
 
 class _WireAgent(msgspec.Struct, rename="pascal", gc=False):
