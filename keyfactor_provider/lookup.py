@@ -7,8 +7,11 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from keyfactor_provider import guid
-from keyfactor_provider.command.wire import Agent as Orchestrator
+from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import InputError, LookupRefused, Problem
+
+Orchestrator = Agent
+"""What a look-up gives of each."""
 
 PLATFORMS: Final = ("Unknown", ".NET", "Java", "Mac", "Android", "Native", "Bash", "Universal")
 """AgentPlatform by number (Keyfactor API: GET Agents, 11.x)."""

@@ -1,0 +1,232 @@
+"""What this Command knows, and its rules: orchestrators, their flags and certificates. No HTTP in it."""
+
+import json
+import random
+import uuid
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, TextIO
+
+FLAGS = ("None", "Requested", "Required")
+NEW, APPROVED, DISAPPROVED = 1, 2, 3
+NATIVE, DOTNET = 5, 1
+
+
+@dataclass
+class Agent:
+    """An orchestrator, with the fields of GET /Agents."""
+
+    agent_id: str
+    client_machine: str
+    username: str = ""
+    agent_platform: int = NATIVE
+    version: str = "2.8.7.0"
+    status: int = NEW
+    last_seen: str = ""
+    capabilities: list[str] = field(default_factory=list)
+    blueprint: str | None = None
+    thumbprint: str | None = None
+    legacy_thumbprint: str | None = None
+    flag: int = 0
+    last_thumbprint_used: str | None = None
+    last_error_code: int | None = None
+    last_error_message: str | None = None
+
+
+class Refused(Exception):
+    """A request that Command turns down, with its HTTP status and error body."""
+
+    def __init__(self, message: str, code: str = "0xA0110001", status: int = 400) -> None:
+        super().__init__(message)
+        self.message, self.code, self.status = message, code, status
+
+
+class World:
+    """Every orchestrator, on disk after each change where a file is given.
+
+    Args:
+        seed: makes the GUIDs and thumbprints of a fleet the same each time.
+        state: one JSON object a line, the newest of an orchestrator counts; None keeps all in memory.
+    """
+
+    def __init__(self, seed: int = 1, state: Path | None = None) -> None:
+        self._random = random.Random(seed)
+        self.agents: dict[str, Agent] = {}
+        self.kept: dict[str, Any] = {}
+        self._order: list[str] | None = None
+        self._file: TextIO | None = None
+        if state is not None:
+            self._load(state)
+            self._file = state.open("a", encoding="utf-8")
+
+    def _load(self, state: Path) -> None:
+        lines = state.read_text(encoding="utf-8").splitlines() if state.exists() else []
+        for number, line in enumerate(lines):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                if number != len(lines) - 1:
+                    raise
+                # A kill tore the last line; what it would have said was never answered.
+                break
+            if "agent" in entry:
+                self.agents[entry["agent"]["agent_id"]] = Agent(**entry["agent"])
+            elif "gone" in entry:
+                self.agents.pop(entry["gone"], None)
+            else:
+                self.kept |= entry["kept"]
+        news = state.with_suffix(".new")
+        news.write_text(
+            "".join(
+                json.dumps(each) + "\n"
+                for each in (
+                    {"kept": self.kept},
+                    *({"agent": asdict(agent)} for agent in self.agents.values()),
+                )
+            ),
+            encoding="utf-8",
+        )
+        news.replace(state)
+
+    def keep(self, name: str, value: Any) -> None:
+        """Remembers something besides the orchestrators, such as a key, over a restart."""
+        self.kept[name] = value
+        self._write({"kept": {name: value}})
+
+    def _write(self, *entries: dict[str, Any]) -> None:
+        if self._file is not None:
+            self._file.write("".join(json.dumps(entry) + "\n" for entry in entries))
+            self._file.flush()
+
+    def _saved(self, *agents: Agent) -> None:
+        if self._file is not None:
+            self._write(*({"agent": asdict(agent)} for agent in agents))
+
+    def guid(self) -> str:
+        """A new GUID, the same for the same seed."""
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+
+    def thumbprint(self) -> str:
+        """What a certificate's thumbprint looks like, for a fleet that was there before this process."""
+        return f"{self._random.getrandbits(160):040X}"
+
+    def populate(self, count: int, unapproved: int = 0) -> list[Agent]:
+        """Adds orchestrators that enrolled long ago: by turns edge-NNN (Native) and core-NNN (.NET)."""
+        made = []
+        for number in range(count):
+            edge = number % 2 == 0
+            group = "edge" if edge else "core"
+            print_ = self.thumbprint()
+            made.append(
+                Agent(
+                    agent_id=self.guid(),
+                    client_machine=f"{group}-{len(self.agents) + number + 1:03}.plant.example",
+                    username=f"PLANT\\svc-{group}",
+                    agent_platform=NATIVE if edge else DOTNET,
+                    status=NEW if number >= count - unapproved else APPROVED,
+                    last_seen=now(),
+                    capabilities=["CertStores.PEM.Inventory", "CertStores.PEM.Management"]
+                    if edge
+                    else ["CertStores.IIS.Inventory", "LOGS"],
+                    thumbprint=print_,
+                    last_thumbprint_used=print_,
+                )
+            )
+        self.add(*made)
+        return made
+
+    def add(self, *agents: Agent) -> None:
+        """Adds orchestrators as they are."""
+        self.agents.update((agent.agent_id, agent) for agent in agents)
+        self._order = None
+        self._saved(*agents)
+
+    def remove(self, agent_id: str) -> None:
+        """Deletes an orchestrator."""
+        del self.agents[self.known(agent_id).agent_id]
+        self._order = None
+        self._write({"gone": agent_id})
+
+    def change(self, agent_id: str, **fields: Any) -> Agent:
+        """Sets fields of an orchestrator, as somebody else would."""
+        agent = self.known(agent_id)
+        for name, value in fields.items():
+            if not hasattr(agent, name):
+                raise Refused(f"an orchestrator has no field {name!r}")
+            setattr(agent, name, value)
+        self._saved(agent)
+        return agent
+
+    def known(self, agent_id: str) -> Agent:
+        """The orchestrator of that GUID; Refused with 404 where there is none. Our choice."""
+        agent = self.agents.get(agent_id.strip("{}").lower())
+        if agent is None:
+            raise Refused(f"Agent {agent_id} was not found.", status=404)
+        return agent
+
+    def in_order(self) -> list[Agent]:
+        """Every orchestrator by its GUID, the order in which Command lists them."""
+        if self._order is None:
+            self._order = sorted(self.agents)
+        return [self.agents[agent_id] for agent_id in self._order]
+
+    def set_flag(self, agent_ids: Iterable[str], flag: int, refused: frozenset[str]) -> list[str]:
+        """Sets the flag of many; the GUIDs that failed, as they were written.
+
+        Our choice, since nobody documents it: an unknown GUID fails, so does a New or Disapproved
+        orchestrator unless its flag is cleared; setting the value already set succeeds.
+        """
+        failed, changed = [], {}
+        for given in agent_ids:
+            agent = self.agents.get(given.strip("{}").lower())
+            if agent is None or agent.agent_id in refused or (flag and agent.status != APPROVED):
+                failed.append(given)
+            elif agent.flag != flag:
+                agent.flag = flag
+                changed[agent.agent_id] = agent
+        self._saved(*changed.values())
+        return failed
+
+    def judge(self, agent_ids: Iterable[str], status: int) -> None:
+        """Approves or disapproves; all or nothing. Our choice."""
+        agents = [self.known(agent_id) for agent_id in agent_ids]
+        for agent in agents:
+            agent.status = status
+        self._saved(*agents)
+
+    def reset(self, agent_ids: Iterable[str]) -> None:
+        """Back to New, without certificates (AgentsResetPOST). Our choice: the flag is cleared as well."""
+        agents = [self.known(agent_id) for agent_id in agent_ids]
+        for agent in agents:
+            agent.status, agent.flag = NEW, 0
+            agent.thumbprint = agent.legacy_thumbprint = agent.last_thumbprint_used = None
+        self._saved(*agents)
+
+    def issued(self, agent: Agent, thumbprint: str) -> None:
+        """A new certificate was issued: it is expected from now on, and the flag has done its work."""
+        agent.legacy_thumbprint, agent.thumbprint, agent.flag = agent.thumbprint, thumbprint, 0
+        agent.last_error_code = agent.last_error_message = None
+        self._saved(agent)
+
+    def reenroll(self, agent_ids: Iterable[str]) -> None:
+        """Stands for a whole re-enrollment, certificate in use, where no orchestrator runs."""
+        for agent_id in agent_ids:
+            agent = self.known(agent_id)
+            self.issued(agent, self.thumbprint())
+            self.seen(agent, agent.thumbprint)
+
+    def seen(self, agent: Agent, presented: str | None) -> None:
+        """A session began, with that certificate presented; None where none was."""
+        agent.last_seen = now()
+        if presented is not None:
+            agent.last_thumbprint_used = presented
+            if presented == agent.thumbprint:
+                agent.legacy_thumbprint = None
+        self._saved(agent)
+
+
+def now() -> str:
+    """The time as Command writes it: UTC."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -1,0 +1,129 @@
+"""One orchestrator, as Keyfactor's C agent behaves: its sessions, its key and its certificate."""
+
+import base64
+import ssl
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+ENROLL = ("A0100007", "A0100008")
+"""The codes at which an orchestrator enrolls again (Keyfactor-CAgent, session.c)."""
+
+
+class Orchestrator:
+    """One orchestrator; its key never leaves this object.
+
+    Args:
+        agents_url: of Command's orchestrator side.
+        login: Basic credentials.
+        machine: ClientMachine.
+        agent_id: its GUID; empty for one that has not registered yet.
+        ca: path of the CA of an https server; empty for plain http.
+        failing: it can't renew: the CSR that it makes is none.
+    """
+
+    def __init__(
+        self,
+        agents_url: str,
+        login: tuple[str, str],
+        machine: str,
+        *,
+        agent_id: str = "",
+        ca: str = "",
+        failing: bool = False,
+    ) -> None:
+        self.machine, self.agent_id, self.failing = machine, agent_id, failing
+        self.certificate: x509.Certificate | None = None
+        self._url, self._login, self._ca = f"{agents_url}/Session/Register", login, ca
+        self._key: ec.EllipticCurvePrivateKey | None = None
+        self._http = self._client()
+
+    @property
+    def thumbprint(self) -> str:
+        """Of its certificate; empty where it has none."""
+        return self.certificate.fingerprint(hashes.SHA1()).hex().upper() if self.certificate else ""
+
+    def session(self) -> str:
+        """Registers for a session, and enrolls if it is told to; what happened, in a few words.
+
+        Raises:
+            httpx.HTTPError: Command can't be reached, or answers with an HTTP error.
+        """
+        if not self.agent_id:
+            return self._enroll("registered")
+        answer = self._register("")
+        code = (answer["Result"].get("Error") or {}).get("CodeString")
+        if code in ENROLL:
+            return self._enroll("re-enrolled")
+        if answer["Session"].get("Token"):
+            return "in session"
+        return f"no session: {(answer['Result'].get('Error') or {}).get('Message')}"
+
+    def _enroll(self, done: str) -> str:
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.machine)])
+        csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
+        der = b"no request" if self.failing else csr.public_bytes(serialization.Encoding.DER)
+        answer = self._register(base64.b64encode(der).decode())
+        text = answer["Session"].get("Certificate")
+        if not text:
+            return f"could not enroll: {(answer['Result'].get('Error') or {}).get('Message')}"
+        self.agent_id = answer["Session"]["AgentId"]
+        self._key, self.certificate = key, x509.load_der_x509_certificate(base64.b64decode(text))
+        self._http.close()
+        self._http = self._client()
+        # What an orchestrator does next with its certificate is what makes Command see it in use.
+        self._register("")
+        return f"{done}, certificate {self.thumbprint[:12]}"
+
+    def _register(self, csr: str) -> dict[str, Any]:
+        answer = self._http.post(
+            self._url,
+            auth=self._login,
+            json={
+                "AgentPlatform": 5,
+                "AgentVersion": (2 << 48) | (8 << 32) | (7 << 16),
+                "TenantId": "00000000-0000-0000-0000-000000000000",
+                "ClientMachine": self.machine,
+                "CSR": csr,
+                "AgentId": self.agent_id,
+                "Capabilities": ["CertStores.PEM.Inventory", "CertStores.PEM.Management"],
+                "ClientParameters": {},
+            },
+        )
+        return answer.raise_for_status().json()  # type: ignore[no-any-return]
+
+    def _client(self) -> httpx.Client:
+        """A client that presents the certificate: by TLS, or without it as a proxy would."""
+        headers = {}
+        if not self._ca and self.certificate:
+            der = self.certificate.public_bytes(serialization.Encoding.DER)
+            headers["X-ARR-ClientCert"] = base64.b64encode(der).decode()
+        return httpx.Client(verify=self._tls() if self._ca else True, headers=headers, trust_env=False)
+
+    def _tls(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._ca)
+        if self._key and self.certificate:
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder) / "own.pem"
+                file.touch(0o600)
+                file.write_bytes(
+                    self._key.private_bytes(
+                        serialization.Encoding.PEM,
+                        serialization.PrivateFormat.PKCS8,
+                        serialization.NoEncryption(),
+                    )
+                    + self.certificate.public_bytes(serialization.Encoding.PEM)
+                )
+                context.load_cert_chain(file)
+        return context
+
+    def close(self) -> None:
+        """Closes its connection."""
+        self._http.close()
