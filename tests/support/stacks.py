@@ -1,0 +1,180 @@
+"""A stack of a test: a program in a folder of its own, run by one of the engines."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from standins.command.process import Command
+
+ROOT = Path(__file__).resolve().parents[2]
+REAL_PULUMI = shutil.which("pulumi")
+NO_REAL_PULUMI = "no pulumi CLI on the PATH: what both engines do was not compared"
+
+PROJECT = """
+name: fleets
+runtime: python
+requiredPulumiVersion: ">=3.238.0"
+"""
+
+PROGRAM = '''
+"""Declares what fleets.json lists, and leaves everything else to the resources."""
+import json
+from pathlib import Path
+
+import pulumi
+
+from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion
+
+made = {}
+for fleet in json.loads(Path("fleets.json").read_text()):
+    names = ("orchestrator_ids", "status", "triggers", "on_removal", "on_failure")
+    after = [made[name] for name in fleet.get("after", ())]
+    opts = pulumi.ResourceOptions(
+        depends_on=after,
+        aliases=[pulumi.Alias(name=name) for name in fleet.get("aliases", ())] or None,
+        delete_before_replace=fleet.get("delete_before_replace"),
+    )
+    if "completes" in fleet:
+        made[fleet["name"]] = ReenrollmentCompletion(
+            fleet["name"], fleet=made[fleet["completes"]], timeout=fleet.get("timeout", 20), opts=opts
+        )
+        continue
+    made[fleet["name"]] = OrchestratorReenrollment(
+        fleet["name"], **{name: fleet[name] for name in names if name in fleet}, opts=opts
+    )
+    pulumi.export(fleet["name"], made[fleet["name"]].failed_orchestrator_ids)
+'''
+
+
+@dataclass
+class Ran:
+    """How one command of an engine ended."""
+
+    exit_code: int
+    text: str
+    posts: list[Any]
+
+    def says(self, *parts: str) -> bool:
+        """Whether the whole output has all the parts; engines break lines at will."""
+        flat = " ".join(self.text.split())
+        missing = [part for part in parts if " ".join(part.split()) not in flat]
+        assert not missing, f"not said: {missing}\nin:\n{self.text}"
+        return True
+
+
+@dataclass
+class Stack:
+    """A stack and the engine that runs it.
+
+    Attributes:
+        trace: what each run left: its exit code, the calls that Command saw, and the state; two engines that
+            agree have equal traces.
+    """
+
+    engine: str
+    folder: Path
+    command: Command
+    environment: dict[str, str] = field(default_factory=dict)
+    name: str = "dev"
+    trace: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "Pulumi.yaml").write_text(PROJECT)
+        (self.folder / "__main__.py").write_text(PROGRAM)
+        self.environment = {
+            **os.environ,
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": str(ROOT),
+            "PULUMI_CONFIG_PASSPHRASE": "correct horse",
+            "PULUMI_BACKEND_URL": f"file://{self.folder}",
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_HOME": str(self.folder / ".home"),
+            **self.command.environment(),
+            **self.environment,
+        }
+        if self.engine == "pulumi":
+            self._call("pulumi", "stack", "init", self.name, "--cwd", str(self.folder), "--non-interactive")
+
+    def fleets(self, *fleets: Mapping[str, Any]) -> None:
+        """What the program declares from now on."""
+        (self.folder / "fleets.json").write_text(json.dumps(fleets))
+
+    def config(self, text: str) -> None:
+        """The stack's config file, below `config:`."""
+        file = self.folder / f"Pulumi.{self.name}.yaml"
+        kept = [
+            line
+            for line in (file.read_text().splitlines() if file.exists() else [])
+            if line.startswith("encryptionsalt")
+        ]
+        file.write_text("\n".join([*kept, "config:", *(f"  {line}" for line in text.splitlines()), ""]))
+
+    def run(self, command: str, *arguments: str, timeout: float = 120) -> Ran:
+        """Runs one command and adds what it left to the trace."""
+        before = len(self.command.posts())
+        if command in ("up", "refresh", "destroy") and "--with-preview" not in arguments:
+            arguments = ("--yes", "--skip-preview", *arguments)
+        arguments = tuple(each for each in arguments if each != "--with-preview")
+        ran = self._call(*self.command_line(command, *arguments), timeout=timeout)
+        result = Ran(ran.returncode, ran.stdout + ran.stderr, self.command.posts()[before:])
+        self.trace.append(
+            (command, arguments, result.exit_code, sorted(result.posts, key=str), self.resources())
+        )
+        return result
+
+    def command_line(self, command: str, *arguments: str) -> list[str]:
+        """The whole command line of a command."""
+        where = ["--stack", self.name, "--cwd", str(self.folder)]
+        if self.engine == "pulumi":
+            return ["pulumi", command, *where, "--non-interactive", *arguments]
+        return [sys.executable, "-m", "standins.engine", command, *where, *arguments]
+
+    def export(self) -> dict[str, Any]:
+        """The state as it is exported."""
+        if self.engine == "pulumi":
+            line = ["pulumi", "stack", "export", "--stack", self.name, "--cwd", str(self.folder)]
+        else:
+            line = self.command_line("export")
+        ran = self._call(*line)
+        assert ran.returncode == 0, ran.stderr
+        found: dict[str, Any] = json.loads(ran.stdout)
+        return found
+
+    def resources(self) -> dict[str, Any]:
+        """What both engines have to record alike of each of this project's resources, by name."""
+        found = {}
+        for resource in self.export()["deployment"].get("resources", []):
+            if "keyfactor:" in resource["type"]:
+                shown = {key: resource.get(key) for key in ("id", "inputs", "outputs", "dependencies")}
+                found[resource["urn"].split("::")[-1]] = _without_provider(shown)
+        return found
+
+    def phases(self, name: str) -> dict[str, str]:
+        """The recorded phase of each member of a fleet."""
+        members = self.resources()[name]["outputs"]["members"]
+        return {member_id: member["phase"] for member_id, member in members.items()}
+
+    def _call(self, *line: str, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            line,
+            cwd=ROOT,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+
+
+def _without_provider(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_provider(item) for key, item in value.items() if key != "__provider"}
+    return value
