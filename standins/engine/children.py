@@ -1,80 +1,95 @@
-"""The processes that a run starts: they die with the engine, also when it is killed with SIGKILL."""
+"""The processes of a run: the program and the provider host. They die with the engine, however it ends."""
 
 import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-_LAUNCH = Path(__file__).with_name("launch.py")
-_STOP_SECONDS = 5.0
+from standins.engine.config import Project
+from standins.engine.errors import EngineError
+
+_SCRIPT = Path(__file__).with_name("child.py")
 
 
 class Child:
-    """A process of a run, its output handed over line by line.
-
-    Args:
-        process: the started process.
-    """
+    """A process of a run; `child.py` is what it begins with."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
+        self._process = process
         self._readers: list[asyncio.Task[None]] = []
 
     @classmethod
     async def start(
-        cls, python: str, arguments: Sequence[str], cwd: Path, environment: Mapping[str, str]
+        cls, project: Project, stack: str, arguments: Sequence[str], extra: dict[str, str]
     ) -> "Child":
-        """Start a Python process, through `launch.py`, in a session of its own.
+        """Start one in the program's folder, with the interpreter and the environment that the CLI gives it.
 
-        A Ctrl-C at the terminal is the engine's to handle: the steps under way finish.
+        It has a session of its own: a Ctrl-C at the terminal is the engine's to handle.
         """
-        process = await asyncio.create_subprocess_exec(
-            python,
-            "-u",
-            str(_LAUNCH),
-            str(os.getpid()),
-            *arguments,
-            cwd=cwd,
-            env=dict(environment),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=1 << 24,
-            start_new_session=True,
-        )
+        folder = project.program.parent if project.program.is_file() else project.program
+        if not folder.is_dir():
+            raise EngineError(f"{folder} does not exist: `main` in Pulumi.yaml must name a folder or a file")
+        python, environment = sys.executable, {**os.environ, **extra}
+        environment |= {
+            "PULUMI_PROJECT": project.name,
+            "PULUMI_STACK": stack,
+            "PULUMI_ORGANIZATION": "organization",
+            "PULUMI_ROOT_DIRECTORY": str(project.root),
+        }
+        if project.virtualenv is not None and project.virtualenv.exists():
+            python = str(project.virtualenv / "bin" / "python")
+            environment |= {
+                "VIRTUAL_ENV": str(project.virtualenv),
+                "PATH": f"{project.virtualenv / 'bin'}{os.pathsep}{environment.get('PATH', '')}",
+            }
+        try:
+            process = await asyncio.create_subprocess_exec(
+                python,
+                "-u",
+                str(_SCRIPT),
+                *arguments,
+                cwd=folder,
+                env=environment,
+                stdin=asyncio.subprocess.PIPE,  # its end tells the child that the engine is gone
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=1 << 24,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineError(
+                f"{python} does not start: {error}; make the virtual environment again"
+            ) from error
         return cls(process)
 
     async def first_line(self) -> str:
         """The first line of its stdout; empty if it ended without one."""
-        assert self.process.stdout is not None
-        return (await self.process.stdout.readline()).decode(errors="replace").strip()
+        assert self._process.stdout is not None
+        return (await self._process.stdout.readline()).decode(errors="replace").strip()
 
-    def follow(self, out: Callable[[str], None], error: Callable[[str], None]) -> None:
+    def follow(self, receive: Callable[[str], None]) -> None:
         """Hand over what it writes from now on, in lines without their ends."""
-        for stream, receive in ((self.process.stdout, out), (self.process.stderr, error)):
-            assert stream is not None
-            self._readers.append(asyncio.ensure_future(self._read(stream, receive)))
 
-    @staticmethod
-    async def _read(stream: asyncio.StreamReader, receive: Callable[[str], None]) -> None:
-        while line := await stream.readline():
-            receive(line.decode(errors="replace").rstrip("\r\n"))
+        async def read(stream: asyncio.StreamReader | None) -> None:
+            while stream is not None and (line := await stream.readline()):
+                receive(line.decode(errors="replace").rstrip("\r\n"))
+
+        for stream in (self._process.stdout, self._process.stderr):
+            self._readers.append(asyncio.ensure_future(read(stream)))
 
     async def wait(self) -> int:
         """Its exit code, once it has ended and all that it wrote was handed over."""
-        code = await self.process.wait()
+        code = await self._process.wait()
         await asyncio.gather(*self._readers)
         return code
 
-    async def stop(self, patience: float = _STOP_SECONDS) -> None:
-        """End it: wait, in seconds, for it to go by itself; then SIGTERM, then SIGKILL to all its group."""
-        for seconds, signals in ((patience, ()), (0.0, (signal.SIGTERM,)), (1.0, (signal.SIGKILL,))):
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self.process.wait()), seconds or 0.01)
-                break
-            for each in signals:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(self.process.pid, each)
-        await self.wait()
+    async def stop(self, patience: float = 0.0) -> int:
+        """Its exit code, after waiting so many seconds for it to go by itself and then killing its group."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            return await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(self.wait())), patience)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        return await self.wait()

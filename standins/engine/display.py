@@ -1,190 +1,180 @@
-"""What a person sees: a tree of what changes, the diagnostics, the outputs and a count, as the CLI shows them.
+"""What a person sees: the steps, the property differences, the messages, the outputs and a count, as in the CLI."""
 
-Layout follows `pkg/backend/display` (progress and diff displays, not interactive).
-"""
-
+import json
+import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any, TextIO
+from collections.abc import Iterator
+from typing import Any
 
 from standins.engine import planner
-from standins.engine.differences import lines, shown
-from standins.engine.planner import Step
-from standins.engine.state import PROVIDER_TYPE
-from standins.engine.values import Properties
+from standins.engine.planner import PROVIDER_TYPE, Step
+from standins.engine.wire import UNKNOWN, Properties, Secret, plain
 
-_MARKS = {
-    planner.CREATE: "+ ",
-    planner.UPDATE: "~ ",
-    planner.DELETE: "- ",
-    planner.CREATE_REPLACEMENT: "++",
-    planner.DELETE_REPLACED: "--",
-    planner.REPLACE: "+-",
-    planner.REFRESH: "~ ",
-    planner.SAME: "  ",
-}
-_DONE = {
-    planner.CREATE: "created",
-    planner.UPDATE: "updated",
-    planner.DELETE: "deleted",
-    planner.CREATE_REPLACEMENT: "created replacement",
-    planner.DELETE_REPLACED: "deleted original",
-    planner.REPLACE: "replaced",
-    planner.REFRESH: "updated",
-    planner.SAME: "unchanged",
+# of each kind of step: its mark, and how it reads when it is done
+_STEPS = {
+    planner.SAME: ("  ", "unchanged"),
+    planner.CREATE: ("+ ", "created"),
+    planner.UPDATE: ("~ ", "updated"),
+    planner.DELETE: ("- ", "deleted"),
+    planner.REPLACE: ("+-", "replaced"),
+    planner.CREATE_REPLACEMENT: ("++", "created replacement"),
+    planner.DELETE_REPLACED: ("--", "deleted original"),
+    planner.REFRESH: ("~ ", "refreshed"),
 }
 _COUNTED = (planner.CREATE, planner.UPDATE, planner.DELETE, planner.REPLACE)
+_ABSENT = object()
 
 
-@dataclass
-class _Row:
-    op: str = planner.SAME
-    status: str = ""
-    step: Step | None = None
-    messages: list[tuple[str, str]] = field(default_factory=list)
+def shown(value: Any) -> str:
+    """A value on one line; secrets and what is not known yet by a word in brackets."""
+    if isinstance(value, Secret):
+        return "[secret]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in sorted(value.items())) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    return "[unknown]" if value == UNKNOWN else json.dumps(value, ensure_ascii=False)
+
+
+def differences(old: Any, new: Any, indent: int) -> Iterator[str]:
+    """The lines that show how an old map or list becomes the new one: maps by key, lists by index."""
+    sides = [
+        each if isinstance(each, dict) else {f"[{i}]": item for i, item in enumerate(each)}
+        for each in (() if side is _ABSENT else side for side in (old, new))
+    ]
+    keys = sides[0].keys() | sides[1].keys()
+    ordered = sorted(keys) if isinstance(old, dict) or isinstance(new, dict) else sorted(keys, key=len)
+    width = max(map(len, keys), default=0)
+    for key in ordered if isinstance(old, dict) or isinstance(new, dict) else sorted(keys, key=_index):
+        if key != "__provider":
+            was, will = sides[0].get(key, _ABSENT), sides[1].get(key, _ABSENT)
+            yield from _difference(f"{key:<{width}}", was, will, indent)
+
+
+def _index(label: str) -> int:
+    return int(label[1:-1])
+
+
+def _difference(label: str, old: Any, new: Any, indent: int) -> Iterator[str]:
+    there = [each for each in (old, new) if each is not _ABSENT]
+    mark = "+ " if old is _ABSENT else "- " if new is _ABSENT else "  " if plain(old) == plain(new) else "~ "
+    start = f"{' ' * (indent - 2)}{mark}{label}: "
+    for kind, ends in ((dict, "{}"), (list, "[]")):
+        if any(there) and all(isinstance(each, kind) for each in there):
+            yield start + ends[0]
+            yield from differences(old, new, indent + 4)
+            yield " " * indent + ends[1]
+            return
+    yield start + " => ".join(map(shown, there if mark == "~ " else there[-1:]))
 
 
 class Display:
-    """Collects what happens in one run and prints it.
+    """Prints what happens in one pass; `root` is the stack's URN, where messages go that name no resource."""
 
-    Args:
-        out: where it goes.
-        preview: nothing is made: words in the future.
-        diff: show every property that changes.
-        root: the stack's own URN; what belongs to no resource is shown there.
-    """
-
-    def __init__(self, out: TextIO, *, preview: bool, diff: bool, root: str) -> None:
-        self._out = out
-        self._preview = preview
+    def __init__(self, *, dry: bool, diff: bool, root: str) -> None:
+        self._dry = dry
         self._diff = diff
         self._root = root
-        self._rows: dict[str, _Row] = {root: _Row()}
         self._counts: Counter[str] = Counter()
+        self._messages: dict[str, list[str]] = {}
         self._outputs: list[str] = []
         self._began = time.monotonic()
-        self._replaced: set[str] = set()
 
-    def say(self, line: str) -> None:
+    def say(self, text: str) -> None:
         """Print a line at once."""
-        print(line, file=self._out, flush=True)
+        print(text, flush=True)
 
     @property
-    def changes(self) -> int:
-        """How many resources change, or would."""
-        return sum(self._counts[op] for op in _COUNTED)
+    def changes(self) -> bool:
+        """Whether anything changed, or would."""
+        return any(self._counts[op] for op in _STEPS if op != planner.SAME)
 
     def started(self, step: Step) -> None:
-        """A step begins."""
-        row = self._rows.setdefault(step.urn, _Row())
-        if step.op in (planner.CREATE_REPLACEMENT, planner.DELETE_REPLACED) and row.op == planner.REPLACE:
-            return
-        row.op, row.step = step.op, step
+        """A step begins: said where it may take long."""
+        if (
+            not self._dry
+            and step.about.custom
+            and step.op in (planner.CREATE, planner.UPDATE, planner.DELETE)
+        ):
+            self._row(step.op, step, step.op.removesuffix("e") + "ing")
 
-    def finished(self, step: Step, *, failed: bool) -> None:
+    def finished(self, step: Step, *, failed: bool = False) -> None:
         """A step has ended."""
-        row = self._rows[step.urn]
-        hidden = f"::{PROVIDER_TYPE}::" in step.urn
         if failed:
-            row.status = "failed"
-            return
-        row.status = step.op if self._preview else _DONE[step.op]
-        if step.op == planner.REPLACE:
-            row.op, row.step = planner.REPLACE, step
-        if not hidden and step.op not in (planner.CREATE_REPLACEMENT, planner.DELETE_REPLACED):
-            self._counts[step.op] += 1
-        if step.op != planner.SAME and not hidden and not self._diff:
-            kind, name = self._naming(step.urn)
-            self.say(f" {_MARKS[step.op]} {kind} {name} {row.status}")
+            self._row(step.op, step, "failed")
+        elif step.op != planner.REFRESH:
+            self._ended(step.op, step)
 
-    def diagnostic(self, severity: str, message: str, urn: str = "") -> None:
-        """A message for the block of diagnostics: severity error, warning, info or debug."""
+    def drifted(self, step: Step, op: str) -> None:
+        """A resource was read; `op` is what has become of it."""
+        self._ended(op, step)
+
+    def _ended(self, op: str, step: Step) -> None:
+        if step.about.type == PROVIDER_TYPE:
+            return
+        self._counts[op] += 1
+        if op != planner.SAME:
+            self._row(op, step, op if self._dry else _STEPS[op][1])
+            if self._diff:
+                self._properties(op, step)
+
+    def _row(self, op: str, step: Step, status: str) -> None:
+        about = step.about
+        old, new = (each.inputs if each is not None else {} for each in (step.old, step.new))
+        changed = [
+            f"{'+' if key not in old else '-' if key not in new else '~'}{key}"
+            for key in sorted(old.keys() | new.keys())
+            if step.old and step.new and plain(old.get(key, _ABSENT)) != plain(new.get(key, _ABSENT))
+        ]
+        note = f" [diff: {','.join(changed)}]" if changed else ""
+        self.say(f" {_STEPS[op][0]} {about.type} {about.name} {status}{note}")
+
+    def _properties(self, op: str, step: Step) -> None:
+        about = step.about
+        self.say(
+            f"        [id={about.id}]\n        [urn={about.urn}]"
+            if about.id
+            else f"        [urn={about.urn}]"
+        )
+        old, new = step.old or step.new, step.new or step.old
+        assert old is not None
+        assert new is not None
+        if op == planner.DELETE_REPLACED or op == planner.CREATE_REPLACEMENT:
+            return
+        for line in differences(old.inputs, new.inputs, 8):
+            self.say(line)
+
+    def message(self, severity: str, text: str, urn: str = "", *, passing: bool = False) -> None:
+        """A message of severity error, warning, info or debug; a passing one is shown at once and not kept."""
         if severity == "debug":
             return
-        row = self._rows.setdefault(urn or self._root, _Row())
-        row.messages.append((severity, message.rstrip("\n")))
-
-    def ephemeral(self, message: str, urn: str = "") -> None:
-        """A message of the moment: shown at once, not kept."""
-        kind, name = self._naming(urn or self._root)
-        self.say(f"    {kind} {name} {message}")
+        if passing:
+            self.say(f"    {(urn or self._root).split('::', 3)[3]}: {text}")
+        else:
+            said = text.rstrip("\n") if severity == "info" else f"{severity}: {text}".rstrip("\n")
+            self._messages.setdefault(urn or self._root, []).append(said)
 
     def outputs(self, old: Properties, new: Properties) -> None:
         """The stack's outputs, before and after."""
-        self._outputs = lines(old, new, indent=4, full=True)
-
-    @staticmethod
-    def inline(value: Any) -> str:
-        """A value inside a message, secrets hidden, as the CLI writes it there."""
-        return shown(value)
-
-    @staticmethod
-    def _naming(urn: str) -> tuple[str, str]:
-        _, _, kinds, name = urn.split("::", 3)
-        return kinds.rpartition("$")[2], name
+        self._outputs = list(differences(old, new, 4))
 
     def finish(self) -> None:
         """Print what was collected."""
-        if self._diff:
-            self._print_diff()
-        self._print_diagnostics()
+        for urn, messages in self._messages.items():
+            _, _, kinds, name = urn.split("::", 3)
+            self.say(f"Diagnostics:\n  {kinds.rpartition('$')[2]} ({name}):")
+            for line in "\n".join(messages).splitlines():
+                self.say(f"    {line}")
+            self.say("")
         if self._outputs:
-            self.say("Outputs:")
-            for line in self._outputs:
-                self.say(line)
-            self.say("")
-        self._print_counts()
-
-    def _print_diff(self) -> None:
-        for urn, row in self._rows.items():
-            step = row.step
-            if step is None or f"::{PROVIDER_TYPE}::" in urn:
-                continue
-            if row.op == planner.SAME and urn != self._root:
-                continue
-            kind, _ = self._naming(urn)
-            indent = 0 if urn == self._root else 4
-            self.say(f"{' ' * indent}{_MARKS[row.op]}{kind}: ({row.op})")
-            about = step.new or step.old
-            if about is not None and about.id:
-                self.say(f"{' ' * (indent + 4)}[id={about.id}]")
-            self.say(f"{' ' * (indent + 4)}[urn={urn}]")
-            if row.op == planner.SAME:
-                continue
-            old = step.old.inputs if step.old is not None else {}
-            new = step.new.inputs if step.new is not None else {}
-            for line in lines(old, new, indent=indent + 4, full=step.old is None or step.new is None):
-                self.say(line)
-
-    def _print_diagnostics(self) -> None:
-        with_messages = {urn: row for urn, row in self._rows.items() if row.messages}
-        if not with_messages:
-            return
-        self.say("Diagnostics:")
-        for urn, row in with_messages.items():
-            kind, name = self._naming(urn)
-            self.say(f"  {kind} ({name}):")
-            for severity, message in row.messages:
-                text = message if severity == "info" else f"{severity}: {message}"
-                for line in text.splitlines():
-                    self.say(f"    {line}")
-            self.say("")
-
-    def _print_counts(self) -> None:
+            self.say("\n".join(["Outputs:", *self._outputs, ""]))
         self.say("Resources:")
-        words = {op: (f"to {op}" if self._preview else _DONE[op]) for op in _COUNTED}
-        for op in _COUNTED:
-            if self._counts[op]:
-                self.say(f"    {_MARKS[op]}{self._counts[op]} {words[op]}")
-        same = self._counts[planner.SAME]
-        if same:
-            self.say(
-                f"    {same} unchanged"
-                if not self.changes
-                else f"    {self.changes} changes. {same} unchanged"
-            )
-        self.say("")
-        if not self._preview:
-            self.say(f"Duration: {max(round(time.monotonic() - self._began), 1)}s")
-            self.say("")
+        kinds = [op for op in _COUNTED if self._counts[op]]
+        for op in kinds:
+            word = f"to {op}" if self._dry else _STEPS[op][1]
+            self.say(f"    {_STEPS[op][0]}{self._counts[op]} {word}")
+        if same := self._counts[planner.SAME]:
+            total = f"{sum(self._counts[op] for op in kinds)} changes. " if len(kinds) > 1 else ""
+            self.say(f"    {total}{same} unchanged")
+        self.say("" if self._dry else f"\nDuration: {max(round(time.monotonic() - self._began), 1)}s\n")

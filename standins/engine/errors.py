@@ -1,25 +1,20 @@
 """The ways a run ends early.
 
-EngineError             the run cannot start, or cannot go on: a message for the person, exit code set
-└── UnsupportedError    the program or the command wants what this stand-in does not do; named
-ProviderError           a call to the provider host failed
+EngineError         the run cannot start, or cannot go on: a message for the person, and the exit code
+└── Unsupported     the program, the state or the command line wants what this stand-in does not do; named
+StepError           one step failed: the provider host's answer, or a hook's
 """
 
 
 class EngineError(Exception):
-    """The run stops with this message.
-
-    Args:
-        message: what failed, on what, what came back, what to do next.
-        exit_code: the process's exit code (1 unless the CLI uses another one there).
-    """
+    """The run stops with this message; the exit code is the CLI's."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
         self.exit_code = exit_code
 
 
-class UnsupportedError(EngineError):
+class Unsupported(EngineError):
     """Something that the real engine does and this stand-in refuses, by name."""
 
     def __init__(self, what: str, on: str) -> None:
@@ -29,5 +24,5 @@ class UnsupportedError(EngineError):
         )
 
 
-class ProviderError(Exception):
-    """A call to the provider host failed; the message is what the host answered."""
+class StepError(Exception):
+    """One step failed; the message is the provider's or the hook's own."""

@@ -1,192 +1,171 @@
-"""What is to be done: old state, the program's goal and the provider's verdict, to steps. Pure: nothing is called.
+"""What is to be done: old state, the program's goal and the provider's verdict, to steps. Pure: nothing is called."""
 
-The decisions are those of `pkg/resource/deploy/step_generator.go`.
-"""
-
-from collections.abc import Iterable, Mapping, Sequence
+import datetime
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from standins.engine.provider import Diff
-from standins.engine.state import STACK_TYPE, Resource
-from standins.engine.values import Properties, plain
+from standins.engine.wire import UNKNOWN, Properties
 
-SAME, CREATE, UPDATE, DELETE = "same", "create", "update", "delete"
+STACK_TYPE = "pulumi:pulumi:Stack"
+PROVIDER_TYPE = "pulumi:providers:pulumi-python"
+
+SAME, CREATE, UPDATE, DELETE, REFRESH = "same", "create", "update", "delete", "refresh"
 REPLACE, CREATE_REPLACEMENT, DELETE_REPLACED = "replace", "create-replacement", "delete-replaced"
-REFRESH = "refresh"
+
+
+@dataclass
+class Resource:
+    """What is known of one resource; the fields are those of the state, in Python's spelling."""
+
+    urn: str
+    custom: bool
+    type: str
+    delete: bool = False
+    id: str = ""
+    inputs: Properties = field(default_factory=dict)
+    outputs: Properties = field(default_factory=dict)
+    parent: str = ""
+    dependencies: list[str] = field(default_factory=list)
+    provider: str = ""
+    property_dependencies: dict[str, list[str]] = field(default_factory=dict)
+    pending_replacement: bool = False
+    additional_secret_outputs: list[str] = field(default_factory=list)
+    created: str = ""
+    modified: str = ""
+    resource_hooks: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name that the program gave it."""
+        return self.urn.split("::", 3)[3]
+
+    def needs(self) -> set[str]:
+        """The URNs of all that it depends on: parent, provider, dependencies of both kinds."""
+        needed = {self.parent, self.provider.rpartition("::")[0], *self.dependencies}
+        return needed.union(*self.property_dependencies.values()) - {"", self.urn}
 
 
 @dataclass
 class Goal:
-    """What the program wants of one resource, as it registered it."""
+    """What the program wants of one resource; `aliases` are (urn, "") or ("", name)."""
 
-    type: str
-    name: str
-    custom: bool
-    inputs: Properties
-    parent: str = ""
-    dependencies: list[str] = field(default_factory=list)
-    property_dependencies: dict[str, list[str]] = field(default_factory=dict)
-    protect: bool = False
-    ignore_changes: list[str] = field(default_factory=list)
-    additional_secret_outputs: list[str] = field(default_factory=list)
-    retain_on_delete: bool = False
+    new: Resource
+    aliases: list[tuple[str, str]] = field(default_factory=list)
     delete_before_replace: bool | None = None
-    aliases: list[Any] = field(default_factory=list)
-    hooks: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Diff:
+    """A provider's verdict on a change."""
+
+    changes: bool
+    replaces: tuple[str, ...] = ()
+    delete_before_replace: bool = False
 
 
 @dataclass
 class Step:
-    """One thing to do.
-
-    Attributes:
-        op: one of the constants of this module.
-        urn: of the resource.
-        old: the state before; None for a create.
-        new: the state after, filled in when it is done; None for a delete.
-        keys: the properties that make a replacement necessary.
-        pending: of a replacement: the old resource is deleted at the end of the run.
-        number: its place among the run's steps; the journal knows it by that.
-    """
+    """One thing to do; `pending` means that what a replacement replaces is deleted at the end of the run."""
 
     op: str
-    urn: str
     old: Resource | None
     new: Resource | None
-    keys: list[str] = field(default_factory=list)
     pending: bool = False
-    number: int = -1
+
+    @property
+    def about(self) -> Resource:
+        """The resource as it will be, or, where it goes, as it was."""
+        found = self.new or self.old
+        assert found is not None
+        return found
+
+
+def now() -> str:
+    """The time as the state writes it: UTC, RFC 3339."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 def make_urn(stack: str, project: str, parent: str, kind: str, name: str) -> str:
-    """A resource's URN (`sdk/go/common/resource/urn/urn.go`): types of its parents, but for the stack, lead."""
+    """A resource's URN: the types of its parents, but for the stack, lead."""
     above = parent.split("::")[2] if parent else ""
-    qualified = f"{above}${kind}" if above and above != STACK_TYPE else kind
-    return f"urn:pulumi:{stack}::{project}::{qualified}::{name}"
-
-
-def aliased_urns(
-    goal: Goal, stack: str, project: str, parents: Mapping[str, str], aliases: Sequence[Any]
-) -> list[str]:
-    """The URNs that a resource may have had before (generateAliases in step_generator.go).
-
-    Args:
-        goal: the resource's goal.
-        stack: the stack's name.
-        project: the project's name.
-        parents: the old URN of each resource that was found by an alias in this run.
-        aliases: protobuf aliases of the registration.
-    """
-    found: list[str] = []
-    for alias in aliases:
-        if alias.WhichOneof("alias") == "urn":
-            found.append(alias.urn)
-            continue
-        spec = alias.spec
-        if spec.noParent:
-            parent = ""
-        elif spec.parentUrn:
-            parent = parents.get(spec.parentUrn, spec.parentUrn)
-        else:
-            parent = goal.parent
-        found.append(
-            make_urn(
-                spec.stack or stack,
-                spec.project or project,
-                parent,
-                spec.type or goal.type,
-                spec.name or goal.name,
-            )
-        )
-    if goal.parent in parents:
-        old_parent = parents[goal.parent]
-        own = make_urn(stack, project, goal.parent, goal.type, goal.name)
-        for urn in (own, *tuple(found)):
-            parent_name = goal.parent.split("::", 3)[3]
-            kind, name = urn.split("::")[2].rpartition("$")[2], urn.split("::", 3)[3]
-            if name.startswith(parent_name):
-                name = old_parent.split("::", 3)[3] + name[len(parent_name) :]
-            found.append(make_urn(stack, project, old_parent, kind, name))
-    return list(dict.fromkeys(found))
-
-
-def new_state(goal: Goal, urn: str, old: Resource | None, provider: str) -> Resource:
-    """The state that a resource will have, before its inputs are checked and anything is done."""
-    return Resource(
-        urn=urn,
-        custom=goal.custom,
-        type=goal.type,
-        inputs=goal.inputs,
-        parent=goal.parent,
-        protect=goal.protect,
-        dependencies=list(goal.dependencies),
-        provider=provider,
-        property_dependencies=goal.property_dependencies,
-        additional_secret_outputs=list(goal.additional_secret_outputs),
-        aliases=[old.urn] if old is not None and old.urn != urn else [],
-        retain_on_delete=goal.retain_on_delete,
-        created=old.created if old is not None else "",
-        modified=old.modified if old is not None else "",
-        ignore_changes=list(goal.ignore_changes),
-        resource_hooks=goal.hooks,
+    return (
+        f"urn:pulumi:{stack}::{project}::{f'{above}$' if above not in ('', STACK_TYPE) else ''}{kind}::{name}"
     )
 
 
-def differs(old_inputs: Properties, new_inputs: Properties) -> bool:
-    """The engine's own comparison, where a provider leaves it to it: secrets count by what they hide."""
-    return bool(plain(old_inputs) != plain(new_inputs))
+def old_names(goal: Goal, renamed: Mapping[str, str]) -> list[str]:
+    """The URNs that a resource may have had before: by its aliases, and by those of its parent.
 
-
-def ignoring(news: Properties, olds: Properties, paths: Sequence[str]) -> Properties:
-    """The new inputs with the old values where changes are to be ignored (processIgnoreChanges)."""
-    found = dict(news)
-    for path in paths:
-        if path in olds:
-            found[path] = olds[path]
-        else:
-            found.pop(path, None)
+    `renamed` gives the old URN of each resource that was found by an alias in this run.
+    """
+    new = goal.new
+    head, _, _ = new.urn.rpartition("::")
+    found = [urn or f"{head}::{name}" for urn, name in goal.aliases]
+    if new.parent in renamed:
+        before = renamed[new.parent]
+        stack, project = new.urn.removeprefix("urn:pulumi:").split("::")[:2]
+        was, now_called = before.split("::", 3)[3], new.parent.split("::", 3)[3]
+        for urn in [new.urn, *found]:
+            name = urn.split("::", 3)[3]
+            # children are called after their component, so that its alias is theirs too
+            called = was + name.removeprefix(now_called) if name.startswith(now_called) else name
+            found.append(make_urn(stack, project, before, new.type, called))
     return found
 
 
-def plan(goal: Goal, old: Resource | None, new: Resource, diff: Diff | None) -> list[Step]:
-    """The steps for one registered resource, in the order in which they are to run.
+def plan(new: Resource, old: Resource | None, diff: Diff, *, delete_first: bool | None = None) -> list[Step]:
+    """The steps for one registered resource, in their order; `delete_first` is the program's own wish."""
+    if old is None:
+        return [Step(CREATE, None, new)]
+    if old.pending_replacement:  # an earlier step or run has deleted it already
+        return [Step(REPLACE, old, new), Step(CREATE_REPLACEMENT, old, new)]
+    if diff.changes and diff.replaces:
+        if diff.delete_before_replace if delete_first is None else delete_first:
+            deleted = Step(DELETE_REPLACED, old, None)
+            return [deleted, Step(REPLACE, old, new), Step(CREATE_REPLACEMENT, old, new)]
+        return [Step(CREATE_REPLACEMENT, old, new, pending=True), Step(REPLACE, old, new)]
+    return [Step(UPDATE if diff.changes else SAME, old, new)]
 
-    Args:
-        goal: what the program wants.
-        old: what there is.
-        new: the state to come, inputs checked.
-        diff: the verdict; None where there is nothing old.
-    """
-    if old is None or diff is None:
-        return [Step(CREATE, new.urn, None, new)]
-    if old.pending_replacement or (diff.changes and diff.replaces):
-        before = (
-            diff.delete_before_replace if goal.delete_before_replace is None else goal.delete_before_replace
-        )
-        create = Step(CREATE_REPLACEMENT, new.urn, old, new, diff.replaces, pending=not before)
-        replace = Step(REPLACE, new.urn, old, new, diff.replaces)
-        if not before:
-            return [create, replace]
-        first = [] if old.pending_replacement else [Step(DELETE_REPLACED, old.urn, old, None, diff.replaces)]
-        return [*first, replace, create]
-    if diff.changes:
-        return [Step(UPDATE, new.urn, old, new)]
-    return [Step(SAME, new.urn, old, new)]
+
+def with_unknowns(dependent: Resource, replaced: set[str]) -> Properties | None:
+    """Its inputs while what they come from is being replaced; None where none of them does."""
+    touched = [key for key, urns in dependent.property_dependencies.items() if replaced.intersection(urns)]
+    return {**dependent.inputs, **dict.fromkeys(touched, UNKNOWN)} if touched else None
 
 
 def delete_order(condemned: Iterable[Resource]) -> list[list[Resource]]:
     """Groups of resources to delete one after the other, the members of a group side by side.
 
-    Nothing is deleted before all that depends on it is gone; what nothing to be deleted depends on or needs goes
-    last (ScheduleDeletes in step_generator.go). References are by URN: of two generations with one URN, both
-    count as needed.
+    Nothing is deleted before all that depends on it is gone; what depends on nothing condemned goes last.
     """
-    left = list(condemned)
-    groups: list[list[Resource]] = []
+    every = list(condemned)
+    depth: dict[str, int] = {}
+    needed = {each.urn: each.needs() for each in every}
+
+    def measure(start: str) -> None:
+        stack = [start]
+        while stack:
+            below = [urn for urn in needed[stack[-1]] if urn in needed]
+            if missing := [urn for urn in below if urn not in depth and urn not in stack]:
+                stack.append(missing[0])
+            else:
+                urn = stack.pop()
+                depth[urn] = 1 + max((depth.get(each, 0) for each in below), default=-1)
+
+    groups: dict[int, list[Resource]] = {}
+    for each in every:
+        if each.urn not in depth:
+            measure(each.urn)
+        groups.setdefault(depth[each.urn], []).append(each)
+    return [groups[level] for level in sorted(groups, reverse=True)]
+
+
+def spared(failed: Iterable[str], olds: Mapping[str, Resource]) -> set[str]:
+    """All that resources whose step failed depend on: it must not be deleted under them."""
+    found: set[str] = set()
+    left = list(failed)
     while left:
-        urns = {resource.urn for resource in left}
-        group = [resource for resource in left if not (resource.needs() - {resource.urn}) & urns] or left
-        groups.append(group)
-        left = [resource for resource in left if not any(resource is each for each in group)]
-    return groups[::-1]
+        old = olds.get(left.pop())
+        left.extend(new := (old.needs() if old is not None else set()) - found)
+        found |= new
+    return found

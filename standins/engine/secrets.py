@@ -1,8 +1,7 @@
 """Secrets under a passphrase, in Pulumi's own format, so that either engine reads what the other wrote.
 
-Key: PBKDF2 with SHA-256, 1,000,000 rounds, 8 bytes of salt. Cipher: AES-256-GCM, written as
-`v1:NONCE:CIPHERTEXT` in base64. Salt line: `v1:SALT:` and the word "pulumi" encrypted, by which a wrong
-passphrase is told (`pkg/secrets/passphrase/manager.go`, `sdk/go/common/resource/config/crypt.go`).
+Key: PBKDF2 with SHA-256, 1,000,000 rounds, 8 bytes of salt. Cipher: AES-256-GCM, written as `v1:NONCE:CIPHERTEXT` in
+base64. Salt line: `v1:SALT:` and the word "pulumi" encrypted, by which a wrong passphrase is told.
 """
 
 import base64
@@ -18,19 +17,15 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from standins.engine.errors import EngineError
+from standins.engine.wire import SECRET, SIGNATURE, Secret, mapped
 
 _ROUNDS = 1_000_000
 _PROOF = "pulumi"
 
 
 def passphrase(environment: Mapping[str, str]) -> str:
-    """The passphrase that the environment gives, the way the CLI looks for it.
-
-    Raises:
-        EngineError: neither PULUMI_CONFIG_PASSPHRASE nor PULUMI_CONFIG_PASSPHRASE_FILE is set or readable.
-    """
-    given = environment.get("PULUMI_CONFIG_PASSPHRASE")
-    if given is not None:
+    """The passphrase that the environment gives, the way the CLI looks for it."""
+    if (given := environment.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
         return given
     file = environment.get("PULUMI_CONFIG_PASSPHRASE_FILE")
     if not file:
@@ -47,100 +42,86 @@ def passphrase(environment: Mapping[str, str]) -> str:
 
 
 class Vault:
-    """Encrypts and decrypts with one passphrase and one salt.
+    """Encrypts and decrypts with one passphrase and one salt line; without a line it makes a new one.
 
-    The key takes 0.3 s to derive; that starts at once on a thread of its own, beside the children's start.
-
-    Args:
-        phrase: the passphrase.
-        salt: the salt line of the stack or of its state; None makes a new one.
+    The key takes 0.3 s to derive; that starts at once on a thread, beside the start of the children.
     """
 
     def __init__(self, phrase: str, salt: str | None) -> None:
-        self._phrase = phrase
         self._line = salt
         self._error: EngineError | None = None
-        self._cipher: AESGCM | None = None
-        self._ready = threading.Thread(target=self._derive, name="secrets-key", daemon=True)
-        self._ready.start()
+        self._derivation = threading.Thread(target=self._derive, args=(phrase,), daemon=True)
+        self._derivation.start()
 
-    def _derive(self) -> None:
-        parts = self._line.split(":", 2) if self._line is not None else []
-        if self._line is not None and (len(parts) != 3 or parts[0] != "v1"):
-            self._error = EngineError(
-                "the stack's encryptionsalt is malformed: expected v1:SALT:PROOF; restore it from version control"
-            )
-            return
-        salt = base64.b64decode(parts[1]) if parts else os.urandom(8)
-        self._cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", self._phrase.encode(), salt, _ROUNDS))
-        if not parts:
-            self._line = f"v1:{base64.b64encode(salt).decode()}:{self._seal(self._cipher, _PROOF)}"
-            return
+    def _derive(self, phrase: str) -> None:
+        version, _, rest = (self._line or "v1::").partition(":")
+        salt_text, _, proof = rest.partition(":")
         try:
-            proof = self._open(self._cipher, parts[2])
+            salt = base64.b64decode(salt_text) or os.urandom(8)
+            self._cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", phrase.encode(), salt, _ROUNDS))
+            if self._line is None:
+                self._line = f"v1:{base64.b64encode(salt).decode()}:{self._seal(_PROOF)}"
+            elif version != "v1" or self._open(proof) != _PROOF:
+                raise ValueError(self._line)
         except (InvalidTag, ValueError):
-            proof = ""
-        if proof != _PROOF:
             self._error = EngineError(
-                "incorrect passphrase: it does not fit the stack's encryptionsalt; set"
-                " PULUMI_CONFIG_PASSPHRASE to the one that the stack's secrets were written with"
+                "incorrect passphrase: it does not fit the stack's encryptionsalt; set PULUMI_CONFIG_PASSPHRASE to"
+                " the one that the stack's secrets were written with"
             )
 
-    def _key(self) -> AESGCM:
-        self._ready.join()
+    def _ready(self) -> None:
+        self._derivation.join()
         if self._error is not None:
             raise self._error
-        assert self._cipher is not None
-        return self._cipher
 
     @property
     def salt(self) -> str:
-        """The salt line, waiting for a new one to be made.
-
-        Raises:
-            EngineError: the passphrase does not fit the salt.
-        """
-        self._key()
+        """The salt line; raises EngineError where the passphrase does not fit it."""
+        self._ready()
         assert self._line is not None
         return self._line
 
-    def encrypt(self, text: str) -> str:
-        """`v1:NONCE:CIPHERTEXT` of a text."""
-        return self._seal(self._key(), text)
-
     def decrypt(self, sealed: str) -> str:
-        """The text of a `v1:NONCE:CIPHERTEXT`.
-
-        Raises:
-            EngineError: it was written with another passphrase or salt, or damaged.
-        """
+        """The text of a `v1:NONCE:CIPHERTEXT`."""
+        self._ready()
         try:
-            return self._open(self._key(), sealed)
+            return self._open(sealed)
         except (InvalidTag, ValueError) as error:
             raise EngineError(
-                "a secret cannot be decrypted: it was not written with this stack's passphrase and"
-                " encryptionsalt; set the secret again"
+                "a secret cannot be decrypted: it was not written with this stack's passphrase and encryptionsalt;"
+                " set the secret again"
             ) from error
 
-    def hide(self, value: Any) -> dict[str, str]:
-        """The state's fields for a secret value (`pkg/resource/stack/deployment.go`)."""
-        return {"ciphertext": self.encrypt(json.dumps(value, separators=(",", ":")))}
+    def encrypt(self, text: str) -> str:
+        """`v1:NONCE:CIPHERTEXT` of a text."""
+        self._ready()
+        return self._seal(text)
 
-    def reveal(self, fields: Mapping[str, str]) -> Any:
-        """The value behind the state's fields, encrypted or in plain text."""
-        if "plaintext" in fields:
-            return json.loads(fields["plaintext"])
-        return json.loads(self.decrypt(fields["ciphertext"]))
+    def hidden(self, value: Any) -> Any:
+        """The value as it stands in the state: secrets encrypted."""
+        return mapped(
+            value,
+            lambda leaf: (
+                {SIGNATURE: SECRET, "ciphertext": self.encrypt(json.dumps(leaf.value, separators=(",", ":")))}
+                if isinstance(leaf, Secret)
+                else leaf
+            ),
+        )
 
-    @staticmethod
-    def _seal(cipher: AESGCM, text: str) -> str:
+    def revealed(self, value: Any) -> Any:
+        """The value that stands in the state, secrets decrypted and marked."""
+        if isinstance(value, dict):
+            if value.get(SIGNATURE) == SECRET:
+                text = value["plaintext"] if "plaintext" in value else self.decrypt(value["ciphertext"])
+                return Secret(json.loads(text))
+            return {key: self.revealed(item) for key, item in value.items()}
+        return [self.revealed(item) for item in value] if isinstance(value, list) else value
+
+    def _seal(self, text: str) -> str:
         nonce = os.urandom(12)
-        sealed = cipher.encrypt(nonce, text.encode(), None)
+        sealed = self._cipher.encrypt(nonce, text.encode(), None)
         return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(sealed).decode()}"
 
-    @staticmethod
-    def _open(cipher: AESGCM, sealed: str) -> str:
-        version, nonce, content = sealed.split(":")
-        if version != "v1":
-            raise ValueError(f"unknown version {version!r} of a sealed value")
-        return cipher.decrypt(base64.b64decode(nonce), base64.b64decode(content), None).decode()
+    def _open(self, sealed: str) -> str:
+        _, nonce, content = sealed.split(":")
+        return self._cipher.decrypt(base64.b64decode(nonce), base64.b64decode(content), None).decode()

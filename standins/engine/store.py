@@ -1,85 +1,62 @@
 """Where the state lies: a snapshot, a journal beside it while a run is under way, and a lock.
 
-Layout, below the state folder: `stacks/PROJECT/STACK.json` (a Pulumi v3 deployment), `.journal` (one JSON line
-per finished step: a killed process loses nothing that was finished; the next run replays it), `.lock`.
+Below the state folder: `stacks/PROJECT/STACK.json` (a Pulumi deployment), `.journal` (one JSON line per finished
+step, so that a killed run loses at most the steps under way; the next run replays it), `.lock`.
 """
 
 import fcntl
+import hashlib
 import json
 import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
-from standins.engine.errors import EngineError
+from standins.engine.config import VERSION
+from standins.engine.errors import EngineError, Unsupported
+from standins.engine.planner import Resource, now
 from standins.engine.secrets import Vault
-from standins.engine.state import (
-    Resource,
-    deployment_to_json,
-    now,
-    resource_from_json,
-    resource_to_json,
-)
+
+_NAMES = {
+    each.name: each.name.split("_")[0] + "".join(part.title() for part in each.name.split("_")[1:])
+    for each in fields(Resource)
+}
+_LOSABLE = {"sourcePosition", "stackTrace", "customTimeouts", "refreshBeforeUpdate", "aliases"}
 
 
-def state_folder(root: Path, option: str | None, backend: str | None) -> Path:
-    """The folder of all state.
-
-    Args:
-        root: the project's folder.
-        option: `--state-dir`.
-        backend: PULUMI_BACKEND_URL, or `backend.url` of Pulumi.yaml.
-
-    Raises:
-        EngineError: the backend is not a folder.
-    """
-    if option is not None:
-        return Path(option).resolve()
+def state_folder(root: Path, backend: str | None) -> Path:
+    """The folder of all state, from PULUMI_BACKEND_URL or `backend.url` of Pulumi.yaml."""
     if not backend:
         return root / ".pulumi-standin"
-    scheme, found, path = backend.partition("://")
-    if scheme != "file" or not found:
-        raise EngineError(
-            f"the backend {backend!r} is not supported by this stand-in, which keeps state in files; set"
-            " PULUMI_BACKEND_URL=file://FOLDER or pass --state-dir FOLDER"
-        )
+    scheme, _, path = backend.partition("://")
+    if scheme != "file":
+        raise Unsupported(f"the backend {backend!r}, not file://FOLDER,", "PULUMI_BACKEND_URL")
     return (root / Path(path).expanduser()).resolve() / ".pulumi-standin"
 
 
 class Store:
-    """The state of one stack.
+    """The state of one stack. Each resource has a slot, its number for as long as it is recorded.
 
-    Args:
-        folder: the state folder.
-        project: the project's name.
-        stack: the stack's name.
+    Outside `begin` and `finish` nothing is written: a preview records into a store that was never begun.
     """
 
     def __init__(self, folder: Path, project: str, stack: str) -> None:
-        self._folder = folder
-        self._base = folder / "stacks" / project / stack
         self._stack = stack
+        self._base = folder / "stacks" / project / stack
+        self.file = self._base.with_name(f"{stack}.json")
+        self._journal_file = self._base.with_name(f"{stack}.journal")
         self._journal: TextIO | None = None
-        self._slots: dict[int, dict[str, Any]] = {}
-        self._fresh: list[int] = []
-        self._under_way: dict[int, dict[str, str]] = {}
-        self._next = 0
-        self._read()
+        self.read()
 
-    @property
-    def file(self) -> Path:
-        """The snapshot."""
-        return self._base.with_name(self._base.name + ".json")
-
-    @property
-    def _journal_file(self) -> Path:
-        return self._base.with_name(self._base.name + ".journal")
-
-    def _read(self) -> None:
-        self._salt: str | None = None
-        self.pending: list[Any] = []
+    def read(self) -> None:
+        """Read the snapshot, and what a killed run left in the journal."""
+        self.salt: str | None = None
+        self._olds: dict[int, dict[str, Any]] = {}
+        self._news: dict[int, dict[str, Any]] = {}
+        self._names: dict[str, str] = {}
+        self.pending: dict[str, dict[str, Any]] = {}
         if self.file.exists():
             try:
                 deployment = json.loads(self.file.read_text(encoding="utf-8"))["deployment"]
@@ -87,167 +64,102 @@ class Store:
                 raise EngineError(
                     f"the state {self.file} is not a Pulumi deployment ({error}); restore it from a copy"
                 ) from error
-            self._salt = deployment.get("secrets_providers", {}).get("state", {}).get("salt")
-            self.pending = list(deployment.get("pending_operations", []))
-            for resource in deployment.get("resources", []):
-                self._slots[self._next] = resource
-                self._next += 1
+            self.salt = deployment.get("secrets_providers", {}).get("state", {}).get("salt")
+            self._olds = dict(enumerate(deployment.get("resources", [])))
+            self.pending = {
+                each["resource"]["urn"]: each for each in deployment.get("pending_operations", [])
+            }
+        self._next = len(self._olds)
         if self._journal_file.exists():
-            for line in self._journal_file.read_text(encoding="utf-8").splitlines():
+            for line in self._journal_file.read_text(encoding="utf-8").split("\n"):
                 try:
-                    entry = json.loads(line)
+                    operations = json.loads(line)
                 except ValueError:
-                    break  # the line that the kill cut short: its step counts as not finished
-                self._apply(entry)
-            self.pending += list(self._under_way.values())
-            self._under_way.clear()
+                    break  # cut short by the kill: its step counts as under way
+                for operation in operations:
+                    self._apply(*operation)
 
-    def _apply(self, entry: dict[str, Any]) -> None:
-        self._salt = entry.get("salt", self._salt)
-        if "begin" in entry:
-            self._under_way[entry["step"]] = entry["begin"]
-        else:
-            self._under_way.pop(entry.get("step", -1), None)
-        slot = entry.get("slot")
-        if slot is not None:
+    def _apply(self, op: str, *given: Any) -> None:
+        if op == "put":
+            slot, resource = given
+            part = self._olds if slot in self._olds else self._news
+            part[slot] = resource
             self._next = max(self._next, slot + 1)
-            if "resource" in entry:
-                if slot not in self._slots:
-                    self._fresh.append(slot)
-                self._slots[slot] = entry["resource"]
-            elif slot not in self._fresh:
-                self._fresh.append(slot)
-        for gone in entry.get("gone", ()):
-            self._slots.pop(gone, None)
-        if "names" in entry:
-            self._slots = {slot: _renamed(found, entry["names"]) for slot, found in self._slots.items()}
-        if entry.get("settled"):
-            self.pending.clear()
+        elif op == "keep":
+            self._news[given[0]] = self._olds.pop(given[0])
+        elif op == "drop":
+            self._olds.pop(given[0], None)
+            self._news.pop(given[0], None)
+        elif op == "name":
+            self._names[given[0]] = given[1]
+        elif op == "salt":
+            self.salt = given[0]
+        elif op == "begin":
+            self.pending[given[0]["urn"]] = {"resource": given[0], "type": given[1]}
+        elif op == "end":
+            self.pending.pop(given[0], None)
 
-    @property
-    def salt(self) -> str | None:
-        """The salt line that the state's secrets were written with; None for a new state."""
-        return self._salt
+    def _write(self, *operations: tuple[Any, ...]) -> None:
+        if self._journal is not None:
+            self._journal.write(json.dumps(operations, separators=(",", ":")) + "\n")
+            self._journal.flush()
+            for operation in operations:
+                self._apply(*operation)
 
     def resources(self, vault: Vault) -> dict[int, Resource]:
-        """All resources by their slot, in the state's order.
+        """All resources by their slot, in the state's order."""
+        return {slot: self._from_json(found, vault) for slot, found in {**self._news, **self._olds}.items()}
 
-        Raises:
-            EngineError: a secret cannot be decrypted, or the state holds what this stand-in would lose.
-        """
-        try:
-            return {slot: resource_from_json(self._slots[slot], vault.reveal) for slot in self._order()}
-        except ValueError as error:
-            raise EngineError(
-                f"the state {self.file} holds what this stand-in would lose: {error}; go on with the real"
-                " pulumi CLI"
-            ) from error
+    def _from_json(self, found: dict[str, Any], vault: Vault) -> Resource:
+        lost = [key for key, value in found.items() if value and key not in {*_NAMES.values(), *_LOSABLE}]
+        if lost:
+            raise Unsupported(f"{', '.join(lost)} of {found.get('urn')}", f"the state {self.file}")
+        values = {attribute: found[name] for attribute, name in _NAMES.items() if name in found}
+        for bag in {"inputs", "outputs"} & values.keys():
+            values[bag] = vault.revealed(values[bag])
+        return Resource(**values)
 
-    def _order(self) -> list[int]:
-        fresh = [slot for slot in self._fresh if slot in self._slots]
-        return fresh + [slot for slot in self._slots if slot not in set(fresh)]
+    def _to_json(self, resource: Resource) -> dict[str, Any]:
+        found = {
+            name: self._vault.hidden(value) if attribute in ("inputs", "outputs") else value
+            for attribute, name in _NAMES.items()
+            if (value := getattr(resource, attribute))
+        }
+        return {"custom": False, **found}
 
     @contextmanager
     def locked(self, command: str) -> Iterator[None]:
-        """Hold the stack for one run; the kernel lets go of it when the process ends, however that happens.
-
-        Raises:
-            EngineError: another run holds it; named.
-        """
+        """Hold the stack for one run; the kernel lets go of it when the process ends, however that happens."""
         self._base.parent.mkdir(parents=True, exist_ok=True)
-        (self._folder / ".gitignore").write_text("*\n", encoding="utf-8")
-        path = self._base.with_name(self._base.name + ".lock")
-        with path.open("a+", encoding="utf-8") as lock:
+        with self._base.with_name(f"{self._stack}.lock").open("a+", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 lock.seek(0)
                 raise EngineError(
-                    f"the stack '{self._stack}' is currently locked by {lock.read().strip() or 'another run'}; wait"
-                    " for that run to end, or stop it (the lock goes with its process)"
+                    f"the stack '{self._stack}' is currently locked by {lock.read() or 'another run'}; wait for that"
+                    " run to end, or stop it (the lock goes with its process)"
                 ) from error
             lock.truncate(0)
-            lock.write(f"{command} (process {os.getpid()} on {socket.gethostname()}, since {now()})")
+            lock.write(f"{command} (process {os.getpid()}, since {now()})")
             lock.flush()
-            self.__init__(self._folder, self._base.parent.name, self._stack)  # type: ignore[misc]
+            self.read()
             yield
             lock.truncate(0)
 
     def begin(self, vault: Vault) -> None:
-        """Open the journal: from here on every finished step is on disk at once.
-
-        A journal that a killed run left is first made part of the snapshot.
-        """
-        if self._journal_file.exists():
-            self.finish(vault)
+        """From here on every finished step is on disk at once."""
         self._vault = vault
+        if self._journal_file.exists():
+            self.finish()
         self._journal = self._journal_file.open("w", encoding="utf-8")
-        self._write({"salt": vault.salt})
+        self._write(("salt", vault.salt))
 
-    def _write(self, entry: dict[str, Any]) -> None:
-        assert self._journal is not None
-        self._journal.write(json.dumps(entry, separators=(",", ":")) + "\n")
-        self._journal.flush()
-        self._apply(entry)
-
-    def start(self, step: int, urn: str, kind: str) -> None:
-        """Note that a step is under way: one that a kill leaves so is shown by the next run."""
-        self._write({"step": step, "begin": {"urn": urn, "type": kind}})
-
-    def fail(self, step: int) -> None:
-        """A step has ended without any effect."""
-        self._write({"step": step})
-
-    def put(
-        self, resource: Resource, *, slot: int | None = None, gone: tuple[int, ...] = (), step: int = -1
-    ) -> int:
-        """Record a resource and let go of others, in one go.
-
-        Args:
-            resource: what to record.
-            slot: the slot whose content it replaces; None gives it a new one at the end.
-            gone: the slots to let go of.
-            step: the step that this ends.
-
-        Returns:
-            Its slot.
-        """
-        slot = self._next if slot is None else slot
-        self._write(
-            {
-                "step": step,
-                "slot": slot,
-                "resource": resource_to_json(resource, self._vault.hide),
-                "gone": list(gone),
-            }
-        )
-        return slot
-
-    def keep(self, slot: int) -> None:
-        """A resource is as it was: it takes its place among those of this run."""
-        self._write({"slot": slot})
-
-    def drop(self, slot: int, step: int = -1) -> None:
-        """Let go of a resource."""
-        self._write({"step": step, "gone": [slot]})
-
-    def rename(self, names: dict[str, str]) -> None:
-        """References to old names of resources become references to the new ones."""
-        self._write({"names": names})
-
-    def settle(self) -> None:
-        """Forget the operations that an earlier, killed run left under way."""
-        self._write({"settled": True})
-
-    def export(self, vault: Vault) -> dict[str, Any]:
-        """The deployment as it stands."""
-        return deployment_to_json((self._slots[slot] for slot in self._order()), vault, self.pending)
-
-    def finish(self, vault: Vault) -> None:
+    def finish(self) -> None:
         """Write the snapshot, and only then let go of the journal."""
-        temporary = self.file.with_suffix(".json.new")
+        temporary = self.file.with_suffix(".new")
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(self.export(vault), file, indent=4)
+            json.dump(self.export(self._vault), file, indent=4)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.file)
@@ -255,16 +167,86 @@ class Store:
             self._journal.close()
             self._journal = None
         self._journal_file.unlink(missing_ok=True)
+        self.read()
 
+    def start(self, resource: Resource, kind: str) -> None:
+        """Note that a call is under way ("creating", "updating", "deleting")."""
+        if self._journal is not None:
+            self._write(("begin", self._to_json(resource), kind))
 
-def _renamed(found: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
-    changed = dict(found)
-    if found.get("parent") in names:
-        changed["parent"] = names[found["parent"]]
-    if "dependencies" in found:
-        changed["dependencies"] = [names.get(urn, urn) for urn in found["dependencies"]]
-    if "propertyDependencies" in found:
-        changed["propertyDependencies"] = {
-            key: [names.get(urn, urn) for urn in urns] for key, urns in found["propertyDependencies"].items()
+    def end(self, urn: str) -> None:
+        """The call ended without any effect."""
+        self._write(("end", urn))
+
+    def put(self, resource: Resource, slot: int | None = None, *, instead_of: int | None = None) -> int:
+        """Record a resource, in the slot that it has or in a new one, in the same line letting go of another."""
+        slot, self._next = (self._next, self._next + 1) if slot is None else (slot, self._next)
+        if self._journal is not None:
+            drop = [("drop", instead_of)] if instead_of is not None else []
+            self._write(("put", slot, self._to_json(resource)), ("end", resource.urn), *drop)
+        return slot
+
+    def replace(self, resource: Resource, old_slot: int, old: Resource) -> int:
+        """Record a replacement, in the same line marking what it replaces for deletion."""
+        slot, self._next = self._next, self._next + 1
+        if self._journal is not None:
+            marked = ("put", old_slot, self._to_json(old))
+            self._write(("put", slot, self._to_json(resource)), marked, ("end", resource.urn))
+        return slot
+
+    def keep(self, slot: int) -> None:
+        """A resource is as it was: it takes its place among those of this run."""
+        self._write(("keep", slot))
+
+    def drop(self, slot: int, urn: str) -> None:
+        """Let go of a resource."""
+        self._write(("drop", slot), ("end", urn))
+
+    def rename(self, old: str, new: str) -> None:
+        """References to a resource's old name become references to the new one."""
+        self._write(("name", old, new))
+
+    def forget_pending(self) -> None:
+        """What earlier, killed runs left under way has been looked at."""
+        self._write(*[("end", urn) for urn in self.pending])
+
+    def export(self, vault: Vault) -> dict[str, Any]:
+        """The deployment as it stands, in the form that `pulumi stack import` takes."""
+        resources = [self._renamed(found) for found in {**self._news, **self._olds}.values()]
+        deployment: dict[str, Any] = {
+            "manifest": {
+                "time": now(),
+                "magic": hashlib.sha256(f"v{VERSION}".encode()).hexdigest(),
+                "version": f"v{VERSION}",
+            },
+            "secrets_providers": {"type": "passphrase", "state": {"salt": vault.salt}},
+            "resources": resources,
+            "metadata": {},
         }
-    return changed
+        if self.pending:
+            deployment["pending_operations"] = list(self.pending.values())
+        # the CLI marks a state with hooks so, that no CLI too old for hooks takes it
+        hooks = any("resourceHooks" in each for each in resources)
+        return (
+            {"version": 4, "features": ["hooks"], "deployment": deployment}
+            if hooks
+            else {
+                "version": 3,
+                "deployment": deployment,
+            }
+        )
+
+    def _renamed(self, found: dict[str, Any]) -> dict[str, Any]:
+        if not self._names:
+            return found
+        text = dict(found)
+        if "parent" in text:
+            text["parent"] = self._names.get(text["parent"], text["parent"])
+        if "dependencies" in text:
+            text["dependencies"] = [self._names.get(urn, urn) for urn in text["dependencies"]]
+        if "propertyDependencies" in text:
+            text["propertyDependencies"] = {
+                key: [self._names.get(urn, urn) for urn in urns]
+                for key, urns in text["propertyDependencies"].items()
+            }
+        return text
