@@ -1,0 +1,35 @@
+# Every target does its own set-up: a virtual environment in .venv, with everything pinned.
+PYTHON ?= python3
+PY := .venv/bin/python
+READY := .venv/.installed
+
+.PHONY: demo test long bench pulumi clean
+
+demo: $(READY)
+	$(PY) -m standins.demo
+
+test: $(READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	$(PY) -m pytest -m "not long" -rs
+
+# The crash tests in their full number, and everything else that takes its time.
+long: $(READY)
+	$(PY) -m pytest -m long -rs
+
+bench: $(READY)
+	$(PY) -m bench
+
+# The vendor's own installer, run by the SDK; the CLI goes to .pulumi in this checkout.
+pulumi: $(READY)
+	$(PY) -m standins.cli
+
+clean:
+	rm -rf .venv .demo .pulumi .mypy_cache .ruff_cache .hypothesis .coverage
+
+$(READY): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed, this is %s; set PYTHON=..." % sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
