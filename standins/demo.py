@@ -142,9 +142,7 @@ def play(command: Command) -> None:
     code, _ = story.run("preview")
     expect(code == 0, "the preview succeeds")
 
-    tell(
-        "4. The orchestrators come online, each with a new key and CSR. The run asks the two alone, and waits."
-    )
+    tell("4. The orchestrators come online, each with a new key. The run asks the two alone, and waits.")
     running_fleet = story.orchestrators([before[each] for each in edge])
     try:
         code, posts = story.run("up")
