@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 import httpx
 import truststore
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential_jitter
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
 
 from keyfactor_provider.command import wire
 from keyfactor_provider.command.answers import failure_of, transport_failure
@@ -260,7 +260,7 @@ class CommandClient:
         return self._redact(" ".join(said.split()))[:300]
 
 
-_BACKOFF: Final = wait_exponential_jitter(initial=0.5, max=8, jitter=0.5)
+_BACKOFF: Final = wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5)
 
 
 def _query(params: Mapping[str, str] | None) -> str:

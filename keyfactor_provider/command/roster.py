@@ -67,8 +67,8 @@ class Roster:
     def _read_many(self, lacking: list[str], patience: Patience | None) -> None:
         budget = len(lacking)
         listing = self._listing
-        # What a listing does not show must be as fresh as what it shows.
-        if listing is None or listing.began < self._client.clock() - FRESH_FOR:
+        # What a listing does not show must be as fresh as what it shows, and it shows nobody twice.
+        if listing is None or listing.began < self._client.clock() - FRESH_FOR or listing.has_shown(lacking):
             listing = self._listing = _Listing(self._client)
         while budget and lacking:
             page = listing.next_page(patience)
@@ -118,6 +118,10 @@ class _Listing:
         self.began = client.clock()
         self.pages = 0
         self.ended = False
+
+    def has_shown(self, agent_ids: Iterable[str]) -> bool:
+        """Whether it has shown one of them already."""
+        return not self._seen.isdisjoint(agent_ids)
 
     def next_page(self, patience: Patience | None) -> list[Agent] | None:
         """The agents of the next page; None after the last."""
