@@ -1,0 +1,158 @@
+"""The programs that people start from: the stack at the root, and the examples."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standins.command.process import Command, running
+from tests.support.stacks import ROOT, Stack
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+
+Program = Callable[[Path], Stack]
+
+
+@pytest.fixture
+def command() -> Iterator[Command]:
+    with running("--orchestrators", "12") as command:
+        yield command
+
+
+@pytest.fixture
+def program(command: Command, tmp_path: Path) -> Program:
+    """A copy of a program of this repository as a stack."""
+
+    def made(source: Path) -> Stack:
+        stack = Stack("standin", tmp_path, command)
+        shutil.copy(source / "__main__.py", tmp_path)
+        lines = (source / "Pulumi.yaml").read_text().splitlines()
+        kept = [
+            line for line in lines if not line.strip().startswith(("options:", "virtualenv:", "toolchain:"))
+        ]
+        (tmp_path / "Pulumi.yaml").write_text("\n".join(kept))
+        return stack
+
+    return made
+
+
+def named(command: Command, machine: str) -> list[str]:
+    return [agent["agent_id"] for agent in command.agents() if agent["client_machine"].startswith(machine)]
+
+
+def test_the_example_with_a_list_asks_its_members(program: Program, command: Command) -> None:
+    stack, ids = program(ROOT / "examples" / "list"), command.ids()[:3]
+    stack.config(f"reenroll-list:orchestrators: {json.dumps(ids)}")
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (0, [(1, tuple(ids))])
+
+
+def test_the_example_with_a_rule_asks_whoever_matches(program: Program, command: Command) -> None:
+    stack, ids = program(ROOT / "examples" / "rule"), named(command, "edge")
+    stack.config('reenroll-rule:exclude: ["edge-001*"]')
+    ran = stack.run("up")
+    assert ran.exit_code == 0
+    assert [status for status, _ in ran.posts] == [1]
+    assert len(ran.posts[0][1]) == len(ids) - 1
+    stack.config("reenroll-rule:at-least: 100")
+    ran = stack.run("preview")
+    assert ran.exit_code == 1
+    assert ran.says("6 found, at_least 100 expected")
+
+
+def test_the_canary_example_asks_the_rest_only_when_the_canary_is_complete(
+    program: Program, command: Command
+) -> None:
+    stack, ids = program(ROOT / "examples" / "canary"), named(command, "edge")
+    stack.config(f"reenroll-canary:canary: {json.dumps(ids[:2])}\nreenroll-canary:timeout: 1")
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (1, [(1, tuple(ids[:2]))])
+    command.world(reenroll=ids[:2])
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (0, [(1, tuple(ids[2:]))])
+
+
+@pytest.mark.parametrize("example", sorted(each.name for each in (ROOT / "examples").iterdir()))
+def test_every_example_tells_what_it_is(example: str) -> None:
+    assert (ROOT / "examples" / example / "README.md").read_text().startswith("# ")
+
+
+def declared(*fleets: Any) -> str:
+    return f"keyfactor-reenrollment:fleets: {json.dumps(fleets)}"
+
+
+def test_the_root_stack_declares_fleets_in_order_from_its_config(program: Program, command: Command) -> None:
+    stack, ids = program(ROOT), command.ids()
+    edge = named(command, "edge")
+    first = {"name": "first", "orchestrators": ids[:2], "status": "Requested", "timeout": 1}
+    rest = {"name": "rest", "rule": {"machine": "edge-*", "exclude": ids[:2]}, "status": 2, "after": "first"}
+    stack.config(declared(first, rest))
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (1, [(1, tuple(ids[:2]))])
+    command.world(reenroll=ids[:2])
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (0, [(2, tuple(each for each in edge if each not in ids[:2]))])
+    stack.run("refresh")
+    ran = stack.run("up")
+    assert ran.exit_code == 0
+    stack_resource = next(
+        each for each in stack.export()["deployment"]["resources"] if each["type"] == "pulumi:pulumi:Stack"
+    )
+    assert stack_resource["outputs"]["first"]["reenrolled"] == 2
+    assert stack_resource["outputs"]["rest"]["pending"] == 5
+
+
+LISTED = {"name": "edge", "orchestrators": ["x"], "status": "Requested"}
+
+
+@pytest.mark.parametrize(
+    ("fleets", "says"),
+    [
+        ([], "keyfactor-reenrollment:fleets declares no fleet"),
+        (
+            [{"name": "edge", "orchestrators": ["x"]}],
+            "fleets[0] can't be used: Object missing required field `status`",
+        ),
+        ([LISTED | {"statsu": 1}], "fleets[0] can't be used: Object contains unknown field `statsu`"),
+        ([LISTED | {"orchestrators": "x"}], "fleets[0].orchestrators can't be used"),
+        ([LISTED, LISTED], "fleets[1].name is 'edge'; expected a name that no other fleet has"),
+        ([LISTED | {"rule": {"machine": "*"}}], "fleets[0] (edge) needs either orchestrators or rule"),
+        ([{"name": "edge", "status": 1, "rule": {}}], "fleets[0].rule needs one of machine"),
+        ([LISTED | {"after": "canary"}], "fleets[0].after is 'canary'; expected a fleet declared before"),
+    ],
+)
+def test_a_wrong_config_is_refused_with_its_key_and_an_example(
+    program: Program, command: Command, fleets: list[Any], says: str
+) -> None:
+    stack = program(ROOT)
+    stack.config(declared(*fleets))
+    ran = stack.run("preview")
+    assert ran.exit_code == 1
+    assert ran.says(says, "- name: canary", "orchestrators: [3f2504e0")
+    assert "Traceback" not in ran.text
+    assert command.journal() == []
+
+
+def test_a_secret_in_plain_config_is_refused(program: Program, command: Command) -> None:
+    stack = program(ROOT)
+    stack.config(declared(LISTED) + "\nkeyfactor:password: hunter2")
+    ran = stack.run("preview")
+    assert ran.exit_code == 1
+    assert ran.says(
+        "keyfactor:password stands in plain text", "pulumi config set --secret keyfactor:password"
+    )
+    assert "hunter2" not in ran.text
+    assert command.journal() == []
+
+
+def test_a_rule_with_command_away_fails_its_preview(program: Program, command: Command) -> None:
+    stack = program(ROOT)
+    stack.config(declared({"name": "edge", "status": 1, "rule": {"machine": "edge-*"}}))
+    command.faults(denied=["/agents/management/read/"])
+    ran = stack.run("preview")
+    assert ran.exit_code == 1
+    assert ran.says("Reading page 1 of the orchestrators", "403")
+    assert "Traceback" not in ran.text
