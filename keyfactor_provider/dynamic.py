@@ -309,9 +309,7 @@ def _inputs(checked: Checked, news: Mapping[str, Any]) -> dict[str, Any]:
     """What the engine keeps as inputs; what it can't know yet stays unknown."""
     if checked.wish is not None:
         return checked.wish.to_inputs()
-    made = {
-        key: news[key] for key in ("fleet", "status", "triggers", "on_removal", "on_failure") if key in news
-    }
+    made = {key: news[key] for key in ("fleet", "status", "triggers", "on_removal", "on_failure") if key in news}
     made[_ORCHESTRATORS] = (
         Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
         if "orchestrator_ids" in checked.unknown
@@ -362,8 +360,7 @@ def _config_text(value: Any) -> str:
 
 def _with_program_hint(error: ProviderError) -> ProviderError:
     error.next_step += (
-        " Refresh and destroy use the stack config of the last up: "
-        "if it changed since, run them with --run-program."
+        " Refresh and destroy use the stack config of the last up: if it changed since, run them with --run-program."
     )
     return error
 

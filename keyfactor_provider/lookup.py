@@ -170,9 +170,7 @@ def _numbers(name: str, given: Sequence[str | int], meanings: dict[int, str]) ->
 
 def _check_bounds(wanted: Filter) -> None:
     if wanted.at_least < 0 or (wanted.at_most is not None and wanted.at_most < max(wanted.at_least, 1)):
-        reason = (
-            f"at_least is {wanted.at_least} and at_most {wanted.at_most}; expected 0 <= at_least <= at_most"
-        )
+        reason = f"at_least is {wanted.at_least} and at_most {wanted.at_most}; expected 0 <= at_least <= at_most"
         raise InputError("The look-up of orchestrators", [Problem("at_least, at_most", reason)])
 
 

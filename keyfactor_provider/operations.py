@@ -129,9 +129,7 @@ class Operations:
         with self._lock:
             made = fleet.plan(staying, {}, self._look(staying))
         self._tell_warnings(record, made.warnings)
-        leaving = {
-            member_id: member for member_id, member in record.members.items() if member_id not in staying
-        }
+        leaving = {member_id: member for member_id, member in record.members.items() if member_id not in staying}
         inputs = record.wish().to_inputs()
         inputs["orchestrators"] |= made.drift
         return replace(record, members=made.members | leaving).to_state(), inputs
@@ -160,9 +158,7 @@ class Operations:
             CommandError, SettingsError: Command can't be read.
         """
         awaited = {member_id: Member.from_state(member) for member_id, member in members.items()}
-        staying = {
-            member_id: member for member_id, member in awaited.items() if member.phase is not Phase.LEAVING
-        }
+        staying = {member_id: member for member_id, member in awaited.items() if member.phase is not Phase.LEAVING}
         with self._lock:
             self._connected().forget(staying)
             self._outage = None
@@ -225,9 +221,7 @@ class Operations:
                     made.judge(member_id, seen)
                 elif not life.depart(made.take_backs[member_id], seen).take_back:
                     del made.take_backs[member_id]
-            return [
-                member_id for member_id in asked if member_id in made.asks or member_id in made.take_backs
-            ]
+            return [member_id for member_id in asked if member_id in made.asks or member_id in made.take_backs]
 
         outcome = ask(self._client, wanted, status, still_due=still_due, written=roster.forget)
         if outcome.trouble is not None:
@@ -246,9 +240,7 @@ class Operations:
         for member_id, outcome_open in outcome.unreached.items():
             reason = "its call got no answer" if outcome_open else "its call failed or was not sent"
             if member_id in made.members:
-                made.members[member_id] = life.unreached(
-                    made.members[member_id], reason, outcome_open=outcome_open
-                )
+                made.members[member_id] = life.unreached(made.members[member_id], reason, outcome_open=outcome_open)
             elif member_id in made.take_backs:
                 made.members[member_id] = life.leaving(made.take_backs[member_id], reason)
 
@@ -306,9 +298,7 @@ class Operations:
         assert self._client is not None
         began = self._client.clock()
         try:
-            agents = roster.look(
-                sorted(wish.members), patience=Patience(began + self._preflight_left, retries=False)
-            )
+            agents = roster.look(sorted(wish.members), patience=Patience(began + self._preflight_left, retries=False))
         except CommandError as error:
             self._preflight_left = 0
             self._tell_once("warning", f"Preview without a look at Command. {error}")
@@ -327,9 +317,7 @@ class Operations:
             self._warned.add(message)
             self._tell(severity, message)
 
-    def _tell_warnings(
-        self, record: Record, warnings: Iterable[tuple[str, str]], before: Record | None = None
-    ) -> None:
+    def _tell_warnings(self, record: Record, warnings: Iterable[tuple[str, str]], before: Record | None = None) -> None:
         groups: dict[str, list[str]] = {}
         for member_id, warning in warnings:
             named_by = record if before is None or member_id in record.members else before

@@ -33,14 +33,10 @@ def concerns(
     if unknown:
         warnings.append(f"{count(len(unknown))} unknown to Command will fail: {listed(unknown)}")
     if unapproved:
-        warnings.append(
-            f"{count(len(unapproved))} not approved in Command may be refused: {listed(unapproved)}"
-        )
+        warnings.append(f"{count(len(unapproved))} not approved in Command may be refused: {listed(unapproved)}")
     if wish.status is ReenrollmentStatus.REQUIRED:
         newly = _newly_required(wish, old_inputs)
-        at_risk = [
-            f"{_name(agent)}: {risk}" for agent in known if agent.id in newly and (risk := _risk(agent, now))
-        ]
+        at_risk = [f"{_name(agent)}: {risk}" for agent in known if agent.id in newly and (risk := _risk(agent, now))]
         if at_risk:
             warnings.append(
                 f"Required may block {count(len(at_risk))} until somebody acts "

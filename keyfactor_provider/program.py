@@ -104,9 +104,7 @@ class Run:
             client = self.client()
             self._operations = Operations(
                 lambda: client,
-                lambda severity, text: (
-                    pulumi.log.warn(text) if severity == "warning" else pulumi.log.info(text)
-                ),
+                lambda severity, text: pulumi.log.warn(text) if severity == "warning" else pulumi.log.info(text),
             )
         return self._operations
 

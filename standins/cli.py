@@ -21,9 +21,7 @@ def find() -> Path | None:
 
 def _version(cli: str) -> tuple[int, ...]:
     try:
-        said = subprocess.run(
-            [cli, "version"], capture_output=True, text=True, timeout=30, check=False
-        ).stdout
+        said = subprocess.run([cli, "version"], capture_output=True, text=True, timeout=30, check=False).stdout
         return tuple(int(part) for part in said.strip().lstrip("v").split("-")[0].split("."))
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return ()

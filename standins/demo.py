@@ -67,9 +67,7 @@ class Story:
 
     def _call(self, line: Sequence[str]) -> int:
         sys.stdout.flush()
-        return subprocess.run(
-            line, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, check=False
-        ).returncode
+        return subprocess.run(line, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, check=False).returncode
 
     def orchestrators(self, agents: Sequence[dict[str, str]]) -> "subprocess.Popen[bytes]":
         """Switches orchestrators on."""
@@ -130,9 +128,7 @@ def play(command: Command) -> None:
     code, posts = story.run("preview")
     expect(code == 0 and not posts, "a preview changes nothing")
 
-    tell(
-        "2. It is done, but Command refuses two of them. The run fails and names them; the rest is recorded."
-    )
+    tell("2. It is done, but Command refuses two of them. The run fails and names them; the rest is recorded.")
     command.faults(refused=edge[:2])
     code, posts = story.run("up")
     expect(code != 0 and posts == [(1, tuple(edge))], "the run fails, and all six were asked in one call")
@@ -146,9 +142,7 @@ def play(command: Command) -> None:
     running_fleet = story.orchestrators([before[each] for each in edge])
     try:
         code, posts = story.run("up")
-        expect(
-            code == 0 and posts == [(1, tuple(edge[:2]))], "the two are asked, nobody else, and all complete"
-        )
+        expect(code == 0 and posts == [(1, tuple(edge[:2]))], "the two are asked, nobody else, and all complete")
 
         tell("5. A pipeline's drift check: re-enrolled orchestrators are no drift.")
         code, _ = story.run("preview", "--refresh", "--expect-no-changes")

@@ -132,9 +132,10 @@ def test_a_failed_release_fails_destroy_and_names_the_orchestrator(command: Comm
     with host(command.environment()) as running_host:
         state = running_host.up(orchestrator_ids=ids, status="Requested")
     command.faults(refused=ids[:1])
-    with host(command.environment()) as running_host, pytest.raises(HostError) as caught:
+    with host(command.environment()) as running_host:
         running_host.outputs = state
-        running_host.destroy()
+        with pytest.raises(HostError) as caught:
+            running_host.destroy()
     last = str(caught.value).strip().splitlines()[-1]
     assert ids[0] in last
     assert "could not be released" in last

@@ -23,9 +23,7 @@ NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout
 _PERMISSIONS: Final = "/agents/management/read/ and /agents/management/modify/"
 
 
-def transport_failure(
-    subject: str, error: Exception, text: str, *, post: bool, settings: Settings
-) -> CommandError:
+def transport_failure(subject: str, error: Exception, text: str, *, post: bool, settings: Settings) -> CommandError:
     """The error for a request that got no whole answer; `text` is the redacted text of `error`."""
     if (problem := _certificate_problem(error)) is not None:
         return BadAnswer(
@@ -105,9 +103,7 @@ def failure_of(
             code=code,
         )
     if status == httpx.codes.TOO_MANY_REQUESTS:
-        return Unreachable(
-            subject, told, "Command limits its callers: try again later.", status=status, transient=True
-        )
+        return Unreachable(subject, told, "Command limits its callers: try again later.", status=status, transient=True)
     if status >= 500 or status == httpx.codes.REQUEST_TIMEOUT:
         return Unreachable(
             subject,

@@ -83,12 +83,8 @@ class TokenAuth(httpx.Auth):
         except httpx.HTTPStatusError as error:
             status = error.response.status_code
             if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS:
-                raise Unreachable(
-                    what, f"it answered {status}", "Try again when it is well.", transient=True
-                ) from None
-            raise BadAnswer(
-                what, f"it answered {status} without a token", "Check tokenUrl.", status=status
-            ) from None
+                raise Unreachable(what, f"it answered {status}", "Try again when it is well.", transient=True) from None
+            raise BadAnswer(what, f"it answered {status} without a token", "Check tokenUrl.", status=status) from None
         except httpx.TransportError as error:
             raise Unreachable(
                 what, f"{type(error).__name__}: {error}", "Check tokenUrl and the network.", transient=True
@@ -113,9 +109,7 @@ class TokenAuth(httpx.Auth):
             auth = httpx.BasicAuth(
                 quote(self._credentials.client_id, safe=""), quote(self._credentials.client_secret, safe="")
             )
-        return self._oauth.fetch_token(
-            self._credentials.token_url, grant_type="client_credentials", auth=auth, **extra
-        )
+        return self._oauth.fetch_token(self._credentials.token_url, grant_type="client_credentials", auth=auth, **extra)
 
 
 def signer(credentials: Credentials, tokens: httpx.Client) -> httpx.Auth:

@@ -147,9 +147,7 @@ class CommandClient:
         def over(state: RetryCallState) -> bool:
             return not patience.retries or self.clock() + state.upcoming_sleep >= patience.until
 
-        return Retrying(
-            retry=retry_if_exception(worth_another), wait=wait, stop=over, sleep=self.sleep, reraise=True
-        )
+        return Retrying(retry=retry_if_exception(worth_another), wait=wait, stop=over, sleep=self.sleep, reraise=True)
 
     def _call(
         self,

@@ -52,9 +52,7 @@ def read_profile(path: Path, name: str, *, required: bool) -> dict[str, tuple[st
             return {}
         raise _refusal(path, name, "there is no such file", "Create it, or name another.") from None
     except OSError as error:
-        raise _refusal(
-            path, name, error.strerror or str(error), "Make it readable, or name another."
-        ) from None
+        raise _refusal(path, name, error.strerror or str(error), "Make it readable, or name another.") from None
     try:
         servers = msgspec.json.decode(content, type=_File).servers
     except msgspec.MsgspecError as error:

@@ -189,9 +189,7 @@ def _text(value: Value | None) -> str:
     return value.text if value else ""
 
 
-def _wrong(
-    value: Value, expected: str, *, what: str = "A setting for Keyfactor Command is wrong"
-) -> SettingsError:
+def _wrong(value: Value, expected: str, *, what: str = "A setting for Keyfactor Command is wrong") -> SettingsError:
     return SettingsError(what, f"{value.source} is {value.text!r}", f"Expected {expected}.")
 
 
@@ -201,9 +199,7 @@ def _profile(named: Mapping[str, Value], home: Path) -> Source:
     profile = named.get("profile")
     name = profile.text if profile else "default"
     found = read_profile(path, name, required=bool(named))
-    return Source(
-        {key: Value(text, f"profile {name!r} of {path}, {theirs}") for key, (text, theirs) in found.items()}
-    )
+    return Source({key: Value(text, f"profile {name!r} of {path}, {theirs}") for key, (text, theirs) in found.items()})
 
 
 def _base_url(host: Value, port: Value | None, api_path: Value | None) -> str:
@@ -224,9 +220,7 @@ def _base_url(host: Value, port: Value | None, api_path: Value | None) -> str:
     if parts.scheme not in ("http", "https") or not name or any(space in address for space in " \t\r\n"):
         raise _wrong(host, expected)
     if parts.path.strip("/") not in ("", path):
-        raise _wrong(
-            host, f"no path in it: set keyfactor:apiPath or KEYFACTOR_API_PATH to {parts.path.strip('/')!r}"
-        )
+        raise _wrong(host, f"no path in it: set keyfactor:apiPath or KEYFACTOR_API_PATH to {parts.path.strip('/')!r}")
     if any(character in path for character in "?#\\ ") or ".." in path:
         raise _wrong(api_path or host, "a path such as KeyfactorAPI")
     if parts.scheme == "http" and name not in LOOPBACK:

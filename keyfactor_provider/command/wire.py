@@ -100,9 +100,7 @@ _error = msgspec.json.Decoder(_WireError)
 
 def encode_ask(members: Sequence[str], status: ReenrollmentStatus, *, as_integer: bool) -> bytes:
     """The body of POST /Agents/SetAuthCertificateReenrollment."""
-    return msgspec.json.encode(
-        {"OrchestratorIds": members, "Status": status.number if as_integer else status.value}
-    )
+    return msgspec.json.encode({"OrchestratorIds": members, "Status": status.number if as_integer else status.value})
 
 
 def decode_page(body: bytes) -> list[Agent]:

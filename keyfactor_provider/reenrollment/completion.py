@@ -32,9 +32,7 @@ def progress(members: Mapping[str, Member], seen: Mapping[str, Seen | None]) -> 
             made.done.append(member_id)
             made.warnings[member_id] = "is not asked for anything"
         elif member.phase is not Phase.REENROLLED:
-            made.waiting[member_id] = (
-                f"{member.phase.value}: {member.reason}" if member.reason else member.phase.value
-            )
+            made.waiting[member_id] = f"{member.phase.value}: {member.reason}" if member.reason else member.phase.value
         elif reading is None:
             made.done.append(member_id)
             made.warnings[member_id] = "has re-enrolled and is gone from Command since"

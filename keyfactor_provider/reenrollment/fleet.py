@@ -38,9 +38,7 @@ class Forecast:
     @property
     def changes(self) -> bool:
         """Whether there is anything for a run to do or to record."""
-        return self.options_changed or bool(
-            self.first or self.again or self.cleared or self.taken_back or self.let_go
-        )
+        return self.options_changed or bool(self.first or self.again or self.cleared or self.taken_back or self.let_go)
 
 
 def forecast(record: Record, wish: Wish, claimed: Collection[str] = ()) -> Forecast:
@@ -63,15 +61,11 @@ def forecast(record: Record, wish: Wish, claimed: Collection[str] = ()) -> Forec
     taken_back: list[str] = []
     let_go: list[str] = []
     for member_id in sorted(record.members.keys() - wish.members):
-        stays_ours = (
-            record.members[member_id].ours and wish.on_removal == "unset" and member_id not in claimed
-        )
+        stays_ours = record.members[member_id].ours and wish.on_removal == "unset" and member_id not in claimed
         (taken_back if stays_ours else let_go).append(member_id)
     left_none = any(member.wish is ReenrollmentStatus.NONE for _, member in record.staying())
     return Forecast(
-        new_round=bool(record.members)
-        and wish.status is not ReenrollmentStatus.NONE
-        and (triggered or left_none),
+        new_round=bool(record.members) and wish.status is not ReenrollmentStatus.NONE and (triggered or left_none),
         first=tuple(first),
         again=tuple(again),
         cleared=tuple(cleared),
@@ -80,8 +74,7 @@ def forecast(record: Record, wish: Wish, claimed: Collection[str] = ()) -> Forec
         left_alone=tuple(left_alone),
         reenrolled=tuple(reenrolled),
         options_changed=triggered
-        or (record.status, record.on_removal, record.on_failure)
-        != (wish.status, wish.on_removal, wish.on_failure),
+        or (record.status, record.on_removal, record.on_failure) != (wish.status, wish.on_removal, wish.on_failure),
     )
 
 
@@ -136,9 +129,7 @@ def goers(record: Record, wish: Wish | None, claimed: Collection[str]) -> dict[s
     }
 
 
-def plan(
-    members: Mapping[str, Member], leaving: Mapping[str, Member], seen: Mapping[str, life.Seen | None]
-) -> Plan:
+def plan(members: Mapping[str, Member], leaving: Mapping[str, Member], seen: Mapping[str, life.Seen | None]) -> Plan:
     """What a run does, from a reading of every member that stays or leaves."""
     made = Plan(dict(members))
     for member_id in members:
@@ -160,9 +151,7 @@ def plan_unread(members: Mapping[str, Member], leaving: Mapping[str, Member], re
             for member_id, member in members.items()
         }
     )
-    made.members |= {
-        member_id: life.leaving(member, reason) for member_id, member in leaving.items() if member.ours
-    }
+    made.members |= {member_id: life.leaving(member, reason) for member_id, member in leaving.items() if member.ours}
     return made
 
 

@@ -149,9 +149,7 @@ def _settled(member: Member) -> Member:
 
 
 def _holds(member: Member) -> Member:
-    return replace(
-        member, phase=Phase.PENDING, reason="", asked=member.wish, ours=member.ours | {member.wish}
-    )
+    return replace(member, phase=Phase.PENDING, reason="", asked=member.wish, ours=member.ours | {member.wish})
 
 
 def _still_to_ask(member: Member, drift: Phase, reason: str) -> Member:

@@ -124,11 +124,7 @@ class Record:
 
     def staying(self) -> Iterator[tuple[str, Member]]:
         """The members that have not left the fleet."""
-        return (
-            (member_id, member)
-            for member_id, member in self.members.items()
-            if member.phase is not Phase.LEAVING
-        )
+        return ((member_id, member) for member_id, member in self.members.items() if member.phase is not Phase.LEAVING)
 
     def name(self, member_id: str) -> str:
         """A member as messages name it: its machine, when known, and its GUID."""

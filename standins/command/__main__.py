@@ -28,9 +28,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--statuses", choices=("names", "mixed", "integers"), default="names")
     parser.add_argument("--state", type=Path, metavar="FILE", help="comes back with its data")
     parser.add_argument("--tls", action="store_true", help="https, with a CA of its own")
-    parser.add_argument(
-        "--faults", type=json.loads, default={}, metavar="JSON", help="as for POST control_url/faults"
-    )
+    parser.add_argument("--faults", type=json.loads, default={}, metavar="JSON", help="as for POST control_url/faults")
     return parser.parse_args()
 
 

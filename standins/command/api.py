@@ -57,9 +57,7 @@ class Api:
                     text = f"User does not have the required permissions: {lacking[0]}"
                     return failure(Refused(text, "0xA0140002", 403))
                 if not request.headers.get("x-keyfactor-requested-with"):
-                    return failure(
-                        Refused("The x-keyfactor-requested-with header is required.", "0xA0110007")
-                    )
+                    return failure(Refused("The x-keyfactor-requested-with header is required.", "0xA0110007"))
                 try:
                     return await handler(request)
                 except Refused as error:
@@ -94,9 +92,7 @@ class Api:
         if given.get("sortascending", "0") in ("1", "Descending"):
             found = found[::-1]
         start = (page - 1) * size
-        return web.json_response(
-            [self._shown(agent) for agent in found[start : start + size]], dumps=_compact
-        )
+        return web.json_response([self._shown(agent) for agent in found[start : start + size]], dumps=_compact)
 
     async def agent(self, request: web.Request) -> web.Response:
         """One orchestrator, as an object."""

@@ -210,9 +210,7 @@ class _Acting:
         return await self._send([whole[at : at + 1] for at in range(len(whole))], fault.seconds, len(whole))
 
     async def _send(self, chunks: list[bytes], pause: float, length: int) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={"Content-Type": self._fault.content_type, "Content-Length": str(length)}
-        )
+        response = web.StreamResponse(headers={"Content-Type": self._fault.content_type, "Content-Length": str(length)})
         await response.prepare(self._request)
         try:
             for chunk in chunks:

@@ -70,9 +70,7 @@ class Login:
             client, secret = unquote_plus(client), unquote_plus(secret)
         if form.get("grant_type") != "client_credentials":
             return _oauth_error(400, "unsupported_grant_type")
-        if client != self.client_id or not secrets.compare_digest(
-            secret.encode(), self.client_secret.encode()
-        ):
+        if client != self.client_id or not secrets.compare_digest(secret.encode(), self.client_secret.encode()):
             return _oauth_error(401, "invalid_client")
         made = secrets.token_urlsafe(24)
         self._tokens[made] = time.monotonic() + self.token_life

@@ -99,9 +99,7 @@ class Sessions:
         if agent.flag:
             self._world.seen(agent, presented)
             result, code = _ENROLL[FLAGS[agent.flag]]
-            return _answer(
-                result, code, "Enroll for a new certificate.", agent=agent, token=result == _WARNING
-            )
+            return _answer(result, code, "Enroll for a new certificate.", agent=agent, token=result == _WARNING)
         self._world.seen(agent, presented)
         return _answer(_OK, agent=agent, token=True)
 

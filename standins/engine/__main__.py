@@ -101,9 +101,7 @@ class Pass:
             id=recorded.id if recorded is not None else str(uuid.uuid4()),
             inputs=dict(self.config) if program or recorded is None else recorded.inputs,
         )
-        options = Options(
-            self.dry, mode, max(given.parallel, 1), given.continue_on_error, tuple(given.replace)
-        )
+        options = Options(self.dry, mode, max(given.parallel, 1), given.continue_on_error, tuple(given.replace))
         executor = Executor((stack, name), self.store, resources, provider, self.display, options)
         monitor = Monitor(executor, self.config)
         server, address = await serve(monitor, Engine(self.display))
@@ -114,9 +112,7 @@ class Pass:
                 # what is read is read with the config that it was made with, as in the CLI
                 await self._with_host(executor, recorded, address, executor.refresh_all())
             if program and not executor.failed and not executor.halted.is_set():
-                await self._with_host(
-                    executor, provider, address, self._run_program(executor, monitor, address)
-                )
+                await self._with_host(executor, provider, address, self._run_program(executor, monitor, address))
             elif mode == "destroy":
                 await self._with_host(executor, provider, address, executor.delete_rest())
             executor.finish_outputs()
@@ -125,6 +121,8 @@ class Pass:
             await server.stop(None)
             if not self.dry:
                 self.store.finish()
+        if executor.failed and not self.dry:
+            self.display.message("error", "update failed")
         self.display.finish()
         code = _CANCELLED if cancelled.is_set() else 1 if executor.failed else 0
         return code, self.display.changes
@@ -169,9 +167,7 @@ class Pass:
             each.cancel()
         if code != 0 and not executor.halted.is_set():
             executor.fail(
-                ""
-                if code == 32
-                else f"an unhandled error occurred: program exited with non-zero exit code: {code}",
+                "" if code == 32 else f"an unhandled error occurred: program exited with non-zero exit code: {code}",
                 "",
             )
 
@@ -212,9 +208,7 @@ def _run(given: argparse.Namespace) -> int:
     print("standins.engine: a stand-in for the Pulumi engine, not the Pulumi CLI", flush=True)
     preview = given.command == "preview"
     if not (preview or given.yes or given.skip_preview or sys.stdin.isatty()):
-        raise EngineError(
-            "--yes or --skip-preview must be passed in to proceed when running in non-interactive mode"
-        )
+        raise EngineError("--yes or --skip-preview must be passed in to proceed when running in non-interactive mode")
     # a config whose secrets were written before the state was has a salt of its own
     config_vault = vault if config.salt in (None, vault.salt) else Vault(phrase, config.salt)
     values = config.values(config_vault)
@@ -229,9 +223,7 @@ def _run(given: argparse.Namespace) -> int:
                 return code
     if given.expect_no_changes and changes:
         what = "preview" if preview else _KINDS[given.command]
-        raise EngineError(
-            f"no changes were expected for {what} but changes were proposed", _NO_CHANGES_EXPECTED
-        )
+        raise EngineError(f"no changes were expected for {what} but changes were proposed", _NO_CHANGES_EXPECTED)
     return 0
 
 

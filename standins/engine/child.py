@@ -43,9 +43,7 @@ def _run(program: str, settings: dict[str, object]) -> int:
     import pulumi  # here: the host must not find more modules loaded than the SDK loads for it
     import pulumi.runtime
 
-    pulumi.runtime.set_all_config(
-        pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env()
-    )
+    pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env())
     pulumi.runtime.configure(pulumi.runtime.Settings(**settings))  # type: ignore[arg-type]
     location = Path(program).resolve()
     if location.is_dir() and not (location / "__main__.py").exists():
@@ -77,7 +75,7 @@ def _run(program: str, settings: dict[str, object]) -> int:
 
 if __name__ == "__main__":
     _die_with_the_engine()
-    sys.path[0] = os.getcwd()  # not this folder: its modules must not shadow others
+    sys.path[0] = str(Path.cwd())  # not this folder: its modules must not shadow others
     if sys.argv[1] == "host":
         sys.argv = ["pulumi.dynamic", sys.argv[2]]
         runpy.run_module("pulumi.dynamic", run_name="__main__", alter_sys=True)

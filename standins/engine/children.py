@@ -22,9 +22,7 @@ class Child:
         self._readers: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def start(
-        cls, project: Project, stack: str, arguments: Sequence[str], extra: dict[str, str]
-    ) -> "Child":
+    async def start(cls, project: Project, stack: str, arguments: Sequence[str], extra: dict[str, str]) -> "Child":
         """Start one in the program's folder, with the interpreter and the environment that the CLI gives it.
 
         It has a session of its own: a Ctrl-C at the terminal is the engine's to handle.
@@ -38,6 +36,8 @@ class Child:
             "PULUMI_STACK": stack,
             "PULUMI_ORGANIZATION": "organization",
             "PULUMI_ROOT_DIRECTORY": str(project.root),
+            # gRPC's own log has lines about connections that end because the run does.
+            "GRPC_VERBOSITY": os.environ.get("GRPC_VERBOSITY", "NONE"),
         }
         if project.virtualenv is not None and project.virtualenv.exists():
             python = str(project.virtualenv / "bin" / "python")
@@ -60,9 +60,7 @@ class Child:
                 start_new_session=True,
             )
         except OSError as error:
-            raise EngineError(
-                f"{python} does not start: {error}; make the virtual environment again"
-            ) from error
+            raise EngineError(f"{python} does not start: {error}; make the virtual environment again") from error
         return cls(process)
 
     async def first_line(self) -> str:

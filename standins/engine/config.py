@@ -40,13 +40,9 @@ class Project:
 
 def load_project(cwd: Path) -> Project:
     """Read Pulumi.yaml in a folder, or in the nearest one above it."""
-    file = next(
-        (each / "Pulumi.yaml" for each in (cwd, *cwd.parents) if (each / "Pulumi.yaml").is_file()), None
-    )
+    file = next((each / "Pulumi.yaml" for each in (cwd, *cwd.parents) if (each / "Pulumi.yaml").is_file()), None)
     if file is None:
-        raise EngineError(
-            f"no Pulumi.yaml project file found in {cwd} or a folder above it; run in a project"
-        )
+        raise EngineError(f"no Pulumi.yaml project file found in {cwd} or a folder above it; run in a project")
     raw = _read(file, _KEYS | _HARMLESS)
     runtime = raw.get("runtime")
     options = (runtime.get("options") or {}) if isinstance(runtime, dict) else {}
@@ -80,15 +76,12 @@ def require_version(wanted: str) -> None:
     def holds(term: str) -> bool:
         found = re.fullmatch(r"([=!<>]*)v?(\d+\.\d+\.\d+)", term)
         if found is None or found[1] not in _COMPARE:
-            raise EngineError(
-                f"the version range {wanted!r} is malformed at {term!r}; write it like >=3.238.0"
-            )
+            raise EngineError(f"the version range {wanted!r} is malformed at {term!r}; write it like >=3.238.0")
         return bool(_COMPARE[found[1]](numbers(VERSION), numbers(found[2])))
 
     terms = [re.sub(r"([=!<>])\s+", r"\1", part).split() for part in wanted.split("||")]
-    if not any(
-        [all([holds(term) for term in part]) for part in terms if part]
-    ):  # lists: every term is checked
+    met = [[holds(term) for term in part] for part in terms if part]
+    if not any(all(part) for part in met):
         raise EngineError(f"Pulumi CLI version {VERSION} does not satisfy the version range {wanted!r}")
 
 

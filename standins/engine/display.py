@@ -1,7 +1,6 @@
-"""What a person sees: the steps, the property differences, the messages, the outputs and a count, as in the CLI."""
+"""What a person sees: steps, property differences, messages, outputs and a count, as in the CLI."""
 
 import json
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -92,11 +91,7 @@ class Display:
 
     def started(self, step: Step) -> None:
         """A step begins: said where it may take long."""
-        if (
-            not self._dry
-            and step.about.custom
-            and step.op in (planner.CREATE, planner.UPDATE, planner.DELETE)
-        ):
+        if not self._dry and step.about.custom and step.op in (planner.CREATE, planner.UPDATE, planner.DELETE):
             self._row(step.op, step, step.op.removesuffix("e") + "ing")
 
     def finished(self, step: Step, *, failed: bool = False) -> None:
@@ -132,11 +127,7 @@ class Display:
 
     def _properties(self, op: str, step: Step) -> None:
         about = step.about
-        self.say(
-            f"        [id={about.id}]\n        [urn={about.urn}]"
-            if about.id
-            else f"        [urn={about.urn}]"
-        )
+        self.say(f"        [id={about.id}]\n        [urn={about.urn}]" if about.id else f"        [urn={about.urn}]")
         old, new = step.old or step.new, step.new or step.old
         assert old is not None
         assert new is not None
@@ -161,9 +152,11 @@ class Display:
 
     def finish(self) -> None:
         """Print what was collected."""
+        if self._messages:
+            self.say("Diagnostics:")
         for urn, messages in self._messages.items():
-            _, _, kinds, name = urn.split("::", 3)
-            self.say(f"Diagnostics:\n  {kinds.rpartition('$')[2]} ({name}):")
+            _, _, type_, name = urn.split("::", 3)
+            self.say(f"  {type_.rpartition('$')[2]} ({name}):")
             for line in "\n".join(messages).splitlines():
                 self.say(f"    {line}")
             self.say("")

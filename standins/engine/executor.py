@@ -1,12 +1,11 @@
 """One pass over one stack: registrations come in, steps are executed in order, the store learns of each.
 
-Everything runs on one asyncio loop. `_planning` lets one resource be checked and planned at a time, as in the CLI's step
-generator; `_workers` bounds how many steps run at once.
+Everything runs on one asyncio loop. `_planning` lets one resource be checked and planned at a time, as in the
+CLI's step generator; `_workers` bounds how many steps run at once.
 """
 
 import asyncio
 import heapq
-import uuid
 from collections import defaultdict
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
@@ -19,7 +18,6 @@ from standins.engine.hooks import Hooks
 from standins.engine.host import Host
 from standins.engine.planner import (
     CREATE,
-    CREATE_REPLACEMENT,
     DELETE,
     DELETE_REPLACED,
     PROVIDER_TYPE,
@@ -101,7 +99,8 @@ class Executor:
 
     async def register(self, goal: Goal) -> Registered | None:
         """Bring one resource to what the program wants; None when the run is ending."""
-        return await self._kept(self._register(goal))
+        registered: Registered | None = await self._kept(self._register(goal))
+        return registered
 
     async def _kept(self, work: Coroutine[Any, Any, Any]) -> Any:
         # A program that dies takes its calls with it, but a step under way must still be recorded.
@@ -161,7 +160,9 @@ class Executor:
             return
         old = step.old.outputs if step.old is not None else {}
         new = {**old, **self._stack_outputs} if self.failed else self._stack_outputs
-        self._display.outputs(old, new)
+        # The CLI shows no outputs of a run that failed.
+        if not self.failed:
+            self._display.outputs(old, new)
         if step.about.outputs != new:
             step.about.outputs = new
             self._store.put(step.about, self._slots[id(step.about)])
@@ -208,9 +209,7 @@ class Executor:
         for alias in planner.old_names(goal, self._renamed):
             if alias in self._olds:
                 if alias in self._seen:
-                    raise StepError(
-                        f"Duplicate resource alias '{alias}' applied to resource with URN '{urn}'"
-                    )
+                    raise StepError(f"Duplicate resource alias '{alias}' applied to resource with URN '{urn}'")
                 self._seen.add(alias)
                 self._renamed[urn] = alias
                 return self._olds[alias]
@@ -315,9 +314,7 @@ class Executor:
         elif self.options.dry:
             new.outputs = dict(new.inputs)
         elif old is not None:
-            new.outputs = await self._called(
-                replace(new, outputs=old.outputs), "updating", self.host.update(old, new)
-            )
+            new.outputs = await self._called(replace(new, outputs=old.outputs), "updating", self.host.update(old, new))
         else:
             new.id, new.outputs = await self._called(new, "creating", self.host.create(new))
         new.modified = now()
@@ -409,8 +406,7 @@ class Executor:
             if each.needs() - known:
                 each.dependencies = [urn for urn in each.dependencies if urn in known]
                 each.property_dependencies = {
-                    key: [urn for urn in urns if urn in known]
-                    for key, urns in each.property_dependencies.items()
+                    key: [urn for urn in urns if urn in known] for key, urns in each.property_dependencies.items()
                 }
                 self._store.put(each, slot)
         if not self.failed:
@@ -421,9 +417,7 @@ class Executor:
         """Delete what the program no longer names, and what replacements left behind; or all of it."""
         everything = self.options.mode == "destroy"
         condemned = [
-            each
-            for each in self._resources.values()
-            if everything or each.delete or each.urn not in self._seen
+            each for each in self._resources.values() if everything or each.delete or each.urn not in self._seen
         ]
         for group in planner.delete_order(condemned):
             kept = planner.spared(self._errored, self._olds)

@@ -55,7 +55,7 @@ class Hooks:
         if channel is None:
             channel = grpc.aio.insecure_channel(callback.target, options=CHANNEL_OPTIONS)
             self._channels[callback.target] = channel
-        stub: Any = callback_pb2_grpc.CallbacksStub(channel)  # type: ignore[no-untyped-call]
+        stub: Any = callback_pb2_grpc.CallbacksStub(channel)
         called = callback_pb2.CallbackInvokeRequest(token=callback.token, request=request.SerializeToString())
         try:
             answer = await stub.Invoke(called)
@@ -65,9 +65,7 @@ class Hooks:
 
     @staticmethod
     def _request(when: str, about: Resource, old: Resource | None, new: Resource | None) -> Any:
-        request = resource_pb2.ResourceHookRequest(
-            urn=about.urn, id=about.id, name=about.name, type=about.type
-        )
+        request = resource_pb2.ResourceHookRequest(urn=about.urn, id=about.id, name=about.name, type=about.type)
         if new is not None:
             request.new_inputs.CopyFrom(to_struct(new.inputs, secrets=True))
             if when == "after":

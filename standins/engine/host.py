@@ -29,7 +29,7 @@ class Host:
     def __init__(self, child: Child, channel: grpc.aio.Channel) -> None:
         self._child = child
         self._channel = channel
-        self._stub: Any = provider_pb2_grpc.ResourceProviderStub(channel)  # type: ignore[no-untyped-call]
+        self._stub: Any = provider_pb2_grpc.ResourceProviderStub(channel)
 
     @classmethod
     async def connect(cls, child: Child, provider: Resource, receive: Callable[[str], None]) -> "Host":
@@ -57,9 +57,7 @@ class Host:
 
     async def _call(self, method: str, request: Any, timeout: float | None = None) -> Any:
         try:
-            return await getattr(self._stub, method)(
-                request, timeout=timeout, wait_for_ready=timeout is not None
-            )
+            return await getattr(self._stub, method)(request, timeout=timeout, wait_for_ready=timeout is not None)
         except grpc.aio.AioRpcError as error:
             raise StepError(error.details() or f"the provider host answered {error.code().name}") from error
 
@@ -90,16 +88,12 @@ class Host:
             **_naming(old.urn), id=old.id, properties=to_struct(old.outputs), inputs=to_struct(old.inputs)
         )
         answer = await self._call("Read", request)
-        inputs = (
-            keep_secrets(from_struct(answer.inputs), old.inputs) if answer.HasField("inputs") else old.inputs
-        )
+        inputs = keep_secrets(from_struct(answer.inputs), old.inputs) if answer.HasField("inputs") else old.inputs
         return answer.id, keep_secrets(from_struct(answer.properties), old.outputs), inputs
 
     async def update(self, old: Resource, new: Resource) -> Properties:
         """The outputs after the change."""
-        request = provider_pb2.UpdateRequest(
-            **{**_sent(old, "olds"), **_naming(new.urn)}, news=to_struct(new.inputs)
-        )
+        request = provider_pb2.UpdateRequest(**{**_sent(old, "olds"), **_naming(new.urn)}, news=to_struct(new.inputs))
         return keep_secrets(from_struct((await self._call("Update", request)).properties), new.inputs)
 
     async def delete(self, old: Resource) -> None:

@@ -58,9 +58,7 @@ def goal_of(request: Any, urn_of: Callable[[str, str, str], str]) -> Goal:
     where = f"resource {request.name!r} of type {request.type}"
     for descriptor, value in request.ListFields():
         if descriptor.name not in _DONE and value:
-            name = (
-                re.sub(r"(?<=[a-z])([A-Z])", r"_\1", descriptor.name).lower().replace("import_id", "import_")
-            )
+            name = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", descriptor.name).lower().replace("import_id", "import_")
             raise Unsupported(f"the resource option {name}", where)
     if request.custom and not request.type.startswith("pulumi-python:dynamic"):
         raise Unsupported("a resource that is not a dynamic resource of Python", where)
@@ -68,7 +66,7 @@ def goal_of(request: Any, urn_of: Callable[[str, str, str], str]) -> Goal:
         raise Unsupported("an error hook", where)
     aliases = []
     for alias in request.aliases:
-        if any(descriptor.name != "name" for descriptor, _ in alias.spec.ListFields()):
+        if any(value and descriptor.name != "name" for descriptor, value in alias.spec.ListFields()):
             raise Unsupported("an alias with more than a name or a URN", where)
         aliases.append((alias.urn, alias.spec.name or request.name))
     hooks = {in_state(kind): list(getattr(request.hooks, kind)) for kind in KINDS}
@@ -79,9 +77,7 @@ def goal_of(request: Any, urn_of: Callable[[str, str, str], str]) -> Goal:
         inputs=from_struct(request.object),
         parent=request.parent,
         dependencies=sorted(request.dependencies),
-        property_dependencies={
-            key: sorted(value.urns) for key, value in request.propertyDependencies.items()
-        },
+        property_dependencies={key: sorted(value.urns) for key, value in request.propertyDependencies.items()},
         additional_secret_outputs=list(request.additionalSecretOutputs),
         resource_hooks={kind: names for kind, names in hooks.items() if names},
     )
@@ -126,7 +122,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             await self._refuse(error, context)
         registered = await self._executor.register(goal)
         if registered is None:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "the run is ending: nothing new is registered")
+            return await context.abort(grpc.StatusCode.UNAVAILABLE, "the run is ending: nothing new is registered")
         state = registered.state
         return resource_pb2.RegisterResourceResponse(
             urn=state.urn,
@@ -184,6 +180,9 @@ class Engine(engine_pb2_grpc.EngineServicer):
     async def Log(self, request: Any, _: Any) -> Any:  # noqa: N802
         """Show a message on its resource, or under the stack."""
         severity = engine_pb2.LogSeverity.Name(request.severity).lower()
+        # What the SDK says of our own answer that the run is ending; why it ends is said by whoever failed.
+        if severity == "error" and request.message.startswith("Resource monitor has terminated"):
+            return Empty()
         self._display.message(severity, request.message, request.urn, passing=request.ephemeral)
         return Empty()
 
@@ -208,8 +207,8 @@ class Engine(engine_pb2_grpc.EngineServicer):
 async def serve(monitor: Monitor, engine: Engine) -> tuple[grpc.aio.Server, str]:
     """Serve both on a free loopback port; the server and its address."""
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
-    resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)  # type: ignore[no-untyped-call]
-    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)  # type: ignore[no-untyped-call]
+    resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)
+    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     return server, f"127.0.0.1:{port}"

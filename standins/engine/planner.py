@@ -88,9 +88,7 @@ def now() -> str:
 def make_urn(stack: str, project: str, parent: str, kind: str, name: str) -> str:
     """A resource's URN: the types of its parents, but for the stack, lead."""
     above = parent.split("::")[2] if parent else ""
-    return (
-        f"urn:pulumi:{stack}::{project}::{f'{above}$' if above not in ('', STACK_TYPE) else ''}{kind}::{name}"
-    )
+    return f"urn:pulumi:{stack}::{project}::{f'{above}$' if above not in ('', STACK_TYPE) else ''}{kind}::{name}"
 
 
 def old_names(goal: Goal, renamed: Mapping[str, str]) -> list[str]:

@@ -66,9 +66,7 @@ class Store:
                 ) from error
             self.salt = deployment.get("secrets_providers", {}).get("state", {}).get("salt")
             self._olds = dict(enumerate(deployment.get("resources", [])))
-            self.pending = {
-                each["resource"]["urn"]: each for each in deployment.get("pending_operations", [])
-            }
+            self.pending = {each["resource"]["urn"]: each for each in deployment.get("pending_operations", [])}
         self._next = len(self._olds)
         if self._journal_file.exists():
             for line in self._journal_file.read_text(encoding="utf-8").split("\n"):
@@ -246,7 +244,6 @@ class Store:
             text["dependencies"] = [self._names.get(urn, urn) for urn in text["dependencies"]]
         if "propertyDependencies" in text:
             text["propertyDependencies"] = {
-                key: [self._names.get(urn, urn) for urn in urns]
-                for key, urns in text["propertyDependencies"].items()
+                key: [self._names.get(urn, urn) for urn in urns] for key, urns in text["propertyDependencies"].items()
             }
         return text

@@ -22,9 +22,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--register", type=int, default=0, metavar="N", help="so many new ones")
     parser.add_argument("--name", default="edge", help="their machines: NAME-001, NAME-002, ...")
-    parser.add_argument(
-        "--adopt", nargs="*", default=[], metavar="GUID=MACHINE", help="ones that Command has already"
-    )
+    parser.add_argument("--adopt", nargs="*", default=[], metavar="GUID=MACHINE", help="ones that Command has already")
     parser.add_argument("--failing", nargs="*", default=[], metavar="MACHINE", help="these can't renew")
     parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between sessions")
     parser.add_argument("--once", action="store_true", help="one session each, then end")

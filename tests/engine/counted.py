@@ -1,8 +1,8 @@
 """A dynamic provider for the tests: every call is one line of the file $CALLS; $WORLD says how calls go.
 
 Copied next to the programs under test. $WORLD is a JSON file, re-read at every call: resource name to any of
-`fail` (the operation that raises), `gone` (read finds nothing), `drift` (what read finds instead of the outputs),
-`inputs` (read gives the found values as inputs too), `slow` (seconds that create and update take).
+`fail` (the operation that raises), `gone` (read finds nothing), `drift` (what read finds instead of the
+outputs), `inputs` (read gives the found values as inputs too), `slow` (seconds that create and update take).
 """
 
 import json
@@ -101,5 +101,11 @@ class Thing(Resource, module="test", name="Thing"):
     made: pulumi.Output[bool]
     size: pulumi.Output[Any]
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None, **props: Any) -> None:
-        super().__init__(Counted(), name, {"name": name, "made": None, "size": None, **props}, opts)
+    def __init__(
+        self,
+        name: str,
+        opts: pulumi.ResourceOptions | None = None,
+        called: str | None = None,
+        **props: Any,
+    ) -> None:
+        super().__init__(Counted(), name, {"name": called or name, "made": None, "size": None, **props}, opts)

@@ -60,9 +60,7 @@ def one_member_more_is_one_line_and_one_asked(stack: Stack) -> None:
     stack.run("up")
     stack.fleets(fleet("edge", [f"{{{each.upper()}}}" for each in ids] + ids[:2]))
     ran = stack.run("preview", "--diff")
-    assert [line.strip() for line in ran.text.splitlines() if line.strip().startswith(("+ ", "- ", "~ "))][
-        -2:
-    ]
+    assert [line.strip() for line in ran.text.splitlines() if line.strip().startswith(("+ ", "- ", "~ "))][-2:]
     assert ran.says(f'+ {ids[0]}: "Requested"', "asks 1 orchestrator (Requested), leaves 4 alone")
     assert not [line for line in ran.text.splitlines() if ids[2] in line and line.strip()[0] in "+-~"]
     assert stack.run("up").posts == [(1, (ids[0],))]
@@ -115,9 +113,7 @@ def escalation_presses_only_those_that_have_not_reenrolled(stack: Stack) -> None
     stack.run("refresh")
     stack.fleets(fleet("edge", ids, "Required"))
     ran = stack.run("preview")
-    assert ran.says(
-        "asks 2 again (Required)", "2 of those left alone have re-enrolled", "triggers starts a new one"
-    )
+    assert ran.says("asks 2 again (Required)", "2 of those left alone have re-enrolled", "triggers starts a new one")
     assert stack.run("up").posts == [(2, tuple(ids[2:]))]
 
 
@@ -156,9 +152,7 @@ def a_replaced_fleet_cancels_no_request(stack: Stack) -> None:
     ids = stack.command.ids()[:3]
     stack.fleets(fleet("edge", ids))
     stack.run("up")
-    urn = next(
-        each["urn"] for each in stack.export()["deployment"]["resources"] if each["urn"].endswith("::edge")
-    )
+    urn = next(each["urn"] for each in stack.export()["deployment"]["resources"] if each["urn"].endswith("::edge"))
     ran = stack.run("up", "--replace", urn)
     assert (ran.exit_code, ran.posts) == (0, [])
     assert {stack.command.flags()[each] for each in ids} == {"Requested"}
@@ -207,18 +201,14 @@ def an_unknown_guid_fails_and_is_asked_once_it_has_appeared(stack: Stack) -> Non
     assert ran.exit_code == 1
     assert ran.says("1 missing", ghost)
     assert stack.run("up").posts == []
-    stack.command.world(
-        add=[{"agent_id": ghost, "client_machine": "late", "status": 2, "thumbprint": "AB" * 20}]
-    )
+    stack.command.world(add=[{"agent_id": ghost, "client_machine": "late", "status": 2, "thumbprint": "AB" * 20}])
     ran = stack.run("up")
     assert (ran.exit_code, ran.posts) == (0, [(1, (ghost,))])
 
 
 def a_failed_fleet_holds_back_its_dependents_even_under_continue_on_error(stack: Stack) -> None:
     ids = stack.command.ids()[:4]
-    stack.fleets(
-        fleet("first", ids[:1]), fleet("second", ids[1:2], after=["first"]), fleet("apart", ids[2:3])
-    )
+    stack.fleets(fleet("first", ids[:1]), fleet("second", ids[1:2], after=["first"]), fleet("apart", ids[2:3]))
     stack.command.faults(refused=ids[:1])
     ran = stack.run("up", "--continue-on-error")
     assert ran.exit_code == 1

@@ -30,9 +30,7 @@ def program(command: Command, tmp_path: Path) -> Program:
         stack = Stack("standin", tmp_path, command)
         shutil.copy(source / "__main__.py", tmp_path)
         lines = (source / "Pulumi.yaml").read_text().splitlines()
-        kept = [
-            line for line in lines if not line.strip().startswith(("options:", "virtualenv:", "toolchain:"))
-        ]
+        kept = [line for line in lines if not line.strip().startswith(("options:", "virtualenv:", "toolchain:"))]
         (tmp_path / "Pulumi.yaml").write_text("\n".join(kept))
         return stack
 
@@ -63,9 +61,7 @@ def test_the_example_with_a_rule_asks_whoever_matches(program: Program, command:
     assert ran.says("6 found, at_least 100 expected")
 
 
-def test_the_canary_example_asks_the_rest_only_when_the_canary_is_complete(
-    program: Program, command: Command
-) -> None:
+def test_the_canary_example_asks_the_rest_only_when_the_canary_is_complete(program: Program, command: Command) -> None:
     stack, ids = program(ROOT / "examples" / "canary"), named(command, "edge")
     stack.config(f"reenroll-canary:canary: {json.dumps(ids[:2])}\nreenroll-canary:timeout: 1")
     ran = stack.run("up")
@@ -141,9 +137,7 @@ def test_a_secret_in_plain_config_is_refused(program: Program, command: Command)
     stack.config(declared(LISTED) + "\nkeyfactor:password: hunter2")
     ran = stack.run("preview")
     assert ran.exit_code == 1
-    assert ran.says(
-        "keyfactor:password stands in plain text", "pulumi config set --secret keyfactor:password"
-    )
+    assert ran.says("keyfactor:password stands in plain text", "pulumi config set --secret keyfactor:password")
     assert "hunter2" not in ran.text
     assert command.journal() == []
 

@@ -18,16 +18,12 @@ IDS = [f"3f2504e0-4f89-11d3-9a0c-{number:012}" for number in range(60)]
 
 
 def wish(count: int = 3, status: ReenrollmentStatus = REQUESTED, **more: Any) -> Wish:
-    return Wish(
-        **({"fleet": "edge", "members": frozenset(IDS[:count]), "status": status, "triggers": {}} | more)
-    )
+    return Wish(**({"fleet": "edge", "members": frozenset(IDS[:count]), "status": status, "triggers": {}} | more))
 
 
 def record(*phases: Phase, status: ReenrollmentStatus = REQUESTED, **more: Any) -> Record:
     members = {
-        IDS[number]: Member(
-            status, phase, OLD, asked=status, ours=frozenset({status}), machine=f"edge-{number:03}"
-        )
+        IDS[number]: Member(status, phase, OLD, asked=status, ours=frozenset({status}), machine=f"edge-{number:03}")
         for number, phase in enumerate(phases)
     }
     return Record("edge", status, members, **more)

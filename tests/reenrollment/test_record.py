@@ -39,9 +39,7 @@ def test_a_state_of_another_version_is_refused_by_name(version: object) -> None:
         Record.from_state(Record("edge").to_state() | {"version": version})
 
 
-@pytest.mark.parametrize(
-    "file", sorted(Path(__file__).parent.glob("state-v*.json")), ids=lambda file: file.stem
-)
+@pytest.mark.parametrize("file", sorted(Path(__file__).parent.glob("state-v*.json")), ids=lambda file: file.stem)
 def test_state_written_by_every_version_so_far_is_read(file: Path) -> None:
     record = Record.from_state(json.loads(file.read_text()))
     assert record.fleet == "edge"

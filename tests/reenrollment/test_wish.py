@@ -17,9 +17,7 @@ def raw(**changes: Any) -> dict[str, Any]:
     return {"fleet": "edge", "orchestrator_ids": [ONE], "status": "Requested"} | changes
 
 
-@pytest.mark.parametrize(
-    "spelling", [ONE.upper(), f"{{{ONE}}}", f"{{{ONE.upper()}}}"], ids=["upper", "braces", "both"]
-)
+@pytest.mark.parametrize("spelling", [ONE.upper(), f"{{{ONE}}}", f"{{{ONE.upper()}}}"], ids=["upper", "braces", "both"])
 def test_other_spellings_and_duplicates_are_one_member(spelling: str) -> None:
     assert check(raw(orchestrator_ids=[spelling, ONE])).known_members == {ONE}
 

@@ -124,9 +124,7 @@ class Stack:
         arguments = tuple(each for each in arguments if each != "--with-preview")
         ran = self._call(*self.command_line(command, *arguments), timeout=timeout)
         result = Ran(ran.returncode, ran.stdout + ran.stderr, self.command.posts()[before:])
-        self.trace.append(
-            (command, arguments, result.exit_code, sorted(result.posts, key=str), self.resources())
-        )
+        self.trace.append((command, arguments, result.exit_code, sorted(result.posts, key=str), self.resources()))
         return result
 
     def command_line(self, command: str, *arguments: str) -> list[str]:

@@ -1,0 +1,32 @@
+"""Small programs from beginning to end, on the stand-in, and against the real CLI where there is one."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.engine.cases import CASES, Run
+from tests.engine.engines import REAL, Stage
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_case(case: list[Run], tmp_path: Path) -> None:
+    """Exit code, changing calls and what is said, run by run."""
+    stage = Stage(tmp_path)
+    for number, run in enumerate(case):
+        told = stage.tell(run)
+        assert (number, told.exit_code, told.changing) == (number, run.exit_code, run.calls), told.text
+        assert "not the Pulumi CLI" in told.text
+        for each in run.says:
+            assert each in told.text
+
+
+@pytest.mark.skipif(REAL is None, reason="no pulumi CLI on the PATH: exit codes, calls and states were not compared")
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_agrees_with_the_cli(case: list[Run], tmp_path: Path) -> None:
+    """The same exit codes, provider calls and states after each run."""
+    ours, real = Stage(tmp_path / "ours"), Stage(tmp_path / "real", real=True)
+    for number, run in enumerate(case):
+        mine, theirs = ours.tell(run), real.tell(run)
+        assert (number, mine.trace) == (number, theirs.trace), f"{mine.text}\n--- the CLI\n{theirs.text}"
