@@ -54,9 +54,7 @@ def declared(config: pulumi.Config) -> list[Fleet]:
     key = "keyfactor-reenrollment:fleets"
 
     def refuse(what: str) -> pulumi.RunError:
-        return pulumi.RunError(
-            f"{key}{what}. Expected in Pulumi.{pulumi.get_stack()}.yaml:\nconfig:{EXAMPLE}"
-        )
+        return pulumi.RunError(f"{key}{what}. Expected in Pulumi.{pulumi.get_stack()}.yaml:\nconfig:{EXAMPLE}")
 
     raw: Any = config.get_object("fleets")
     if not raw:

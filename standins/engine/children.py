@@ -36,8 +36,6 @@ class Child:
             "PULUMI_STACK": stack,
             "PULUMI_ORGANIZATION": "organization",
             "PULUMI_ROOT_DIRECTORY": str(project.root),
-            # gRPC's own log has lines about connections that end because the run does.
-            "GRPC_VERBOSITY": os.environ.get("GRPC_VERBOSITY", "NONE"),
         }
         if project.virtualenv is not None and project.virtualenv.exists():
             python = str(project.virtualenv / "bin" / "python")

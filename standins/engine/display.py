@@ -94,23 +94,23 @@ class Display:
         if not self._dry and step.about.custom and step.op in (planner.CREATE, planner.UPDATE, planner.DELETE):
             self._row(step.op, step, step.op.removesuffix("e") + "ing")
 
-    def finished(self, step: Step, *, failed: bool = False) -> None:
-        """A step has ended."""
+    def finished(self, step: Step, *, failed: bool = False, status: str = "") -> None:
+        """A step has ended; `status` says how, where its kind does not."""
         if failed:
             self._row(step.op, step, "failed")
         elif step.op != planner.REFRESH:
-            self._ended(step.op, step)
+            self._ended(step.op, step, status)
 
     def drifted(self, step: Step, op: str) -> None:
         """A resource was read; `op` is what has become of it."""
         self._ended(op, step)
 
-    def _ended(self, op: str, step: Step) -> None:
+    def _ended(self, op: str, step: Step, status: str = "") -> None:
         if step.about.type == PROVIDER_TYPE:
             return
         self._counts[op] += 1
         if op != planner.SAME:
-            self._row(op, step, op if self._dry else _STEPS[op][1])
+            self._row(op, step, status or (op if self._dry else _STEPS[op][1]))
             if self._diff:
                 self._properties(op, step)
 

@@ -88,6 +88,7 @@ class Executor:
         self._stack_outputs: Properties | None = None
         self._held_back: set[str] = set()
         self._errored: list[str] = []
+        self._hook_failed: set[str] = set()
         self._recreating: set[str] = set()
         self._planning = asyncio.Lock()
         self._workers = asyncio.Semaphore(options.parallel)
@@ -276,7 +277,7 @@ class Executor:
             if step.op != REFRESH:  # one that cannot be read does not keep the others from being read
                 self._halt_if_failed()
             return False
-        self._display.finished(step)
+        self._display.finished(step, status="**after hook failed**" if step.about.urn in self._hook_failed else "")
         if step.op != REFRESH:
             self._halt_if_failed()
         return True
@@ -374,6 +375,7 @@ class Executor:
         except StepError as error:
             about = new or old
             assert about is not None
+            self._hook_failed.add(about.urn)
             self.fail(str(error), about.urn)
 
     def _record(self, step: Step) -> None:
