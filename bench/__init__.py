@@ -1,0 +1,1 @@
+"""How fast, how small: `make bench` measures, prints one table and writes RESULTS.md."""

@@ -1,0 +1,58 @@
+"""`python -m bench`: measures everything, prints one table and writes bench/RESULTS.md.
+
+`python -m bench SECTION ...` measures and prints some sections alone, and writes nothing.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rich.console import Console
+
+from bench import report
+from bench.asking import asking
+from bench.deciding import deciding
+from bench.fleets import large_fleets
+from bench.machine import describe
+from bench.measure import Section
+from bench.reading import reading
+from bench.runs import whole_runs
+
+SECTIONS: Mapping[str, Callable[[], Section]] = {
+    "asking": asking,
+    "reading": reading,
+    "deciding": deciding,
+    "fleets": large_fleets,
+    "runs": whole_runs,
+}
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main(names: list[str]) -> int:
+    """Measure; 0 when all went through, whatever the figures are, 2 for a section that does not exist."""
+    console = Console(highlight=False)
+    if unknown := [name for name in names if name not in SECTIONS]:
+        console.print(f"{unknown[0]!r} is no section; expected any of {', '.join(SECTIONS)}")
+        return 2
+    # Ended by SIGTERM, it ends its children as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Everything is on loopback: a proxy of the user's must not come between.
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
+    machine, began = describe(), time.monotonic()
+    sections = []
+    for name in names or SECTIONS:
+        console.print(f"[dim]{time.monotonic() - began:4.0f} s  measuring {name} ...[/]")
+        sections.append(SECTIONS[name]())
+    console.print(report.table(sections))
+    if not names:
+        RESULTS.write_text(report.markdown(sections, machine, time.monotonic() - began), encoding="utf-8")
+        console.print(f"Written to bench/{RESULTS.name}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,130 @@
+"""Deciding alone: what `reenrollment` does with a fleet, without engine and network."""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from bench.children import die_with_parent
+from bench.measure import Goal, Row, Section, in_turns
+from keyfactor_provider.reenrollment import fleet, life
+from keyfactor_provider.reenrollment.record import Record
+from keyfactor_provider.reenrollment.wish import Wish, check
+from keyfactor_provider.status import ReenrollmentStatus
+
+HOW = """In a new Python process, with no engine and no network: `plan` is `fleet.members_of`, `goers` and `plan`,
+from a wish and a reading to what is to be posted; `create` is all that `reenrollment` does of a create,
+from the inputs (`Wish.from_inputs`) over the plan and what Command answered for each member
+(`life.accepted`) to the state (`Record.to_state`); `check` is the validation of what the program wrote;
+`diff` is `Record.from_state` and `fleet.forecast` where nothing changes. Sizes in turns, the order
+reversed each time. Linear: the time per member of 100,000 over that of 1,000, repetition by repetition;
+1 would be exactly linear."""
+
+SIZES = (1_000, 10_000, 100_000)
+_REPETITIONS = 7
+_LOOPS = {1_000: 20, 10_000: 3, 100_000: 1}
+"""A short time is measured over several loops."""
+
+_IN_TIME = Goal("at most", 0.5)
+_LINEAR = Goal("at most", 1.5)
+"""Not strict: 100,000 members fit no cache of the processor any more."""
+
+
+class Subject:
+    """A fleet of one size, and what can be timed of it."""
+
+    def __init__(self, size: int) -> None:
+        seeded = random.Random(size)
+        ids = [str(uuid.UUID(int=seeded.getrandbits(128), version=4)) for _ in range(size)]
+        self.raw = {"fleet": "fleet", "orchestrator_ids": ids, "status": "Requested"}
+        self.wish = Wish("fleet", frozenset(ids), ReenrollmentStatus.REQUESTED, {})
+        self.inputs = self.wish.to_inputs()
+        self.seen: dict[str, life.Seen | None] = {
+            agent_id: life.Seen("None", f"{seeded.getrandbits(160):040X}", f"edge-{number:06}.plant.example")
+            for number, agent_id in enumerate(ids)
+        }
+        self.state = self.create()
+
+    def check(self) -> None:
+        """What the program wrote."""
+        assert not check(self.raw).problems
+
+    def plan(self) -> fleet.Plan:
+        """The decision itself."""
+        record = Record("fleet")
+        members = fleet.members_of(record, self.wish)
+        return fleet.plan(members, fleet.goers(record, self.wish, ()), self.seen)
+
+    def create(self) -> dict[str, Any]:
+        """From inputs to state."""
+        wish = Wish.from_inputs(self.inputs)
+        record = Record(wish.fleet)
+        members = fleet.members_of(record, wish)
+        made = fleet.plan(members, fleet.goers(record, wish, ()), self.seen)
+        for member_id, status in made.asks.items():
+            made.members[member_id] = life.accepted(made.members[member_id], status)
+        return fleet.recorded(wish, made, "").to_state()
+
+    def diff(self) -> None:
+        """A run with nothing to do."""
+        record = Record.from_state(self.state)
+        assert not fleet.forecast(record, Wish.from_inputs(self.inputs)).changes
+
+
+def deciding() -> Section:
+    """The whole section."""
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.deciding"],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        preexec_fn=die_with_parent,
+        env=dict(os.environ),
+    )
+    taken: dict[str, dict[str, list[float]]] = json.loads(done.stdout)
+    rows = []
+    for what, by_size in taken.items():
+        for size in SIZES:
+            values = by_size[str(size)]
+            rows.append(Row(f"{what}: {size:,} members", values, "s", _IN_TIME))
+        small, large = by_size[str(SIZES[0])], by_size[str(SIZES[-1])]
+        each = [big / SIZES[-1] / (little / SIZES[0]) for big, little in zip(large, small, strict=True)]
+        rows.append(
+            Row(
+                f"{what}: time per member, {SIZES[-1]:,} over {SIZES[0]:,}",
+                each,
+                "x",
+                _LINEAR,
+                f"at best {min(large) / SIZES[-1] * 1e6:.2g} µs a member of {SIZES[-1]:,}",
+            )
+        )
+    return Section("Deciding", HOW, rows)
+
+
+def _child() -> None:
+    """Prints the seconds by what and size."""
+    taken: dict[str, dict[int, list[float]]] = {}
+    for what in ("plan", "create", "check", "diff"):
+        subjects = [Subject(size) for size in SIZES]
+        jobs = [_loop(getattr(subject, what), _LOOPS[len(subject.seen)]) for subject in subjects]
+        times = in_turns(jobs, _REPETITIONS)
+        taken[what] = {
+            size: [each / _LOOPS[size] for each in values] for size, values in zip(SIZES, times, strict=True)
+        }
+    print(json.dumps(taken))
+
+
+def _loop(job: Callable[[], object], loops: int) -> Callable[[], None]:
+    def run() -> None:
+        for _ in range(loops):
+            job()
+
+    return run
+
+
+if __name__ == "__main__":
+    _child()

@@ -1,0 +1,114 @@
+"""Reading every orchestrator of a large Command: time against a bare loop, and memory."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import msgspec
+
+from bench import wire
+from bench.children import die_with_parent
+from bench.machine import peak_memory
+from bench.measure import Goal, Pairs, Row, Section, in_turns
+from keyfactor_provider.command.roster import Roster
+from keyfactor_provider.status import ReenrollmentStatus
+from standins.command.process import Command, running
+
+HOW = """`Roster.look` for all of 100,000 orchestrators, which pages through the list and keeps every agent,
+against a loop over one kept-alive httpx client that downloads the very same pages, parses their JSON and
+drops it: with the standard library's `json`, and, stricter than the goal asks, with msgspec, which the
+product uses. In turns, the order reversed each time. Memory: the most that a new Python process held
+(VmHWM), which read the list, and then asked all of its orchestrators."""
+
+SIZE = 100_000
+_REPETITIONS = 5
+
+
+def reading() -> Section:
+    """The whole section."""
+    with running("--orchestrators", str(SIZE)) as command:
+        ids = command.ids()
+        calls = wire.record(lambda network: _look(command, ids, network))
+        ours, plain, strict = in_turns(
+            [
+                lambda: _look(command, ids),
+                lambda: _download(command, calls, json.loads),
+                lambda: _download(command, calls, msgspec.json.decode),
+            ],
+            _REPETITIONS,
+        )
+        reading_peak, asking_peak = _memory(command)
+    against_json, against_msgspec = Pairs(ours, plain), Pairs(ours, strict)
+    what = f"{SIZE:,} orchestrators, {len(calls)} pages:"
+    return Section(
+        "Reading",
+        HOW,
+        [
+            Row(
+                f"{what} time over a bare loop with json",
+                against_json.ratios(),
+                "x",
+                Goal("at most", 1.3),
+                against_json.aside(),
+            ),
+            Row(
+                f"{what} time over a bare loop with msgspec",
+                against_msgspec.ratios(),
+                "x",
+                aside=against_msgspec.aside(),
+            ),
+            Row(f"{what} peak memory of the process that read", [reading_peak], "MB", Goal("at most", 300)),
+            Row(f"{what} peak memory after asking them all too", [asking_peak], "MB"),
+        ],
+    )
+
+
+def _look(command: Command, ids: Sequence[str], transport: httpx.BaseTransport | None = None) -> None:
+    opened = wire.client(command, transport)
+    try:
+        found = Roster(opened).look(ids)
+    finally:
+        opened.close()
+    assert all(found.values())
+
+
+def _download(command: Command, calls: Sequence[wire.Call], parse: Callable[[bytes], Any]) -> None:
+    with wire.bare(command) as opened:
+        for call in calls:
+            parse(opened.request(call.method, call.url).content)
+
+
+def _memory(command: Command) -> tuple[float, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.reading"],
+        input=json.dumps({"said": command.said, "ids": command.ids()}),
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        preexec_fn=die_with_parent,
+        env=dict(os.environ),
+    )
+    first, second = json.loads(done.stdout)
+    return first, second
+
+
+def _child() -> None:
+    """Reads, then asks, and prints the peak after each."""
+    given = json.load(sys.stdin)
+    # The process is the parent's; here it only matters where it is.
+    command = cast(Command, SimpleNamespace(said=given["said"], url=given["said"]["url"]))
+    command.environment = lambda: Command.environment(command)  # type: ignore[method-assign]
+    ids: list[str] = given["ids"]
+    _look(command, ids)
+    first = peak_memory()
+    wire.ask(command, wire.Fleet(ids).inputs(ReenrollmentStatus.REQUIRED))
+    print(json.dumps([first, peak_memory()]))
+
+
+if __name__ == "__main__":
+    _child()

@@ -1,0 +1,94 @@
+"""The product's fleets with a stopwatch in the provider host: what is HTTP, and what is the provider's own.
+
+The program of a stack imports `TimedReenrollment`; the engine's provider host imports `TimedProvider` by the path
+that stands in the state. At every end of an operation the host writes its sums to $BENCH_TIMES.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from pulumi.dynamic import CheckResult, CreateResult, DiffResult
+
+import keyfactor_provider.dynamic as front
+from keyfactor_provider.dynamic import OrchestratorReenrollment, ReenrollmentProvider
+
+Result = TypeVar("Result")
+
+_sums = {"provider": 0.0, "http": 0.0}
+
+
+class TimedProvider(ReenrollmentProvider):
+    """ReenrollmentProvider, its operations timed."""
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Timed."""
+        return _timed(lambda: super(TimedProvider, self).check(_olds, news))
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        """Timed."""
+        return _timed(lambda: super(TimedProvider, self).diff(_id, _olds, _news))
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Timed."""
+        return _timed(lambda: super(TimedProvider, self).create(props))
+
+
+class TimedReenrollment(OrchestratorReenrollment):
+    """OrchestratorReenrollment with that provider."""
+
+    def __init__(self, name: str, **given: Any) -> None:
+        front.ReenrollmentProvider = TimedProvider  # type: ignore[misc]
+        super().__init__(name, **given)
+
+
+def _timed(operation: Callable[[], Result]) -> Result:
+    began = time.perf_counter()
+    try:
+        return operation()
+    finally:
+        _sums["provider"] += time.perf_counter() - began
+        Path(os.environ["BENCH_TIMES"]).write_text(json.dumps(_sums))
+
+
+class _TimedStream(httpx.SyncByteStream):
+    def __init__(self, stream: httpx.SyncByteStream) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        chunks = iter(self._stream)
+        while True:
+            began = time.perf_counter()
+            try:
+                chunk = next(chunks, None)
+            finally:
+                _sums["http"] += time.perf_counter() - began
+            if chunk is None:
+                return
+            yield chunk
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+def _watch_network() -> None:
+    send = httpx.HTTPTransport.handle_request
+
+    def timed(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+        began = time.perf_counter()
+        try:
+            response = send(self, request)
+        finally:
+            _sums["http"] += time.perf_counter() - began
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        response.stream = _TimedStream(response.stream)
+        return response
+
+    httpx.HTTPTransport.handle_request = timed  # type: ignore[method-assign]
+
+
+_watch_network()

@@ -1,0 +1,123 @@
+"""Both sides of a comparison on one stand-in: the product's client, and loops with nothing in them."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.settings import load
+from keyfactor_provider.operations import Operations
+from keyfactor_provider.reenrollment.wish import Wish
+from keyfactor_provider.status import ReenrollmentStatus
+from standins.command.process import Command
+
+LATENCY = 0.020
+"""Seconds: a Command server in the same country."""
+
+ASK = "/KeyfactorAPI/Agents/SetAuthCertificateReenrollment"
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request as the product sent it."""
+
+    method: str
+    url: str
+    body: bytes
+
+
+class Recorder(httpx.HTTPTransport):
+    """The network, with a copy of every request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Sends it, and keeps it."""
+        self.calls.append(Call(request.method, str(request.url), request.read()))
+        return super().handle_request(request)
+
+
+@dataclass
+class Fleet:
+    """A wish for all orchestrators of a stand-in, whose status turns with every run.
+
+    A flag that stands already is adopted without a request: to be work each time, each run, whoever's it
+    is, has to ask for the status that the one before did not.
+    """
+
+    ids: Sequence[str]
+    name: str = "fleet"
+    _turn: int = field(default=0, init=False)
+
+    def turn(self) -> ReenrollmentStatus:
+        """The status that this run asks for."""
+        self._turn += 1
+        return ReenrollmentStatus.REQUESTED if self._turn % 2 else ReenrollmentStatus.REQUIRED
+
+    def inputs(self, status: ReenrollmentStatus) -> dict[str, Any]:
+        """The inputs that the engine would give."""
+        return Wish(self.name, frozenset(self.ids), status, {}).to_inputs()
+
+
+def client(command: Command, transport: httpx.BaseTransport | None = None) -> CommandClient:
+    """The product's client."""
+    return CommandClient(load(lambda _: None, command.environment(), Path("/nonexistent")), transport=transport)
+
+
+def ask(command: Command, inputs: Mapping[str, Any], transport: httpx.BaseTransport | None = None) -> None:
+    """What a new provider process does for a new fleet: read, decide, post."""
+    opened = client(command, transport)
+    try:
+        state = Operations(lambda: opened, lambda _severity, _text: None).create(inputs)
+    finally:
+        opened.close()
+    wrong = [member for member in state["members"].values() if member["phase"] != "pending"]
+    assert not wrong, wrong[0]
+
+
+def record(do: Callable[[httpx.BaseTransport], object]) -> list[Call]:
+    """The requests of something the product does."""
+    recorder = Recorder()
+    do(recorder)
+    return recorder.calls
+
+
+@contextmanager
+def bare(command: Command) -> Iterator[httpx.Client]:
+    """A kept-alive client with what Command demands, and no more."""
+    said = command.said
+    with httpx.Client(
+        base_url=command.url,
+        auth=(f"{said['domain']}\\{said['username']}", said["password"]),
+        headers={"x-keyfactor-requested-with": "APIClient", "Content-Type": "application/json"},
+        trust_env=False,
+    ) as opened:
+        yield opened
+
+
+def replay(command: Command, calls: Sequence[Call]) -> None:
+    """The same requests, their answers downloaded and dropped."""
+    with bare(command) as opened:
+        for call in calls:
+            answer = opened.request(call.method, call.url, content=call.body)
+            assert answer.is_success, answer.text
+
+
+def one_by_one(command: Command, ids: Sequence[str], status: ReenrollmentStatus) -> None:
+    """One POST per orchestrator, nothing read, nothing decided."""
+    with bare(command) as opened:
+        for agent_id in ids:
+            answer = opened.post(ASK, json={"OrchestratorIds": [agent_id], "Status": status.number})
+            assert answer.is_success, answer.text
+
+
+def slow(command: Command, latency: float) -> None:
+    """Makes every answer come so many seconds later."""
+    late = {"on": "", "act": "delay", "seconds": latency}
+    command.faults(faults=[late] if latency else [])
