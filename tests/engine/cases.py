@@ -150,7 +150,7 @@ CASES: dict[str, list[Run]] = {
     "failing delete hooks to kept, or gone": [
         up("create a, create b", HOOKED.format("before_delete", 1)),
         Run("destroy --yes --run-program", "delete b", 1),
-        up("", HOOKED.format("after_delete", 1)),
+        up("create b", HOOKED.format("after_delete", 1)),
     ],
     "failure to the independent done, with --continue-on-error": [
         Run(
