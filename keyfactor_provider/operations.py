@@ -139,7 +139,8 @@ class Operations:
 
         Raises:
             RecordError: the state can't be read.
-            ReenrollmentFailed: a flag of ours could not be taken back; names the orchestrators.
+            ReenrollmentFailed: a flag of ours could not be taken back; names the orchestrators. Its cause is
+                what went wrong between this project and Command, if anything did.
         """
         record = Record.from_state(state)
         with self._lock:
@@ -149,7 +150,7 @@ class Operations:
         self._tell_warnings(record, made.warnings)
         left = replace(record, members=made.members, trouble=str(trouble or ""))
         if failure := report.failure(left):
-            raise failure
+            raise failure from trouble
 
     def progress(self, members: Mapping[str, Any]) -> Progress:
         """How far a round is, by a new reading of the members that a fleet's state holds.

@@ -23,14 +23,16 @@ MAY_IMPORT = {
     "lookup": CORE | {"command"},
     "preflight": CORE | {"command", "reenrollment"},
     "operations": CORE | {"command", "reenrollment", "preflight"},
-    "program": CORE | {"command", "reenrollment", "operations", "lookup"},
-    "dynamic": CORE | {"command", "reenrollment", "operations", "lookup", "program"},
+    "needs": set[str](),
+    "program": CORE | {"command", "reenrollment", "operations", "lookup", "needs"},
+    "host": CORE | {"command", "reenrollment", "operations"},
+    "dynamic": CORE | {"reenrollment", "lookup", "needs", "program", "host"},
     "terraform": CORE | {"command", "reenrollment", "operations", "lookup", "terraform"},
     "__init__": CORE | {"dynamic", "lookup"},
 }
 """What each room may import of this project; front ends never import each other."""
 
-ENGINES = {"program": "pulumi", "dynamic": "pulumi", "terraform": "tf"}
+ENGINES = dict.fromkeys(("needs", "program", "host", "dynamic"), "pulumi") | {"terraform": "tf"}
 
 
 def breaches(house: Path) -> Iterator[str]:

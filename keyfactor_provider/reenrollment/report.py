@@ -83,10 +83,11 @@ def failure(record: Record) -> ReenrollmentFailed | None:
     ]
     kept = f"The others are recorded: {', '.join(rest)}. " if rest else ""
     trouble = f"{record.trouble} " if record.trouble else ""
+    again = "asks the failed ones alone" if failed else "tries again"
     return ReenrollmentFailed(
         f'Fleet "{record.fleet}": {" and ".join(parts)}',
         _by_reason(record, failed + stuck),
-        f"{trouble}{kept}The next run asks the failed ones alone.",
+        f"{trouble}{kept}The next run {again}.",
     )
 
 
