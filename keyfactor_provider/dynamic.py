@@ -199,7 +199,7 @@ def orchestrators(
     except ProviderError as error:
         raise pulumi.RunError(str(error)) from None
     if found.unmatched:
-        pulumi.log.warn(f"The look-up with {wanted.describe()}: nothing matches exclude {found.unmatched}.")
+        pulumi.log.warn(f"The look-up with {wanted.describe()}: exclude {', '.join(found.unmatched)} excludes nobody.")
     return found
 
 

@@ -62,9 +62,9 @@ class Filter:
     def describe(self) -> str:
         """The filters as messages name them."""
         given = [
-            f"{each.name}={getattr(self, each.name)!r}"
+            f"{each.name} {_either(value) if isinstance(value, tuple) else value}"
             for each in fields(self)
-            if getattr(self, each.name) and not each.name.startswith("at_")
+            if (value := getattr(self, each.name)) and not each.name.startswith("at_")
         ]
         return ", ".join(given) or "no filter"
 
@@ -145,6 +145,10 @@ class _Excluded:
         """The entries that exclude an agent."""
         named = [self._ids[agent.id]] if agent.id in self._ids else []
         return named + [entry for entry in self._machines if _like(agent.machine, (entry,))]
+
+
+def _either(values: Iterable[str | int]) -> str:
+    return " or ".join(map(str, values))
 
 
 def _like(text: str, patterns: Iterable[str]) -> bool:
