@@ -30,8 +30,10 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 from keyfactor_provider.errors import ProviderError, Unauthorized, Unreachable
 from keyfactor_provider.program import Need, Run
+from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.reenrollment.wish import UNKNOWN, Checked
 from keyfactor_provider.status import ReenrollmentStatus
+from keyfactor_provider.waiting import MOST_SECONDS
 
 if TYPE_CHECKING:
     from keyfactor_provider.lookup import Found
@@ -138,7 +140,7 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
         super().__init__(
             CompletionProvider(),
             name,
-            {"fleet": fleet._name, "awaited": fleet.members.apply(_round), "timeout": timeout},
+            {"fleet": fleet._name, "awaited": fleet.members.apply(round_of), "timeout": timeout},
             pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=hooks, depends_on=[fleet])),
         )
 
@@ -248,7 +250,7 @@ class CompletionProvider(_Stateless):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         timeout = news.get("timeout")
         wrong = not isinstance(timeout, (int, float, Unknown)) or isinstance(timeout, bool)
-        if wrong or (isinstance(timeout, (int, float)) and not 0 < timeout <= 7 * 24 * 3600):
+        if wrong or (isinstance(timeout, (int, float)) and not 0 < timeout <= MOST_SECONDS):
             reason = f"{timeout!r} is not a time to wait; expected seconds above 0, up to 7 days (604800)"
             return CheckResult(news, [CheckFailure("timeout", reason)])
         return CheckResult(news, [])
@@ -339,15 +341,6 @@ def _has_unknown(value: Any) -> bool:
 
 def _without_provider(props: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in props.items() if key != _PROVIDER}
-
-
-def _round(members: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """What tells one round of a fleet from another: each member's status and baseline."""
-    return {
-        member_id: f"{member['status']} since {member.get('baseline') or 'no certificate'}"
-        for member_id, member in members.items()
-        if member["phase"] != "leaving"
-    }
 
 
 def _config_text(value: Any) -> str:

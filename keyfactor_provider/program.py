@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 
 import pulumi
 
-from keyfactor_provider.errors import CompletionTimeout, ProviderError, Unreachable
+from keyfactor_provider.errors import ProviderError
 from keyfactor_provider.reenrollment import report
 from keyfactor_provider.reenrollment.record import Record
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 ENGINE_NEEDED: Final = ">=3.238.0"
 """From this version on a failing after hook fails the deployment (Pulumi's changelog)."""
 
-_POLL_FIRST: Final = 1.0
-_POLL_MOST: Final = 15.0
 _CONFIG: Final = "keyfactor"
 
 Need = Callable[[], Awaitable[Iterable[pulumi.Resource]]]
@@ -145,46 +143,20 @@ async def _until_complete(
     """Polls until every member counts as complete.
 
     Raises:
-        CompletionTimeout: some did not in time; names them.
-        CommandError: Command refuses to be read, which waiting does not heal.
+        CompletionTimeout, CommandError: see Wait.look.
     """
-    until = time.monotonic() + timeout
-    pause, said = _POLL_FIRST, ""
+    from keyfactor_provider.waiting import Wait
+
+    wait = Wait(operations.progress, f'"{name}"', members, timeout, time.monotonic)
     while True:
-        waiting: dict[str, str] = {}
-        trouble = ""
-        try:
-            made = await asyncio.to_thread(operations.progress, members)
-            waiting = made.waiting
-            if not waiting:
-                for member_id, warning in list(made.warnings.items())[: report.MOST_NAMED]:
-                    pulumi.log.warn(f"{_name(members, member_id)} {warning}.", resource)
-                return
-        except Unreachable as error:
-            trouble = str(error)
-        now = trouble or f"{len(members) - len(waiting)} of {report.count(len(members))} complete"
-        if now != said:
-            pulumi.log.info(f'Waiting for "{name}": {now}.', resource)
-            said = now
-        left = until - time.monotonic()
-        if left <= 0:
-            raise CompletionTimeout(
-                f'"{name}" is not complete after {timeout:g} s',
-                trouble or _still(members, waiting),
-                "Nothing is lost: the next run waits again. Look at those named, or raise timeout.",
-            )
-        await asyncio.sleep(min(pause, left))
-        pause = min(pause * 1.5, _POLL_MOST)
-
-
-def _still(members: dict[str, Any], waiting: dict[str, str]) -> str:
-    names = [f"{_name(members, member_id)}: {reason}" for member_id, reason in sorted(waiting.items())]
-    return f"{len(waiting)} of {report.count(len(members))} still to come: {report.listed(names)}"
-
-
-def _name(members: dict[str, Any], member_id: str) -> str:
-    machine = members[member_id].get("machine")
-    return f"{machine} ({member_id})" if machine else member_id
+        look = await asyncio.to_thread(wait.look)
+        for warning in look.warnings:
+            pulumi.log.warn(warning, resource)
+        if look.news:
+            pulumi.log.info(f'Waiting for "{name}": {look.news}.', resource)
+        if look.pause is None:
+            return
+        await asyncio.sleep(look.pause)
 
 
 def _require_engine() -> None:
