@@ -34,8 +34,10 @@ from keyfactor_provider.errors import (
 from keyfactor_provider.host import HOST, has_unknown, plain
 from keyfactor_provider.needs import needs_of, resolved
 from keyfactor_provider.program import Run
+from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.reenrollment.wish import UNKNOWN, Checked
 from keyfactor_provider.status import ReenrollmentStatus
+from keyfactor_provider.waiting import MOST_SECONDS
 
 if TYPE_CHECKING:
     from keyfactor_provider.lookup import Found
@@ -87,7 +89,7 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
         orchestrator_ids = _members(name, orchestrator_ids)
         needs = needs_of(opts, orchestrator_ids, status, triggers, on_removal, on_failure)
         gate = [run.gate] if needs else []
-        run.holds_back(name, needs)
+        run.holds_back(OrchestratorReenrollment, name, needs)
         made = pulumi.ResourceOptions.merge(None, opts)
         made.ignore_changes = _ignored(name, made.ignore_changes)
         hooks = pulumi.ResourceHookBinding(
@@ -138,14 +140,18 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         run = Run.current()
-        run.holds_back(name, [*needs_of(opts), lambda: resolved(fleet)])
-        run.awaits(name, self, fleet.members)
+        run.holds_back(ReenrollmentCompletion, name, [*needs_of(opts), lambda: resolved(fleet)])
+        run.awaits(name, fleet.members)
         before = [run.gate, run.wait]
         hooks = pulumi.ResourceHookBinding(before_create=[*before], before_update=[*before])
         super().__init__(
             CompletionProvider(),
             name,
-            {"fleet": fleet._name, "awaited": fleet.members.apply(_round), "timeout": timeout},
+            {
+                "fleet": fleet._name,
+                "awaited": fleet.members.apply(lambda members: round_of(members or {})),
+                "timeout": timeout,
+            },
             pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=hooks, depends_on=[fleet])),
         )
 
@@ -265,7 +271,7 @@ class CompletionProvider(_Stateless):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         timeout = news.get("timeout")
         wrong = not isinstance(timeout, (int, float, Unknown)) or isinstance(timeout, bool)
-        if wrong or (isinstance(timeout, (int, float)) and not 0 < timeout <= 7 * 24 * 3600):
+        if wrong or (isinstance(timeout, (int, float)) and not 0 < timeout <= MOST_SECONDS):
             reason = f"{timeout!r} is not a time to wait; expected seconds above 0, up to 7 days (604800)"
             return CheckResult(news, [CheckFailure("timeout", reason)])
         return CheckResult(news, [])
@@ -303,15 +309,6 @@ def _refuse_missing(inputs: Mapping[str, Any]) -> None:
 
 def _without_provider(props: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in props.items() if key != _PROVIDER}
-
-
-def _round(members: Mapping[str, Mapping[str, Any]] | None) -> dict[str, str]:
-    """What tells one round of a fleet from another: each member's status and baseline."""
-    return {
-        member_id: f"{member['status']} since {member.get('baseline') or 'no certificate'}"
-        for member_id, member in (members or {}).items()
-        if member["phase"] != "leaving"
-    }
 
 
 def _with_program_hint(error: ProviderError) -> ProviderError:

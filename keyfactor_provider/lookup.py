@@ -95,6 +95,18 @@ class Found:
         return iter(self.orchestrators)
 
 
+def check(wanted: Filter) -> tuple[frozenset[int], frozenset[int]]:
+    """The platforms and statuses that a filter means, by their numbers; empty where it names none.
+
+    Raises:
+        InputError: a platform or status that Command does not have, or bounds that exclude each other.
+    """
+    platforms = _numbers("platform", wanted.platform, dict(enumerate(PLATFORMS)))
+    statuses = _numbers("status", wanted.status, STATUSES)
+    _check_bounds(wanted)
+    return platforms, statuses
+
+
 def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None = None) -> Found:
     """The orchestrators that match.
 
@@ -103,12 +115,10 @@ def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None 
         now: what `seen_within` counts from; the present.
 
     Raises:
-        InputError: a platform or status that Command does not have, or bounds that exclude each other.
+        InputError: see `check`.
         LookupRefused: fewer or more were found than the bounds allow.
     """
-    platforms = _numbers("platform", wanted.platform, dict(enumerate(PLATFORMS)))
-    statuses = _numbers("status", wanted.status, STATUSES)
-    _check_bounds(wanted)
+    platforms, statuses = check(wanted)
     since = (now or datetime.now(timezone.utc)) - wanted.seen_within if wanted.seen_within else None
     excluded, used = _Excluded(wanted.exclude), set[str]()
     found = []

@@ -1,7 +1,7 @@
 """The decisions carried out: check, diff, create, update, read, delete on plain values; no engine in it."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -11,6 +11,7 @@ from keyfactor_provider.command.roster import Roster
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import (
     CommandError,
+    LookupRefused,
     MissingSettings,
     Problem,
     SettingsError,
@@ -23,6 +24,7 @@ from keyfactor_provider.reenrollment.completion import Progress, progress
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
 from keyfactor_provider.reenrollment.wish import Checked, Wish, check
 from keyfactor_provider.status import ReenrollmentStatus
+from keyfactor_provider.words import Words
 
 Severity = Literal["info", "warning"]
 Tell = Callable[[Severity, str], None]
@@ -40,11 +42,13 @@ class Operations:
     Args:
         connect: builds the client on first use; may raise SettingsError.
         tell: shows a message to the user of the run.
+        words: what messages call the things of the engine; Pulumi's when it is None.
     """
 
-    def __init__(self, connect: Callable[[], CommandClient], tell: Tell) -> None:
+    def __init__(self, connect: Callable[[], CommandClient], tell: Tell, words: Words | None = None) -> None:
         self._connect = connect
         self._tell = tell
+        self._words = words or Words()
         self._lock = threading.RLock()
         self._roster: Roster | None = None
         self._client: CommandClient | None = None
@@ -56,13 +60,16 @@ class Operations:
 
     # What an engine asks before anything is changed.
 
-    def check(self, raw: Mapping[str, Any], old_inputs: Mapping[str, Any], *, preview: bool) -> Checked:
+    def check(
+        self, raw: Mapping[str, Any], old_inputs: Mapping[str, Any], *, preview: bool, settings: bool = True
+    ) -> Checked:
         """Validates what a program wrote for a fleet, and claims its members for this run.
 
         Args:
             old_inputs: the inputs of the last run; empty for a new fleet.
             preview: nothing will be changed in this process: say what `up` will do, and look whether
                 Command would have something against it. Missing settings only warn.
+            settings: whether to check them too; an engine may have done that before.
         """
         with self._lock:
             made = check(raw)
@@ -70,7 +77,7 @@ class Operations:
             problems = [
                 *made.problems,
                 *self._claim(name, made.known_members),
-                *self._check_settings(preview),
+                *(self._check_settings(preview) if settings else ()),
             ]
             if problems:
                 return Checked(None, made.known_members, tuple(problems), made.unknown)
@@ -88,6 +95,14 @@ class Operations:
         Raises:
             RecordError: the state can't be read.
         """
+        return self.forecast(state, inputs).changes
+
+    def forecast(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> fleet.Forecast:
+        """What a run would do; like `diff`, from state and wish alone.
+
+        Raises:
+            RecordError: the state can't be read.
+        """
         record, wish = Record.from_state(state), Wish.from_inputs(inputs)
         with self._lock:
             ahead = fleet.forecast(record, wish, self._claimed_by_others(wish.fleet))
@@ -96,7 +111,7 @@ class Operations:
                 self._tell("info", report.intent(wish, ahead))
                 if warning := report.retry(record, ahead.again):
                     self._tell("warning", warning)
-        return ahead.changes
+        return ahead
 
     # What an engine has carried out.
 
@@ -105,13 +120,41 @@ class Operations:
         wish = Wish.from_inputs(inputs)
         return self._run(Record(wish.fleet), wish)
 
-    def update(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def update(self, state: Mapping[str, Any], inputs: Mapping[str, Any], keep: Collection[str] = ()) -> dict[str, Any]:
         """Brings a fleet from its record to its wish; gives the new state.
+
+        Args:
+            keep: members whose flag stays, should they leave: another fleet was seen to claim them.
 
         Raises:
             RecordError: the state can't be read.
         """
-        return self._run(Record.from_state(state), Wish.from_inputs(inputs))
+        return self._run(Record.from_state(state), Wish.from_inputs(inputs), keep)
+
+    def adopt(self, name: str, members: Iterable[str]) -> dict[str, Any]:
+        """The state of a fleet that takes over orchestrators as they stand; nothing is asked.
+
+        Its wish is the flag that stands, the more urgent one where two do.
+
+        Args:
+            members: canonical GUIDs.
+
+        Raises:
+            LookupRefused: Command has no such orchestrator; names them.
+            CommandError, SettingsError: Command can't be read.
+        """
+        wanted = sorted(members)
+        with self._lock:
+            seen = self._look(wanted)
+        if missing := [member_id for member_id in wanted if seen[member_id] is None]:
+            raise LookupRefused(
+                "Taking over orchestrators",
+                f"Command has no such orchestrator: {report.listed(missing)}",
+                "Nothing was taken over. Correct the GUIDs.",
+            )
+        status = fleet.standing(seen.values())
+        taken = Record(name, status, {member_id: Member(status) for member_id in wanted})
+        return replace(taken, members=fleet.plan(taken.members, {}, seen).members).to_state()
 
     def read(self, state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Reads a fleet's members without asking anything.
@@ -134,8 +177,11 @@ class Operations:
         inputs["orchestrators"] |= made.drift
         return replace(record, members=made.members | leaving).to_state(), inputs
 
-    def delete(self, state: Mapping[str, Any]) -> None:
+    def delete(self, state: Mapping[str, Any], keep: Collection[str] = ()) -> None:
         """Takes back the flags of ours that stand, but for those that a fleet of this run claims.
+
+        Args:
+            keep: members whose flag stays: another fleet was seen to claim them.
 
         Raises:
             RecordError: the state can't be read.
@@ -144,7 +190,7 @@ class Operations:
         """
         record = Record.from_state(state)
         with self._lock:
-            leaving = fleet.goers(record, None, self._claims)
+            leaving = fleet.goers(record, None, {*self._claims, *keep})
             made, trouble = self._plan({}, leaving)
             trouble = self._carry_out(made) or trouble
         self._tell_warnings(record, made.warnings)
@@ -152,8 +198,11 @@ class Operations:
         if failure := report.failure(left):
             raise failure from trouble
 
-    def progress(self, members: Mapping[str, Any]) -> Progress:
+    def progress(self, members: Mapping[str, Any], within: float) -> Progress:
         """How far a round is, by a new reading of the members that a fleet's state holds.
+
+        Args:
+            within: seconds that a request of the reading may take with its retries, if the setting is not less.
 
         Raises:
             CommandError, SettingsError: Command can't be read.
@@ -161,14 +210,57 @@ class Operations:
         awaited = {member_id: Member.from_state(member) for member_id, member in members.items()}
         staying = {member_id: member for member_id, member in awaited.items() if member.phase is not Phase.LEAVING}
         with self._lock:
-            self._connected().forget(staying)
+            self._connected()
+            assert self._client is not None
+            # A wait looks over and over: what it has read before is no reason to page through the whole list.
+            self._roster = Roster(self._client)
             self._outage = None
-            return progress(staying, self._look(staying))
+            patience = Patience(self._client.clock() + min(within, self._client.settings.timeout))
+            return progress(staying, self._look(staying, patience))
 
-    def _run(self, record: Record, wish: Wish) -> dict[str, Any]:
+    def everyone(self) -> Sequence[Agent]:
+        """Every agent that Command lists, from a reading that is fresh enough to decide by.
+
+        Raises:
+            CommandError, SettingsError: Command can't be read.
+        """
+        with self._lock:
+            roster = self._connected()
+            if self._outage is not None:
+                raise self._outage
+            try:
+                return roster.everyone_lately()
+            except CommandError as error:
+                self._note_outage(error)
+                raise
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """One agent by its canonical GUID; None where Command has none.
+
+        Raises:
+            CommandError, SettingsError: Command can't be read.
+        """
+        with self._lock:
+            return self._agents([agent_id])[agent_id]
+
+    def connect(self) -> None:
+        """Builds the client now, so that wrong settings show, and a warning about them, before anything else.
+
+        Raises:
+            SettingsError: they are wrong or missing.
+        """
+        with self._lock:
+            self._connected()
+
+    def claimed(self, name: str) -> set[str]:
+        """The members that other fleets than this one claim in this run."""
+        with self._lock:
+            return self._claimed_by_others(name)
+
+    def _run(self, record: Record, wish: Wish, keep: Collection[str] = ()) -> dict[str, Any]:
         members = fleet.members_of(record, wish)
         with self._lock:
-            leaving = fleet.goers(record, wish, self._claimed_by_others(wish.fleet))
+            leaving = fleet.goers(record, wish, {*self._claimed_by_others(wish.fleet), *keep})
             made, trouble = self._plan(members, leaving)
             trouble = self._carry_out(made) or trouble
         after = fleet.recorded(wish, made, str(trouble or ""))
@@ -184,17 +276,20 @@ class Operations:
             return fleet.plan_unread(members, leaving, "Command could not be read"), error
 
     def _look(self, wanted: Iterable[str], patience: Patience | None = None) -> dict[str, life.Seen | None]:
+        found = self._agents(wanted, patience)
+        return {agent_id: _seen(agent) if agent else None for agent_id, agent in found.items()}
+
+    def _agents(self, wanted: Iterable[str], patience: Patience | None = None) -> Mapping[str, Agent | None]:
         if not (wanted := list(wanted)):
             return {}
         roster = self._connected()
         if self._outage is not None:
             raise self._outage
         try:
-            found = roster.look(wanted, patience=patience)
+            return roster.look(wanted, patience=patience)
         except CommandError as error:
             self._note_outage(error)
             raise
-        return {agent_id: _seen(agent) if agent else None for agent_id, agent in found.items()}
 
     def _carry_out(self, made: fleet.Plan) -> CommandError | None:
         """Posts what a plan asks for, and records in it what became of each member."""
@@ -257,8 +352,7 @@ class Operations:
                 problems.append(
                     Problem(
                         "orchestrator_ids",
-                        f'{member_id} is in fleet "{owner}" and in fleet "{name}"; '
-                        "expected each orchestrator in one fleet",
+                        self._words.claimed_twice.format(member=member_id, owner=owner, name=name),
                     )
                 )
         return problems
@@ -272,7 +366,7 @@ class Operations:
         except MissingSettings as error:
             if not preview:
                 return [Problem("keyfactor", str(error))]
-            self._tell_once("warning", f"{error} A preview goes on without; up will fail.")
+            self._tell_once("warning", f"{error} A {self._words.preview} goes on without; {self._words.up} will fail.")
         except SettingsError as error:
             return [Problem("keyfactor", str(error))]
         return []
@@ -281,11 +375,13 @@ class Operations:
         if self._roster is None:
             self._client = self._connect()
             self._roster = Roster(self._client)
+            naming = self._client.settings.naming
             if self._client.settings.skip_verify:
                 self._tell_once(
                     "warning",
-                    f"The certificate of {self._client.settings.base_url} is not verified (skipVerify): "
-                    "anyone on the way can read the credentials. Set caCert instead.",
+                    f"The certificate of {self._client.settings.base_url} is not verified "
+                    f"({naming.short('skipVerify')}): anyone on the way can read the credentials. "
+                    f"Set {naming.short('caCert')} instead.",
                 )
         return self._roster
 
@@ -302,7 +398,7 @@ class Operations:
             agents = roster.look(sorted(wish.members), patience=Patience(began + self._preflight_left, retries=False))
         except CommandError as error:
             self._preflight_left = 0
-            self._tell_once("warning", f"Preview without a look at Command. {error}")
+            self._tell_once("warning", f"{self._words.preview.capitalize()} without a look at Command. {error}")
             return
         self._preflight_left -= self._client.clock() - began
         for concern in concerns(wish, old_inputs, agents):
@@ -324,7 +420,7 @@ class Operations:
             named_by = record if before is None or member_id in record.members else before
             groups.setdefault(warning, []).append(named_by.name(member_id))
         for warning, names in groups.items():
-            self._tell("warning", f'Fleet "{record.fleet}": {report.listed(names)} {warning}.')
+            self._tell("warning", f"{report.title(record.fleet)}{report.listed(names)} {warning}.")
 
 
 def _seen(agent: Agent) -> life.Seen:

@@ -29,7 +29,8 @@ def transport_failure(subject: str, error: Exception, text: str, *, post: bool, 
         return BadAnswer(
             subject,
             f"its certificate does not verify ({problem})",
-            "Set keyfactor:caCert or KEYFACTOR_CA_CERT to the CA that issued it, or correct the host name.",
+            f"Set {settings.naming.full('caCert')} or KEYFACTOR_CA_CERT to the CA that issued it, "
+            "or correct the host name.",
         )
     told = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, NEVER_SENT):
@@ -73,7 +74,7 @@ def failure_of(
         said: Command's ErrorCode and Message, redacted; empty when the body has none.
     """
     if 200 <= status < 300:
-        return _unexpected_success(subject, status, headers, body, post=post)
+        return _unexpected_success(subject, status, headers, body, settings, post=post)
     told = f"{status}, {said}" if said else f"{status} without a message"
     if not said and _is_html(headers, body):
         told = f"{status} with an HTML page"
@@ -98,7 +99,7 @@ def failure_of(
         return NotFound(
             subject,
             told,
-            "Check that hostname and apiPath lead to Keyfactor Command.",
+            f"Check that hostname and {settings.naming.short('apiPath')} lead to Keyfactor Command.",
             status=status,
             code=code,
         )
@@ -118,20 +119,22 @@ def failure_of(
         return BadAnswer(
             subject,
             f"{status}, a redirect to {_place(headers)}",
-            "Set hostname and apiPath to where Command itself answers; credentials do not follow redirects.",
+            f"Set hostname and {settings.naming.short('apiPath')} to where Command itself answers; "
+            "credentials do not follow redirects.",
             status=status,
         )
     return Rejected(subject, told, "Command refuses the request itself.", status=status, code=code)
 
 
 def _unexpected_success(
-    subject: str, status: int, headers: Mapping[str, str], body: bytes, *, post: bool
+    subject: str, status: int, headers: Mapping[str, str], body: bytes, settings: Settings, *, post: bool
 ) -> CommandError | None:
     if _is_html(headers, body):
         return BadAnswer(
             subject,
             f"{status} with an HTML page instead of JSON",
-            "A proxy or a sign-in page answers in Command's place: check hostname, apiPath and the proxy.",
+            "A proxy or a sign-in page answers in Command's place: "
+            f"check hostname, {settings.naming.short('apiPath')} and the proxy.",
             status=status,
             outcome_open=post,
         )

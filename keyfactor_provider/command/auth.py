@@ -84,16 +84,18 @@ class TokenAuth(httpx.Auth):
             status = error.response.status_code
             if status >= 500 or status == httpx.codes.TOO_MANY_REQUESTS:
                 raise Unreachable(what, f"it answered {status}", "Try again when it is well.", transient=True) from None
-            raise BadAnswer(what, f"it answered {status} without a token", "Check tokenUrl.", status=status) from None
+            raise BadAnswer(
+                what, f"it answered {status} without a token", "Check the token URL.", status=status
+            ) from None
         except httpx.TransportError as error:
             raise Unreachable(
-                what, f"{type(error).__name__}: {error}", "Check tokenUrl and the network.", transient=True
+                what, f"{type(error).__name__}: {error}", "Check the token URL and the network.", transient=True
             ) from None
         except (ValueError, TypeError):
-            raise BadAnswer(what, "its answer is not a token in JSON", "Check tokenUrl.") from None
+            raise BadAnswer(what, "its answer is not a token in JSON", "Check the token URL.") from None
         if not isinstance(token.get("access_token"), str):
             self._oauth.token = None
-            raise BadAnswer(what, "its answer has no access_token", "Check tokenUrl.")
+            raise BadAnswer(what, "its answer has no access_token", "Check the token URL.")
 
     def _request_token(self) -> Any:
         """One request; `audience` goes with every one of them, the renewals included."""

@@ -171,7 +171,8 @@ class CommandClient:
                 raise BadAnswer(
                     subject,
                     f"its answer is not what Command's API gives ({self._redact(str(error))})",
-                    "Check that hostname and apiPath lead to Keyfactor Command, and its version.",
+                    f"Check that hostname and {self.settings.naming.short('apiPath')} lead to Keyfactor Command, "
+                    "and its version.",
                     outcome_open=method == "POST",
                 ) from None
 
@@ -224,7 +225,8 @@ class CommandClient:
                         raise BadAnswer(
                             subject,
                             f"its answer is larger than {MOST_BYTES // 1024**2} MiB",
-                            "Check that hostname and apiPath lead to Keyfactor Command.",
+                            f"Check that hostname and {self.settings.naming.short('apiPath')} lead to "
+                            "Keyfactor Command.",
                             outcome_open=method == "POST",
                         )
                     if self.clock() > patience.until:
@@ -291,7 +293,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
         except ssl.SSLError as error:
             raise SettingsError(
                 "The private CA for Keyfactor Command can't be read",
-                f"caCert holds no usable certificate ({error.reason})",
+                f"{settings.naming.short('caCert')} holds no usable certificate ({error.reason})",
                 "Expected a PEM file or its text.",
             ) from None
     return context

@@ -1,6 +1,6 @@
 """The readings of one process, shared by all its fleets: few agents one by one, many by paging."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from keyfactor_provider.command.client import CommandClient, Patience
@@ -28,6 +28,7 @@ class Roster:
         self._known: dict[str, tuple[Agent | None, float]] = {}
         self._read_singly = 0
         self._listing: _Listing | None = None
+        self._everyone: tuple[Sequence[Agent], float] | None = None
 
     def look(self, wanted: Iterable[str], *, patience: Patience | None = None) -> Mapping[str, Agent | None]:
         """The agents by canonical GUID; None where Command has no such agent.
@@ -47,6 +48,7 @@ class Roster:
 
     def forget(self, written: Iterable[str]) -> None:
         """Makes the next reading ask Command again about agents that were written to."""
+        self._everyone = None
         for agent_id in written:
             self._known.pop(agent_id, None)
 
@@ -58,7 +60,20 @@ class Roster:
         """
         listing = _Listing(self._client)
         while (page := listing.next_page(patience)) is not None:
+            now = self._client.clock()
+            self._known.update((agent.id, (agent, now)) for agent in page)
             yield from page
+
+    def everyone_lately(self) -> Sequence[Agent]:
+        """As `everyone`, from the last whole reading where that is fresh enough.
+
+        Raises:
+            CommandError: a page could not be read.
+        """
+        began = self._client.clock()
+        if self._everyone is None or self._everyone[1] < began - FRESH_FOR:
+            self._everyone = (tuple(self.everyone()), began)
+        return self._everyone[0]
 
     def _stale(self, ids: Iterable[str]) -> list[str]:
         oldest = self._client.clock() - FRESH_FOR

@@ -1,6 +1,6 @@
 """Where Command is and who asks: one order of sources, and every value knows where it came from.
 
-The stack's config, then the environment (the names that Keyfactor's own tools use), then a profile of
+The engine's own config, then the environment (the names that Keyfactor's own tools use), then a profile of
 `~/.keyfactor/command_config.json`, which is read only when neither of the others names a host, or when
 it is named. The authentication method is that of the first source that names any credential.
 """
@@ -38,7 +38,7 @@ ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
     "profile": ("KEYFACTOR_AUTH_CONFIG_PROFILE",),
     "configFile": ("KEYFACTOR_AUTH_CONFIG_FILE",),
 }
-"""Every setting by its key under `keyfactor:`, with the variables that stand for it, newest name first."""
+"""Every setting by its key in a stack's config, with the variables that stand for it, newest name first."""
 
 CONFIG_KEYS: Final = tuple(key for key in ENVIRONMENT if key != "port")
 SECRET_KEYS: Final = ("password", "clientSecret", "accessToken")
@@ -62,11 +62,37 @@ _NEEDED: Final[Mapping[Method, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True)
+class Naming:
+    """How messages name the first source and the settings in it, which each engine spells its own way.
+
+    Attributes:
+        place: the source.
+        names: a setting's name there by its key; one that is not listed stands under `keyfactor:`.
+    """
+
+    place: str = "the stack's config"
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def full(self, key: str) -> str:
+        """A setting as one would write it there."""
+        return self.names.get(key, f"keyfactor:{key}")
+
+    def short(self, key: str) -> str:
+        """A setting where it is clear that one is meant."""
+        return self.names.get(key, key)
+
+
+@dataclass(frozen=True)
 class Value:
-    """One setting as found, with the words that name its source."""
+    """One setting as found, with the words that name its source.
+
+    Attributes:
+        key: its key, where it comes from the engine's own config.
+    """
 
     text: str
     source: str
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,6 +151,7 @@ class Settings:
     batch_size: int = 500
     status_encoding: StatusEncoding = "integer"
     host_source: str = ""
+    naming: Naming = field(default_factory=Naming)
 
 
 def load(
@@ -132,22 +159,23 @@ def load(
     environment: Mapping[str, str],
     home: Path,
     *,
-    config_name: str = "the stack's config",
+    naming: Naming | None = None,
 ) -> Settings:
     """The settings from all sources.
 
     Args:
-        config: gives the value of a key under `keyfactor:` in the stack's config, or None.
+        config: gives the value of a key in the engine's own config, or None.
         environment: the process's environment.
         home: where the default profile file lies below.
-        config_name: what messages call the first source.
+        naming: how messages name that config; as a stack's when it is None.
 
     Raises:
         MissingSettings: no host or no credentials in any source, or a part of the method is missing.
         SettingsError: a value is wrong, or two contradict each other.
     """
-    stack = Source(
-        {key: Value(text, f"{config_name}, keyfactor:{key}") for key in CONFIG_KEYS if (text := config(key))}
+    naming = naming or Naming()
+    own = Source(
+        {key: Value(text, f"{naming.place}, {naming.full(key)}", key) for key in CONFIG_KEYS if (text := config(key))}
     )
     env = Source(
         {
@@ -157,7 +185,7 @@ def load(
             if environment.get(name)
         }
     )
-    sources = [stack, env]
+    sources = [own, env]
     named = {key: found for key in ("profile", "configFile") if (found := _first(sources, key))}
     if named or not _first(sources, "hostname"):
         sources.append(_profile(named, home))
@@ -166,18 +194,19 @@ def load(
         raise MissingSettings(
             "Keyfactor Command can't be found",
             "no source names its host",
-            "Set keyfactor:hostname or KEYFACTOR_HOSTNAME, or a profile in ~/.keyfactor/command_config.json.",
+            f"Set {naming.full('hostname')} or KEYFACTOR_HOSTNAME, or a profile in ~/.keyfactor/command_config.json.",
         )
     skip_verify = _flag(_first(sources, "skipVerify"))
     return Settings(
-        base_url=_base_url(host, _first(sources, "port"), _first(sources, "apiPath")),
-        credentials=_credentials(sources),
+        base_url=_base_url(host, _first(sources, "port"), _first(sources, "apiPath"), naming),
+        credentials=_credentials(sources, naming),
         ca_pem=_ca(_first(sources, "caCert")),
         skip_verify=skip_verify,
         timeout=_number(_first(sources, "timeout"), "seconds", 60, most=3600),
         batch_size=_number(_first(sources, "batchSize"), "members", 500, most=10_000),
         status_encoding=_encoding(_first(sources, "statusEncoding")),
         host_source=host.source,
+        naming=naming,
     )
 
 
@@ -190,7 +219,7 @@ def _text(value: Value | None) -> str:
 
 
 def _wrong(value: Value, expected: str, *, what: str = "A setting for Keyfactor Command is wrong") -> SettingsError:
-    return SettingsError(what, f"{value.source} is {value.text!r}", f"Expected {expected}.")
+    return SettingsError(what, f"{value.source} is {value.text!r}", f"Expected {expected}.", key=value.key)
 
 
 def _profile(named: Mapping[str, Value], home: Path) -> Source:
@@ -198,11 +227,15 @@ def _profile(named: Mapping[str, Value], home: Path) -> Source:
     path = Path(file.text).expanduser() if file else home / ".keyfactor" / "command_config.json"
     profile = named.get("profile")
     name = profile.text if profile else "default"
-    found = read_profile(path, name, required=bool(named))
+    try:
+        found = read_profile(path, name, required=bool(named))
+    except SettingsError as error:
+        error.key = next((value.key for value in named.values() if value.key), "")
+        raise
     return Source({key: Value(text, f"profile {name!r} of {path}, {theirs}") for key, (text, theirs) in found.items()})
 
 
-def _base_url(host: Value, port: Value | None, api_path: Value | None) -> str:
+def _base_url(host: Value, port: Value | None, api_path: Value | None, naming: Naming) -> str:
     expected = "a host, host:port or URL such as keyfactor.example.com or https://keyfactor.example.com:8443"
     address = host.text.strip()
     if any(mark in address for mark in "@?#"):
@@ -210,6 +243,7 @@ def _base_url(host: Value, port: Value | None, api_path: Value | None) -> str:
             "A setting for Keyfactor Command is wrong",
             f"{host.source} holds more than a host and a port",
             f"Expected {expected}; credentials have settings of their own.",
+            key=host.key,
         )
     try:
         parts = urlsplit(address if "://" in address else f"https://{address}")
@@ -220,7 +254,8 @@ def _base_url(host: Value, port: Value | None, api_path: Value | None) -> str:
     if parts.scheme not in ("http", "https") or not name or any(space in address for space in " \t\r\n"):
         raise _wrong(host, expected)
     if parts.path.strip("/") not in ("", path):
-        raise _wrong(host, f"no path in it: set keyfactor:apiPath or KEYFACTOR_API_PATH to {parts.path.strip('/')!r}")
+        place = f"{naming.full('apiPath')} or KEYFACTOR_API_PATH"
+        raise _wrong(host, f"no path in it: set {place} to {parts.path.strip('/')!r}")
     if any(character in path for character in "?#\\ ") or ".." in path:
         raise _wrong(api_path or host, "a path such as KeyfactorAPI")
     if parts.scheme == "http" and name not in LOOPBACK:
@@ -233,40 +268,39 @@ def _base_url(host: Value, port: Value | None, api_path: Value | None) -> str:
     return f"{parts.scheme}://{shown}{f':{own_port}' if own_port else ''}/{path}".rstrip("/")
 
 
-def _credentials(sources: list[Source]) -> Credentials:
+def _credentials(sources: list[Source], naming: Naming) -> Credentials:
     for source in sources:
         methods = source.methods()
         if len(methods) > 1:
             named = [
-                value.source
-                for key, value in source.values.items()
-                if any(key in keys for keys in _NAMES_METHOD.values())
+                value for key, value in source.values.items() if any(key in keys for keys in _NAMES_METHOD.values())
             ]
             raise SettingsError(
                 "The way to sign in to Keyfactor Command is ambiguous",
-                f"one source names two methods: {' and '.join(named)}",
-                "Leave one of Basic (username, password), OAuth2 (clientId, clientSecret, tokenUrl) "
-                "or accessToken there.",
+                f"one source names two methods: {' and '.join(value.source for value in named)}",
+                "Leave one of Basic (username, password), OAuth2 "
+                f"({', '.join(map(naming.short, _NEEDED['oauth']))}) or {naming.short('accessToken')} there.",
+                key=named[-1].key,
             )
         if methods:
-            return _of_method(methods[0], sources[sources.index(source) :])
+            return _of_method(methods[0], sources[sources.index(source) :], naming)
     raise MissingSettings(
         "Nobody can sign in to Keyfactor Command",
         "no source names credentials",
         "Set KEYFACTOR_USERNAME and KEYFACTOR_PASSWORD, or KEYFACTOR_AUTH_CLIENT_ID, _CLIENT_SECRET and "
-        "_TOKEN_URL, or KEYFACTOR_AUTH_ACCESS_TOKEN; or the same under keyfactor: in the stack's config.",
+        f"_TOKEN_URL, or KEYFACTOR_AUTH_ACCESS_TOKEN; or the same in {naming.place}.",
     )
 
 
-def _of_method(method: Method, sources: list[Source]) -> Credentials:
+def _of_method(method: Method, sources: list[Source], naming: Naming) -> Credentials:
     parts = {key: value for key in _METHOD_KEYS[method] if (value := _first(sources, key))}
     for key in _NEEDED[method]:
         if key not in parts:
             have = " and ".join(value.source for value in parts.values())
             raise MissingSettings(
                 "Nobody can sign in to Keyfactor Command",
-                f"{have} {'is' if len(parts) == 1 else 'are'} set, but there is no {key}",
-                f"Set {ENVIRONMENT[key][0]}, or keyfactor:{key} in the stack's config.",
+                f"{have} {'is' if len(parts) == 1 else 'are'} set, but there is no {naming.short(key)}",
+                f"Set {ENVIRONMENT[key][0]}, or {naming.full(key)} in {naming.place}.",
             )
     named = next(parts[key] for key in _NAMES_METHOD[method] if key in parts)
     token_url = parts.get("tokenUrl")
@@ -298,6 +332,7 @@ def _check_token_url(value: Value) -> None:
         "A setting for Keyfactor Command is wrong",
         f"{value.source} is not the https URL of a token endpoint",
         "Expected one such as https://login.example.com/oauth2/token; the client secret goes there.",
+        key=value.key,
     )
 
 
@@ -315,6 +350,7 @@ def _account(username: Value, domain: Value | None) -> str:
             "The account for Keyfactor Command is ambiguous",
             f"{username.source} names the domain {own!r} and {domain.source} is {domain.text!r}",
             "Give the domain in one place.",
+            key=username.key,
         )
     if not name or ":" in name:
         raise _wrong(username, "one of user, DOMAIN\\user or user@domain")
@@ -335,12 +371,14 @@ def _ca(value: Value | None) -> str:
                 "The private CA for Keyfactor Command can't be read",
                 f"{value.source} is {value.text!r}: {reason}",
                 "Expected the path of a PEM file, or its text.",
+                key=value.key,
             ) from None
     if "-----BEGIN CERTIFICATE-----" not in text:
         raise SettingsError(
             "The private CA for Keyfactor Command can't be read",
             f"{value.source} holds no certificate",
             "Expected the path of a PEM file with certificates, or its text.",
+            key=value.key,
         )
     return text
 

@@ -1,6 +1,6 @@
 """A whole fleet: what the next run would do, from the record alone, and what a run does, from a reading."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from keyfactor_provider.reenrollment import life
@@ -115,6 +115,12 @@ def members_of(record: Record, wish: Wish) -> dict[str, Member]:
         member_id: life.enter(record.members.get(member_id), wish.status, triggered=triggered)
         for member_id in wish.members
     }
+
+
+def standing(seen: Iterable[life.Seen | None]) -> ReenrollmentStatus:
+    """The status that stands among orchestrators that are taken over: the most urgent flag that any has."""
+    flags = {each.flag for each in seen if each is not None}
+    return next((status for status in reversed(ReenrollmentStatus) if status.value in flags), ReenrollmentStatus.NONE)
 
 
 def goers(record: Record, wish: Wish | None, claimed: Collection[str]) -> dict[str, Member]:
