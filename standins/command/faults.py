@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from standins.command.login import Login
-from standins.command.world import Agent, Refused, World
+from standins.command.world import Agent, Refused, World, plain
 
 CONTROL = "/_standin"
 ACTS = ("status", "delay", "drop", "reset", "truncate", "drip", "huge", "body", "redirect")
@@ -106,7 +106,7 @@ class Faults:
                 if wrong:
                     raise ValueError(f"{wrong[0]!r} is no fault; expected one of {', '.join(ACTS)}")
             elif name in ("refused", "rejected"):
-                setattr(self, name, frozenset(each.strip("{}").lower() for each in value))
+                setattr(self, name, frozenset(map(plain, value)))
             elif name == "page_cap":
                 self.page_cap = int(value)
             elif name == "refuses_integers":
@@ -145,7 +145,8 @@ class Faults:
             return await handler(request)  # type: ignore[no-any-return]
         path = request.path
         for base in self._bases:
-            path = path.removeprefix(base)
+            if path.lower().startswith(base.lower()):
+                path = path[len(base) :]
         entry: dict[str, Any] = {"method": request.method, "path": path, "query": dict(request.query)}
         if path.endswith("/SetAuthCertificateReenrollment"):
             text = await request.text()
@@ -165,7 +166,7 @@ class Faults:
 
     def _due(self, line: str) -> Fault | None:
         for fault in self._faults:
-            if not line.startswith(fault.on):
+            if not line.lower().startswith(fault.on.lower()):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1

@@ -43,6 +43,11 @@ class Refused(Exception):
         self.message, self.code, self.status = message, code, status
 
 
+def plain(guid: str) -> str:
+    """A GUID as this Command writes it: lower case, without braces."""
+    return (guid[1:-1] if guid[:1] == "{" and guid[-1:] == "}" else guid).lower()
+
+
 class World:
     """Every orchestrator, on disk after each change where a file is given.
 
@@ -55,7 +60,7 @@ class World:
         self._random = random.Random(seed)
         self.agents: dict[str, Agent] = {}
         self.kept: dict[str, Any] = {}
-        self._order: list[str] | None = None
+        self._order: list[Agent] | None = None
         self._file: TextIO | None = None
         if state is not None:
             self._load(state)
@@ -77,7 +82,7 @@ class World:
                 self.agents.pop(entry["gone"], None)
             else:
                 self.kept |= entry["kept"]
-        news = state.with_suffix(".new")
+        news = state.with_name(f"{state.name}.new")
         news.write_text(
             "".join(
                 json.dumps(each) + "\n"
@@ -106,7 +111,11 @@ class World:
 
     def guid(self) -> str:
         """A new GUID, the same for the same seed."""
-        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+        while True:
+            made = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
+            # After a restart the sequence begins again, and its first ones are taken.
+            if made not in self.agents:
+                return made
 
     def thumbprint(self) -> str:
         """What a certificate's thumbprint looks like, for a fleet that was there before this process."""
@@ -127,7 +136,7 @@ class World:
                     agent_platform=NATIVE if edge else DOTNET,
                     status=NEW if number >= count - unapproved else APPROVED,
                     last_seen=now(),
-                    capabilities=["CertStores.PEM.Inventory", "CertStores.PEM.Management"]
+                    capabilities=["CertStores.PEM.Inventory", "CertStores.PEM.Management", "Custom.FetchLogs"]
                     if edge
                     else ["CertStores.IIS.Inventory", "LOGS"],
                     thumbprint=print_,
@@ -145,9 +154,9 @@ class World:
 
     def remove(self, agent_id: str) -> None:
         """Deletes an orchestrator."""
-        del self.agents[self.known(agent_id).agent_id]
+        gone = self.agents.pop(self.known(agent_id).agent_id)
         self._order = None
-        self._write({"gone": agent_id})
+        self._write({"gone": gone.agent_id})
 
     def change(self, agent_id: str, **fields: Any) -> Agent:
         """Sets fields of an orchestrator, as somebody else would."""
@@ -159,18 +168,18 @@ class World:
         self._saved(agent)
         return agent
 
-    def known(self, agent_id: str) -> Agent:
-        """The orchestrator of that GUID; Refused with 404 where there is none. Our choice."""
-        agent = self.agents.get(agent_id.strip("{}").lower())
+    def known(self, agent_id: str, status: int = 404) -> Agent:
+        """The orchestrator of that GUID; Refused with that HTTP status where there is none. 404 is our choice."""
+        agent = self.agents.get(plain(agent_id))
         if agent is None:
-            raise Refused(f"Agent {agent_id} was not found.", status=404)
+            raise Refused(f"Agent {agent_id} was not found.", status=status)
         return agent
 
     def in_order(self) -> list[Agent]:
         """Every orchestrator by its GUID, the order in which Command lists them."""
         if self._order is None:
-            self._order = sorted(self.agents)
-        return [self.agents[agent_id] for agent_id in self._order]
+            self._order = [self.agents[agent_id] for agent_id in sorted(self.agents)]
+        return self._order
 
     def set_flag(self, agent_ids: Iterable[str], flag: int, refused: frozenset[str]) -> list[str]:
         """Sets the flag of many; the GUIDs that failed, as they were written.
@@ -180,7 +189,7 @@ class World:
         """
         failed, changed = [], {}
         for given in agent_ids:
-            agent = self.agents.get(given.strip("{}").lower())
+            agent = self.agents.get(plain(given))
             if agent is None or agent.agent_id in refused or (flag and agent.status != APPROVED):
                 failed.append(given)
             elif agent.flag != flag:
@@ -190,15 +199,15 @@ class World:
         return failed
 
     def judge(self, agent_ids: Iterable[str], status: int) -> None:
-        """Approves or disapproves; all or nothing. Our choice."""
-        agents = [self.known(agent_id) for agent_id in agent_ids]
+        """Approves or disapproves. Our choice: all or nothing, and 400 for an unknown one, as Reset answers."""
+        agents = [self.known(agent_id, 400) for agent_id in agent_ids]
         for agent in agents:
             agent.status = status
         self._saved(*agents)
 
     def reset(self, agent_ids: Iterable[str]) -> None:
         """Back to New, without certificates (AgentsResetPOST). Our choice: the flag is cleared as well."""
-        agents = [self.known(agent_id) for agent_id in agent_ids]
+        agents = [self.known(agent_id, 400) for agent_id in agent_ids]
         for agent in agents:
             agent.status, agent.flag = NEW, 0
             agent.thumbprint = agent.legacy_thumbprint = agent.last_thumbprint_used = None
@@ -207,8 +216,7 @@ class World:
     def issued(self, agent: Agent, thumbprint: str) -> None:
         """A new certificate was issued: it is expected from now on, and the flag has done its work."""
         agent.legacy_thumbprint, agent.thumbprint, agent.flag = agent.thumbprint, thumbprint, 0
-        agent.last_error_code = agent.last_error_message = None
-        self._saved(agent)
+        self.succeeded(agent)
 
     def reenroll(self, agent_ids: Iterable[str]) -> None:
         """Stands for a whole re-enrollment, certificate in use, where no orchestrator runs."""
@@ -217,8 +225,18 @@ class World:
             self.issued(agent, self.thumbprint())
             self.seen(agent, agent.thumbprint)
 
+    def failed(self, agent: Agent, code: int, message: str) -> None:
+        """A registration failed."""
+        agent.last_error_code, agent.last_error_message = code, message
+        self._saved(agent)
+
+    def succeeded(self, agent: Agent) -> None:
+        """A registration went well: it clears the last error."""
+        agent.last_error_code = agent.last_error_message = None
+        self._saved(agent)
+
     def seen(self, agent: Agent, presented: str | None) -> None:
-        """A session began, with that certificate presented; None where none was."""
+        """An orchestrator registers, with that certificate presented; None where none was."""
         agent.last_seen = now()
         if presented is not None:
             agent.last_thumbprint_used = presented
