@@ -99,6 +99,8 @@ class Faults:
         Raises:
             ValueError, TypeError: a setting or a fault that does not exist.
         """
+        if not isinstance(given, dict):
+            raise ValueError(f"expected an object of settings, not {given!r}")
         for name, value in given.items():
             if name == "faults":
                 self._faults = [Fault(**each) for each in value]
@@ -122,9 +124,9 @@ class Faults:
 
     async def change_world(self, request: web.Request) -> web.Response:
         """What somebody else does: change fields, reenroll, add, populate, remove, reset, approve."""
-        given = await request.json()
         made: list[Agent] = []
         try:
+            given = await request.json()
             for agent_id, fields in given.get("change", {}).items():
                 self._world.change(agent_id, **fields)
             self._world.reenroll(given.get("reenroll", ()))
@@ -134,7 +136,7 @@ class Faults:
                 self._world.remove(agent_id)
             self._world.add(*(Agent(**fields) for fields in given.get("add", ())))
             made = self._world.populate(given.get("populate", 0))
-        except (Refused, TypeError) as error:
+        except (Refused, TypeError, ValueError, AttributeError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response([agent.agent_id for agent in made])
 

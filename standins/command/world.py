@@ -43,6 +43,10 @@ class Refused(Exception):
         self.message, self.code, self.status = message, code, status
 
 
+class UnreadableStateError(Exception):
+    """A file given as the state is not one."""
+
+
 def plain(guid: str) -> str:
     """A GUID as this Command writes it: lower case, without braces."""
     return (guid[1:-1] if guid[:1] == "{" and guid[-1:] == "}" else guid).lower()
@@ -67,21 +71,13 @@ class World:
             self._file = state.open("a", encoding="utf-8")
 
     def _load(self, state: Path) -> None:
-        lines = state.read_text(encoding="utf-8").splitlines() if state.exists() else []
-        for number, line in enumerate(lines):
+        # A kill can tear the last line; what it would have said was never answered.
+        lines = state.read_text(encoding="utf-8").split("\n")[:-1] if state.exists() else []
+        for number, line in enumerate(lines, 1):
             try:
-                entry = json.loads(line)
-            except ValueError:
-                if number != len(lines) - 1:
-                    raise
-                # A kill tore the last line; what it would have said was never answered.
-                break
-            if "agent" in entry:
-                self.agents[entry["agent"]["agent_id"]] = Agent(**entry["agent"])
-            elif "gone" in entry:
-                self.agents.pop(entry["gone"], None)
-            else:
-                self.kept |= entry["kept"]
+                self._recall(json.loads(line))
+            except (ValueError, TypeError, KeyError):
+                raise UnreadableStateError(f"line {number} of {state} is not the stand-in's: {line[:60]!r}") from None
         news = state.with_name(f"{state.name}.new")
         news.write_text(
             "".join(
@@ -94,6 +90,15 @@ class World:
             encoding="utf-8",
         )
         news.replace(state)
+
+    def _recall(self, entry: dict[str, Any]) -> None:
+        if "agent" in entry:
+            agent = Agent(**entry["agent"])
+            self.agents[agent.agent_id] = agent
+        elif "gone" in entry:
+            self.agents.pop(entry["gone"], None)
+        else:
+            self.kept |= entry["kept"]
 
     def keep(self, name: str, value: Any) -> None:
         """Remembers something besides the orchestrators, such as a key, over a restart."""
