@@ -107,7 +107,7 @@ def main() -> int:
         parser.error(f"--unapproved {given.unapproved} is more than --orchestrators {given.orchestrators}")
     try:
         world = World(given.seed, given.state)
-        if not world.kept:
+        if world.new:
             world.populate(given.orchestrators, given.unapproved)
         server = build(world, statuses=given.statuses, tls=given.tls)
         try:

@@ -4,7 +4,7 @@ import json
 import random
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
@@ -56,12 +56,11 @@ class World:
     """Every orchestrator, on disk after each change where a file is given.
 
     Args:
-        seed: makes the GUIDs and thumbprints of a fleet the same each time.
+        seed: makes the GUIDs and thumbprints of a fleet the same each time; without effect on one that is kept.
         state: one JSON object a line, the newest of an orchestrator counts; None keeps all in memory.
     """
 
     def __init__(self, seed: int = 1, state: Path | None = None) -> None:
-        self._random = random.Random(seed)
         self.agents: dict[str, Agent] = {}
         self.kept: dict[str, Any] = {}
         self._order: list[Agent] | None = None
@@ -69,11 +68,19 @@ class World:
         if state is not None:
             self._load(state)
             self._file = state.open("a", encoding="utf-8")
+        # Begun again, the sequence would give out what it gave out before.
+        self._random = random.Random(None if self.agents else seed)
+
+    @property
+    def new(self) -> bool:
+        """Whether nobody has used it yet."""
+        return not self.agents and not self.kept
 
     def _load(self, state: Path) -> None:
-        # A kill can tear the last line; what it would have said was never answered.
-        lines = state.read_text(encoding="utf-8").split("\n")[:-1] if state.exists() else []
-        for number, line in enumerate(lines, 1):
+        lines = state.read_text(encoding="utf-8", errors="replace").split("\n") if state.exists() else [""]
+        # A kill can tear the last line; what it would have said was never answered. The first one is always whole.
+        whole = lines[:-1] or lines[: bool(lines[0])]
+        for number, line in enumerate(whole, 1):
             try:
                 self._recall(json.loads(line))
             except (ValueError, TypeError, KeyError):
@@ -84,7 +91,7 @@ class World:
                 json.dumps(each) + "\n"
                 for each in (
                     {"kept": self.kept},
-                    *({"agent": asdict(agent)} for agent in self.agents.values()),
+                    *({"agent": vars(agent)} for agent in self.agents.values()),
                 )
             ),
             encoding="utf-8",
@@ -112,15 +119,11 @@ class World:
 
     def _saved(self, *agents: Agent) -> None:
         if self._file is not None:
-            self._write(*({"agent": asdict(agent)} for agent in agents))
+            self._write(*({"agent": vars(agent)} for agent in agents))
 
     def guid(self) -> str:
         """A new GUID, the same for the same seed."""
-        while True:
-            made = str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-            # After a restart the sequence begins again, and its first ones are taken.
-            if made not in self.agents:
-                return made
+        return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def thumbprint(self) -> str:
         """What a certificate's thumbprint looks like, for a fleet that was there before this process."""
