@@ -57,14 +57,14 @@ def test_a_journal_that_a_kill_left_beside_its_own_snapshot_is_not_replayed_on_i
     with a_store(tmp_path).locked("up"):
         begun(tmp_path, "one", "two").finish()
         store = begun(tmp_path, "three")
-        store.drop(0, named("one").urn)
+        store.drop(1, named("two").urn)
         journal = next(tmp_path.rglob("*.journal"))
         left = journal.read_text()
         store.finish()
     journal.write_text(left)
-    assert names(tmp_path) == ["three", "two"]
+    assert names(tmp_path) == ["three", "one"]
     begun(tmp_path).finish()
-    assert names(tmp_path) == ["three", "two"]
+    assert names(tmp_path) == ["three", "one"]
 
 
 def test_a_second_run_on_a_stack_is_refused_by_name_until_the_first_has_ended(tmp_path: Path) -> None:
