@@ -74,7 +74,7 @@ class Executor:
         self.options = options
         self.failed = False
         self.halted = asyncio.Event()
-        self.hooks = Hooks(options.dry, lambda urn, text: display.message("warning", text, urn))
+        self.hooks = Hooks(options.dry, self.halted, lambda urn, text: display.message("warning", text, urn))
         self._store = store
         self._display = display
         self._provider = provider

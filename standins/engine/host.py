@@ -58,7 +58,7 @@ class Host:
 
     async def _call(self, method: str, request: Any, timeout: float | None = None) -> Any:
         try:
-            return await getattr(self._stub, method)(request, timeout=timeout, wait_for_ready=timeout is not None)
+            return await getattr(self._stub, method)(request, timeout=timeout)
         except grpc.aio.AioRpcError as error:
             raise StepError(error.details() or f"the provider host answered {error.code().name}") from error
 
