@@ -20,6 +20,7 @@ from keyfactor_provider.errors import (
 )
 from keyfactor_provider.preflight import concerns
 from keyfactor_provider.reenrollment import fleet, life, report
+from keyfactor_provider.reenrollment.claims import Claims
 from keyfactor_provider.reenrollment.completion import Progress, progress
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
 from keyfactor_provider.reenrollment.wish import Checked, Wish, check
@@ -28,6 +29,8 @@ from keyfactor_provider.words import Words
 
 Severity = Literal["info", "warning"]
 Tell = Callable[[Severity, str], None]
+
+_LOST: Final = "its call got no answer"
 
 PREFLIGHT_SECONDS: Final = 3.0
 """For looking at Command in all the previews of one process together."""
@@ -53,7 +56,8 @@ class Operations:
         self._roster: Roster | None = None
         self._client: CommandClient | None = None
         self._outage: CommandError | None = None
-        self._claims: dict[str, str] = {}
+        self._claims = Claims()
+        self._replaced: dict[str, dict[str, Member]] = {}
         self._previewed: dict[str, Wish] = {}
         self._preflight_left = PREFLIGHT_SECONDS
         self._warned: set[str] = set()
@@ -95,7 +99,14 @@ class Operations:
         Raises:
             RecordError: the state can't be read.
         """
-        return self.forecast(state, inputs).changes
+        with self._lock:
+            ahead = self.forecast(state, inputs)
+            record, wish = Record.from_state(state), Wish.from_inputs(inputs)
+            # What another fleet of this run has taken back since is not pending here any more.
+            changes = ahead.changes or (wish.status is not life.NONE and self._claims.lost(wish.members))
+            if not changes:
+                self._claims.hold(wish.fleet, record.members)
+        return changes
 
     def forecast(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> fleet.Forecast:
         """What a run would do; like `diff`, from state and wish alone.
@@ -105,7 +116,7 @@ class Operations:
         """
         record, wish = Record.from_state(state), Wish.from_inputs(inputs)
         with self._lock:
-            ahead = fleet.forecast(record, wish, self._claimed_by_others(wish.fleet))
+            ahead = fleet.forecast(record, wish, self._claims.of_others(wish.fleet, record.members))
             # Refresh calls diff too, with its arguments turned and without a check before it.
             if ahead.changes and self._previewed.get(wish.fleet) == wish:
                 self._tell("info", report.intent(wish, ahead))
@@ -118,7 +129,8 @@ class Operations:
     def create(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Asks a new fleet's members; gives the state, in which refused and unreached members stand."""
         wish = Wish.from_inputs(inputs)
-        return self._run(Record(wish.fleet), wish)
+        before = self._replaced.pop(wish.fleet, {})
+        return self._run(Record(wish.fleet, members=before), wish)
 
     def update(self, state: Mapping[str, Any], inputs: Mapping[str, Any], keep: Collection[str] = ()) -> dict[str, Any]:
         """Brings a fleet from its record to its wish; gives the new state.
@@ -169,16 +181,19 @@ class Operations:
         """
         record = Record.from_state(state)
         staying = dict(record.staying())
-        with self._lock:
-            made = fleet.plan(staying, {}, self._look(staying))
-        self._tell_warnings(record, made.warnings)
         leaving = {member_id: member for member_id, member in record.members.items() if member_id not in staying}
+        with self._lock:
+            made = fleet.plan(staying, leaving, self._look(record.members))
+        self._tell_warnings(record, made.warnings)
         inputs = record.wish().to_inputs()
         inputs["orchestrators"] |= made.drift
-        return replace(record, members=made.members | leaving).to_state(), inputs
+        return replace(record, members=made.members | made.take_backs).to_state(), inputs
 
     def delete(self, state: Mapping[str, Any], keep: Collection[str] = ()) -> None:
-        """Takes back the flags of ours that stand, but for those that a fleet of this run claims.
+        """Takes back the flags of ours that stand, but for those that a fleet of this run has made its own.
+
+        Members that a new fleet of the same name claims, and has not come to yet, are kept for its `create`:
+        this one is deleted before it is replaced.
 
         Args:
             keep: members whose flag stays: another fleet was seen to claim them.
@@ -190,7 +205,11 @@ class Operations:
         """
         record = Record.from_state(state)
         with self._lock:
-            leaving = fleet.goers(record, None, {*self._claims, *keep})
+            awaited = self._claims.awaited(record.fleet, record.members)
+            self._replaced[record.fleet] = {
+                member_id: life.leaving(record.members[member_id], "") for member_id in awaited
+            }
+            leaving = fleet.goers(record, None, self._held(record, {*awaited, *keep}))
             made, trouble = self._plan({}, leaving)
             trouble = self._carry_out(made) or trouble
         self._tell_warnings(record, made.warnings)
@@ -252,18 +271,19 @@ class Operations:
         with self._lock:
             self._connected()
 
-    def claimed(self, name: str) -> set[str]:
-        """The members that other fleets than this one claim in this run."""
+    def claimed(self, name: str, members: Iterable[str]) -> frozenset[str]:
+        """Those of the members that other fleets than this one claim in this run."""
         with self._lock:
-            return self._claimed_by_others(name)
+            return self._claims.of_others(name, members)
 
     def _run(self, record: Record, wish: Wish, keep: Collection[str] = ()) -> dict[str, Any]:
         members = fleet.members_of(record, wish)
         with self._lock:
-            leaving = fleet.goers(record, wish, {*self._claimed_by_others(wish.fleet), *keep})
+            leaving = fleet.goers(record, wish, self._held(record, keep))
             made, trouble = self._plan(members, leaving)
             trouble = self._carry_out(made) or trouble
-        after = fleet.recorded(wish, made, str(trouble or ""))
+            after = fleet.recorded(wish, made, str(trouble or ""))
+            self._claims.hold(wish.fleet, after.members)
         self._tell_warnings(after, made.warnings, record)
         return after.to_state()
 
@@ -297,6 +317,7 @@ class Operations:
         for status in reversed(ReenrollmentStatus):
             wanted = [member_id for member_id, asked in made.asks.items() if asked is status]
             if status is life.NONE:
+                self._claims.release(made.take_backs)
                 wanted += made.take_backs
             if not wanted:
                 continue
@@ -314,6 +335,8 @@ class Operations:
         def still_due(asked: Sequence[str], patience: Patience) -> list[str]:
             for member_id, seen in self._look(asked, patience).items():
                 if member_id in made.members:
+                    lost = life.unreached(made.members[member_id], _LOST, outcome_open=True)
+                    made.members[member_id] = lost
                     made.judge(member_id, seen)
                 elif not life.depart(made.take_backs[member_id], seen).take_back:
                     del made.take_backs[member_id]
@@ -334,31 +357,25 @@ class Operations:
             else:
                 made.members[member_id] = life.leaving(made.take_backs[member_id], f"refused: {reason}")
         for member_id, outcome_open in outcome.unreached.items():
-            reason = "its call got no answer" if outcome_open else "its call failed or was not sent"
+            reason = _LOST if outcome_open else "its call failed or was not sent"
             if member_id in made.members:
                 made.members[member_id] = life.unreached(made.members[member_id], reason, outcome_open=outcome_open)
-            elif member_id in made.take_backs:
+            else:
                 made.members[member_id] = life.leaving(made.take_backs[member_id], reason)
 
     # Claims, settings, preflight.
 
-    def _claim(self, name: str, members: Iterable[str]) -> list[Problem]:
-        for member_id in [member_id for member_id, owner in self._claims.items() if owner == name]:
-            del self._claims[member_id]
-        problems = []
-        for member_id in sorted(members):
-            owner = self._claims.setdefault(member_id, name)
-            if owner != name:
-                problems.append(
-                    Problem(
-                        "orchestrator_ids",
-                        self._words.claimed_twice.format(member=member_id, owner=owner, name=name),
-                    )
-                )
-        return problems
+    def _held(self, record: Record, keep: Iterable[str]) -> dict[str, frozenset[ReenrollmentStatus]]:
+        return self._claims.held(record.members) | dict.fromkeys(keep, frozenset(ReenrollmentStatus))
 
-    def _claimed_by_others(self, name: str) -> set[str]:
-        return {member_id for member_id, owner in self._claims.items() if owner != name}
+    def _claim(self, name: str, members: frozenset[str]) -> list[Problem]:
+        return [
+            Problem(
+                "orchestrator_ids",
+                self._words.claimed_twice.format(member=member_id, owner=owner, name=name),
+            )
+            for member_id, owner in self._claims.claim(name, members).items()
+        ]
 
     def _check_settings(self, preview: bool) -> list[Problem]:
         try:

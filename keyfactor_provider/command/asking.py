@@ -89,23 +89,32 @@ class _Asking:
         return self._outcome
 
     def _send(self, batch: list[str]) -> None:
-        """One call, and after an open outcome as many more as its time allows for those still due."""
+        """One call, and after an open outcome as many more as its time allows for those still due.
+
+        Members that a reading shows to be no longer due leave the batch, so that nobody asks or judges them again.
+        """
         patience = self._client.patience()
-        due = batch
 
         def attempt() -> None:
-            nonlocal due
-            if due is not batch or retrying.statistics.get("attempt_number", 1) > 1:
-                due = list(self._still_due(due, patience))
-            if due:
-                self._written(due)
-                self._accept(due, self._client.ask(due, self._status, patience=patience))
+            if retrying.statistics.get("attempt_number", 1) > 1:
+                self._reread(batch, patience)
+            if batch:
+                self._written(batch)
+                self._accept(batch, self._client.ask(batch, self._status, patience=patience))
 
         def open_and_passing(error: BaseException) -> bool:
             return isinstance(error, CommandError) and error.outcome_open and error.transient
 
         retrying = self._client.retrying(patience, open_and_passing)
         retrying(attempt)
+
+    def _reread(self, batch: list[str], patience: Patience) -> None:
+        try:
+            batch[:] = self._still_due(batch, patience)
+        except CommandError as error:
+            # The call before may have been carried out, whatever keeps its members from being read.
+            error.outcome_open = True
+            raise
 
     def _accept(self, batch: Sequence[str], failed: frozenset[str]) -> None:
         for member in batch:

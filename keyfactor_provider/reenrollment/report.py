@@ -7,7 +7,6 @@ from keyfactor_provider.errors import ReenrollmentFailed
 from keyfactor_provider.reenrollment.fleet import Forecast
 from keyfactor_provider.reenrollment.record import DRIFTED, FAILED, Phase, Record
 from keyfactor_provider.reenrollment.wish import Wish
-from keyfactor_provider.status import ReenrollmentStatus
 
 MOST_NAMED: Final = 20
 """No message names more orchestrators than this; the state has the rest."""
@@ -50,7 +49,7 @@ def intent(wish: Wish, ahead: Forecast) -> str:
     doing = ", ".join(part for part in parts if part)
     opening = "a new round: " if ahead.new_round else ""
     line = f"{title(wish.fleet)}{opening}{doing or 'records its options'}."
-    if ahead.reenrolled and ahead.again and wish.status is not ReenrollmentStatus.NONE:
+    if ahead.reenrolled and (ahead.again or ahead.new_status):
         line += (
             f" {len(ahead.reenrolled)} of those left alone have re-enrolled in this round; "
             "a change of triggers starts a new one."

@@ -191,7 +191,7 @@ class Reenrollment:
 
     def _kept(self, name: str, prior: State) -> dict[str, Any]:
         """The members that another resource of this plan claims: if they leave here, their flag stays."""
-        return {"keep": sorted(self._provider.operations.claimed(name) & set(prior["members"] or ()))}
+        return {"keep": sorted(self._provider.operations.claimed(name, prior["members"] or ()))}
 
 
 def _wish(planned: State, name: str) -> Wish:
