@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import grpc
@@ -285,9 +284,7 @@ class _Host:
                 from keyfactor_provider.command.settings import load
                 from keyfactor_provider.operations import Operations
 
-                self._operations = Operations(
-                    lambda: CommandClient(load(self._config.get, os.environ, Path.home())), _engine_log()
-                )
+                self._operations = Operations(lambda: CommandClient(load(self._config.get, os.environ)), _engine_log())
             return self._operations
 
 

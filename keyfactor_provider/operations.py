@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 from keyfactor_provider.command.asking import Outcome, ask
-from keyfactor_provider.command.client import CommandClient, Patience
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.outage import Outage
+from keyfactor_provider.command.retrying import Patience
 from keyfactor_provider.command.roster import Roster
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import (
@@ -14,8 +16,6 @@ from keyfactor_provider.errors import (
     MissingSettings,
     Problem,
     SettingsError,
-    Unauthorized,
-    Unreachable,
 )
 from keyfactor_provider.preflight import concerns
 from keyfactor_provider.reenrollment import fleet, life, report
@@ -46,9 +46,8 @@ class Operations:
         self._connect = connect
         self._tell = tell
         self._lock = threading.RLock()
-        self._roster: Roster | None = None
-        self._client: CommandClient | None = None
-        self._outage: CommandError | None = None
+        self._connection: tuple[Roster, CommandClient] | None = None
+        self._outage = Outage()
         self._claims: dict[str, str] = {}
         self._previewed: dict[str, Wish] = {}
         self._preflight_left = PREFLIGHT_SECONDS
@@ -160,9 +159,9 @@ class Operations:
         awaited = {member_id: Member.from_state(member) for member_id, member in members.items()}
         staying = {member_id: member for member_id, member in awaited.items() if member.phase is not Phase.LEAVING}
         with self._lock:
-            self._connected().forget(staying)
-            self._outage = None
-            return progress(staying, self._look(staying))
+            self._outage.clear()
+            found = self._connected()[0].look_again(staying)
+        return progress(staying, {agent_id: _seen(agent) if agent else None for agent_id, agent in found.items()})
 
     def _run(self, record: Record, wish: Wish) -> dict[str, Any]:
         members = fleet.members_of(record, wish)
@@ -185,13 +184,13 @@ class Operations:
     def _look(self, wanted: Iterable[str], patience: Patience | None = None) -> dict[str, life.Seen | None]:
         if not (wanted := list(wanted)):
             return {}
-        roster = self._connected()
-        if self._outage is not None:
-            raise self._outage
+        roster, client = self._connected()
+        if (outage := self._outage.standing(client.clock())) is not None:
+            raise outage
         try:
             found = roster.look(wanted, patience=patience)
         except CommandError as error:
-            self._note_outage(error)
+            self._outage.note(error, client.clock())
             raise
         return {agent_id: _seen(agent) if agent else None for agent_id, agent in found.items()}
 
@@ -210,10 +209,9 @@ class Operations:
         return trouble
 
     def _ask(self, made: fleet.Plan, wanted: Sequence[str], status: ReenrollmentStatus) -> Outcome:
-        roster = self._connected()
-        assert self._client is not None
-        if self._outage is not None:
-            return Outcome(unreached=dict.fromkeys(wanted, False), trouble=self._outage)
+        roster, client = self._connected()
+        if (outage := self._outage.standing(client.clock())) is not None:
+            return Outcome(unreached=dict.fromkeys(wanted, False), trouble=outage)
 
         def still_due(asked: Sequence[str], patience: Patience) -> list[str]:
             for member_id, seen in self._look(asked, patience).items():
@@ -223,9 +221,9 @@ class Operations:
                     del made.take_backs[member_id]
             return [member_id for member_id in asked if member_id in made.asks or member_id in made.take_backs]
 
-        outcome = ask(self._client, wanted, status, still_due=still_due, written=roster.forget)
+        outcome = ask(client, wanted, status, still_due=still_due, written=roster.forget)
         if outcome.trouble is not None:
-            self._note_outage(outcome.trouble)
+            self._outage.note(outcome.trouble, client.clock())
         return outcome
 
     def _settle(self, made: fleet.Plan, outcome: Outcome, status: ReenrollmentStatus) -> None:
@@ -276,41 +274,37 @@ class Operations:
             return [Problem("keyfactor", str(error))]
         return []
 
-    def _connected(self) -> Roster:
-        if self._roster is None:
-            self._client = self._connect()
-            self._roster = Roster(self._client)
-            if self._client.settings.skip_verify:
+    def _connected(self) -> tuple[Roster, CommandClient]:
+        if self._connection is None:
+            client = self._connect()
+            self._connection = Roster(client), client
+            if client.settings.skip_verify:
                 self._tell_once(
                     "warning",
-                    f"The certificate of {self._client.settings.base_url} is not verified (skipVerify): "
+                    f"The certificate of {client.settings.base_url} is not verified (skipVerify): "
                     "anyone on the way can read the credentials. Set caCert instead.",
                 )
-        return self._roster
+        return self._connection
 
     def _preflight(self, wish: Wish, old_inputs: Mapping[str, Any]) -> None:
-        if self._preflight_left <= 0 or self._outage is not None:
+        if self._preflight_left <= 0:
             return
         try:
-            roster = self._connected()
+            roster, client = self._connected()
         except SettingsError:
             return
-        assert self._client is not None
-        began = self._client.clock()
+        began = client.clock()
+        if self._outage.standing(began) is not None:
+            return
         try:
             agents = roster.look(sorted(wish.members), patience=Patience(began + self._preflight_left, retries=False))
         except CommandError as error:
             self._preflight_left = 0
             self._tell_once("warning", f"Preview without a look at Command. {error}")
             return
-        self._preflight_left -= self._client.clock() - began
+        self._preflight_left -= client.clock() - began
         for concern in concerns(wish, old_inputs, agents):
             self._tell("warning", concern)
-
-    def _note_outage(self, error: CommandError) -> None:
-        # A wrong password tried once for each of many fleets would lock the account.
-        if isinstance(error, (Unreachable, Unauthorized)):
-            self._outage = error
 
     def _tell_once(self, severity: Severity, message: str) -> None:
         if message not in self._warned:
