@@ -55,7 +55,9 @@ class Credentials:
 
 
 def find_credentials(sources: Sequence[Source], variables: Mapping[str, Sequence[str]]) -> Credentials:
-    """The credentials; parts that the deciding source lacks come from the sources after it.
+    """The credentials; parts that the deciding source lacks come from the others.
+
+    Those before it name no credential, but may say where and as what one signs in: tokenUrl, domain, scopes.
 
     Args:
         variables: the environment variables of each setting, for messages.
@@ -64,7 +66,7 @@ def find_credentials(sources: Sequence[Source], variables: Mapping[str, Sequence
         MissingSettings: no source names any, or a part of the method is in none.
         SettingsError: a source names two methods, or a part is wrong.
     """
-    for place, source in enumerate(sources):
+    for source in sources:
         methods = [method for method, keys in _NAMES_METHOD.items() if any(key in source.values for key in keys)]
         if len(methods) > 1:
             keys = [key for method in methods for key in _NAMES_METHOD[method] if key in source.values]
@@ -76,7 +78,7 @@ def find_credentials(sources: Sequence[Source], variables: Mapping[str, Sequence
                 "or accessToken there.",
             )
         if methods:
-            return _of_method(methods[0], sources[place:], variables)
+            return _of_method(methods[0], sources, variables)
     raise MissingSettings(
         "Nobody can sign in to Keyfactor Command",
         "no source names credentials",
