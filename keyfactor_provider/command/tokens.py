@@ -49,11 +49,12 @@ class TokenEndpoint:
         for by_form in (False, True) if self._by_form is None else (self._by_form,):
             answer = self._send(url, dict(data), headers, until, by_form=by_form)
             found = _object(answer.body)
-            if answer.status < 300 and not found.get("error"):
-                token = self._token(found)
+            if answer.status < 300 and (token := self._token(found)):
                 self._by_form = by_form
                 return httpx.Response(200, json=token)
-            code = self._refusal(answer, found)
+            if failure := self._failure(answer, found):
+                raise failure
+            code = str(found.get("error") or answer.status)
             said = self._redact.line(f"{code}: {found.get('error_description') or 'no description'}")
             refusals += [said] if said not in refusals else []
             if code not in _OF_THE_CLIENT:
@@ -84,36 +85,30 @@ class TokenEndpoint:
                 self._what, error, self._redact.line(str(error)), where=where, may_be_done=False
             ) from None
 
-    def _token(self, found: Mapping[str, Any]) -> dict[str, Any]:
+    def _token(self, found: Mapping[str, Any]) -> dict[str, Any] | None:
         token = found.get("access_token")
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]+", token):
-            raise BadAnswer(self._what, "its answer is not a token in JSON", "Check tokenUrl.")
+            return None
         self._redact.add(token)
         life = _seconds(found.get("expires_in"))
         return {"access_token": token} | ({"expires_in": life} if life else {})
 
-    def _refusal(self, answer: Answer, found: Mapping[str, Any]) -> str:
-        """The OAuth2 error code of a refusal; any other answer without a token is raised."""
-        if failure := self._failure(answer, found):
-            raise failure
-        return str(found.get("error") or answer.status)
-
     def _failure(self, answer: Answer, found: Mapping[str, Any]) -> CommandError | None:
+        """The error for an answer that is neither a token nor a refusal of the client."""
         status = answer.status
         if is_passing(status):
-            asked = seconds_asked(answer.headers.get("Retry-After"))
             return Unreachable(
                 self._what,
                 f"it answered {status}",
                 "Try again when it is well.",
                 status=status,
-                retry_after=asked,
+                retry_after=seconds_asked(answer.headers.get("Retry-After")),
                 transient=True,
             )
         if found.get("error") or status == httpx.codes.UNAUTHORIZED:
             return None
         page = " with an HTML page" if is_html(answer.body) else ""
-        return BadAnswer(self._what, f"it answered {status}{page} and no token", "Check tokenUrl.", status=status)
+        return BadAnswer(self._what, f"it answered {status}{page} and no token in JSON", "Check tokenUrl.")
 
 
 def _object(body: bytes) -> dict[str, Any]:

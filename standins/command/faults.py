@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+import struct
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 from aiohttp import web
@@ -210,8 +212,12 @@ class _Acting:
             answer = await self._handler(self._request)
         if fault.act in ("drop", "reset"):
             transport = self._request.transport
-            if transport is not None:
-                transport.abort() if fault.act == "reset" else transport.close()
+            if transport is not None and fault.act == "reset":
+                # Without lingering, closing sends a reset.
+                transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+                transport.abort()
+            elif transport is not None:
+                transport.close()
             return web.Response(status=499)
         if fault.act == "redirect":
             return web.Response(status=302, headers={"Location": fault.to})
