@@ -4,7 +4,6 @@ import os
 import sys
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -41,9 +40,7 @@ class Host:
                 from keyfactor_provider.command.settings import load
                 from keyfactor_provider.operations import Operations
 
-                self._operations = Operations(
-                    lambda: CommandClient(load(self._config.get, os.environ, Path.home())), _engine_log()
-                )
+                self._operations = Operations(lambda: CommandClient(load(self._config.get, os.environ)), _engine_log())
             return self._operations
 
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 from keyfactor_provider.command.asking import Outcome, ask
-from keyfactor_provider.command.client import CommandClient, Patience
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.outage import Outage
+from keyfactor_provider.command.retrying import Patience
 from keyfactor_provider.command.roster import Roster
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import (
@@ -15,8 +17,6 @@ from keyfactor_provider.errors import (
     MissingSettings,
     Problem,
     SettingsError,
-    Unauthorized,
-    Unreachable,
 )
 from keyfactor_provider.preflight import concerns
 from keyfactor_provider.reenrollment import fleet, life, report
@@ -53,9 +53,8 @@ class Operations:
         self._tell = tell
         self._words = words or Words()
         self._lock = threading.RLock()
-        self._roster: Roster | None = None
-        self._client: CommandClient | None = None
-        self._outage: CommandError | None = None
+        self._connection: tuple[Roster, CommandClient] | None = None
+        self._outage = Outage()
         self._claims = Claims()
         self._replaced: dict[str, dict[str, Member]] = {}
         self._previewed: dict[str, Wish] = {}
@@ -229,13 +228,11 @@ class Operations:
         awaited = {member_id: Member.from_state(member) for member_id, member in members.items()}
         staying = {member_id: member for member_id, member in awaited.items() if member.phase is not Phase.LEAVING}
         with self._lock:
-            self._connected()
-            assert self._client is not None
-            # A wait looks over and over: what it has read before is no reason to page through the whole list.
-            self._roster = Roster(self._client)
-            self._outage = None
-            patience = Patience(self._client.clock() + min(within, self._client.settings.timeout))
-            return progress(staying, self._look(staying, patience))
+            self._outage.clear()
+            roster, client = self._connected()
+            patience = Patience(client.clock() + min(within, client.settings.timeout))
+            found = roster.look_again(staying, patience=patience)
+        return progress(staying, {agent_id: _seen(agent) if agent else None for agent_id, agent in found.items()})
 
     def everyone(self) -> Sequence[Agent]:
         """Every agent that Command lists, from a reading that is fresh enough to decide by.
@@ -244,13 +241,13 @@ class Operations:
             CommandError, SettingsError: Command can't be read.
         """
         with self._lock:
-            roster = self._connected()
-            if self._outage is not None:
-                raise self._outage
+            roster, client = self._connected()
+            if (outage := self._outage.standing(client.clock())) is not None:
+                raise outage
             try:
                 return roster.everyone_lately()
             except CommandError as error:
-                self._note_outage(error)
+                self._outage.note(error, client.clock())
                 raise
 
     def agent(self, agent_id: str) -> Agent | None:
@@ -302,13 +299,13 @@ class Operations:
     def _agents(self, wanted: Iterable[str], patience: Patience | None = None) -> Mapping[str, Agent | None]:
         if not (wanted := list(wanted)):
             return {}
-        roster = self._connected()
-        if self._outage is not None:
-            raise self._outage
+        roster, client = self._connected()
+        if (outage := self._outage.standing(client.clock())) is not None:
+            raise outage
         try:
             return roster.look(wanted, patience=patience)
         except CommandError as error:
-            self._note_outage(error)
+            self._outage.note(error, client.clock())
             raise
 
     def _carry_out(self, made: fleet.Plan) -> CommandError | None:
@@ -327,10 +324,9 @@ class Operations:
         return trouble
 
     def _ask(self, made: fleet.Plan, wanted: Sequence[str], status: ReenrollmentStatus) -> Outcome:
-        roster = self._connected()
-        assert self._client is not None
-        if self._outage is not None:
-            return Outcome(unreached=dict.fromkeys(wanted, False), trouble=self._outage)
+        roster, client = self._connected()
+        if (outage := self._outage.standing(client.clock())) is not None:
+            return Outcome(unreached=dict.fromkeys(wanted, False), trouble=outage)
 
         def still_due(asked: Sequence[str], patience: Patience) -> list[str]:
             for member_id, seen in self._look(asked, patience).items():
@@ -342,9 +338,9 @@ class Operations:
                     del made.take_backs[member_id]
             return [member_id for member_id in asked if member_id in made.asks or member_id in made.take_backs]
 
-        outcome = ask(self._client, wanted, status, still_due=still_due, written=roster.forget)
+        outcome = ask(client, wanted, status, still_due=still_due, written=roster.forget)
         if outcome.trouble is not None:
-            self._note_outage(outcome.trouble)
+            self._outage.note(outcome.trouble, client.clock())
         return outcome
 
     def _settle(self, made: fleet.Plan, outcome: Outcome, status: ReenrollmentStatus) -> None:
@@ -388,43 +384,38 @@ class Operations:
             return [Problem("keyfactor", str(error))]
         return []
 
-    def _connected(self) -> Roster:
-        if self._roster is None:
-            self._client = self._connect()
-            self._roster = Roster(self._client)
-            naming = self._client.settings.naming
-            if self._client.settings.skip_verify:
+    def _connected(self) -> tuple[Roster, CommandClient]:
+        if self._connection is None:
+            client = self._connect()
+            self._connection = Roster(client), client
+            naming = client.settings.naming
+            if client.settings.skip_verify:
                 self._tell_once(
                     "warning",
-                    f"The certificate of {self._client.settings.base_url} is not verified "
-                    f"({naming.short('skipVerify')}): anyone on the way can read the credentials. "
-                    f"Set {naming.short('caCert')} instead.",
+                    f"The certificate of {client.settings.base_url} is not verified ({naming.short('skipVerify')}): "
+                    f"anyone on the way can read the credentials. Set {naming.short('caCert')} instead.",
                 )
-        return self._roster
+        return self._connection
 
     def _preflight(self, wish: Wish, old_inputs: Mapping[str, Any]) -> None:
-        if self._preflight_left <= 0 or self._outage is not None:
+        if self._preflight_left <= 0:
             return
         try:
-            roster = self._connected()
+            roster, client = self._connected()
         except SettingsError:
             return
-        assert self._client is not None
-        began = self._client.clock()
+        began = client.clock()
+        if self._outage.standing(began) is not None:
+            return
         try:
             agents = roster.look(sorted(wish.members), patience=Patience(began + self._preflight_left, retries=False))
         except CommandError as error:
             self._preflight_left = 0
             self._tell_once("warning", f"{self._words.preview.capitalize()} without a look at Command. {error}")
             return
-        self._preflight_left -= self._client.clock() - began
+        self._preflight_left -= client.clock() - began
         for concern in concerns(wish, old_inputs, agents):
             self._tell("warning", concern)
-
-    def _note_outage(self, error: CommandError) -> None:
-        # A wrong password tried once for each of many fleets would lock the account.
-        if isinstance(error, (Unreachable, Unauthorized)):
-            self._outage = error
 
     def _tell_once(self, severity: Severity, message: str) -> None:
         if message not in self._warned:

@@ -9,7 +9,6 @@ import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -82,7 +81,7 @@ class Run:
         from keyfactor_provider.command.client import CommandClient
         from keyfactor_provider.command.settings import load
 
-        return CommandClient(load(pulumi.Config(_CONFIG).get, os.environ, Path.home()))
+        return CommandClient(load(pulumi.Config(_CONFIG).get, os.environ))
 
     def everyone(self) -> "Sequence[Orchestrator]":
         """Every agent that Command lists, read once in a run.

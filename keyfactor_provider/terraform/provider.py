@@ -3,14 +3,14 @@
 import os
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from tf.schema import Attribute, Schema
 from tf.types import Bool, Number, String, Unknown
 from tf.utils import Diagnostics
 
-from keyfactor_provider.command.settings import SECRET_KEYS, Naming, load
+from keyfactor_provider.command.settings import SECRET_KEYS, load
+from keyfactor_provider.command.sources import Naming
 from keyfactor_provider.errors import MissingSettings, SettingsError
 from keyfactor_provider.terraform.diagnostics import Telling, add_settings_error
 from keyfactor_provider.terraform.values import has_unknown
@@ -201,7 +201,7 @@ class CommandProvider:
     @staticmethod
     def _load(config: Mapping[str, Any]) -> Any:
         texts = {key: _text(config.get(name)) for key, name in ATTRIBUTES.items()}
-        return load(texts.get, os.environ, Path.home(), naming=_NAMING)
+        return load(texts.get, os.environ, naming=_NAMING)
 
 
 def _text(value: Any) -> str | None:

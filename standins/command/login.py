@@ -22,6 +22,7 @@ class Login:
     Attributes:
         denied: permission paths that every identity lacks.
         token_life: seconds for which a fetched token is good.
+        form_only: the token endpoint looks for the client's secret in the form alone, as some do.
     """
 
     username: str = "svc-enroll"
@@ -32,6 +33,7 @@ class Login:
     access_token: str = ""
     denied: set[str] = field(default_factory=set)
     token_life: float = 300.0
+    form_only: bool = False
     _tokens: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -63,7 +65,7 @@ class Login:
         form = await request.post()
         client, secret = str(form.get("client_id", "")), str(form.get("client_secret", ""))
         header = request.headers.get("Authorization", "")
-        if header.lower().startswith("basic "):
+        if header.lower().startswith("basic ") and not self.form_only:
             # RFC 6749 2.3.1: both are form-encoded before they are joined.
             client, _, secret = _basic(header[6:]).partition(":")
             client, secret = unquote_plus(client), unquote_plus(secret)
