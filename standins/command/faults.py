@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import socket
+import struct
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -13,6 +15,9 @@ from standins.command.world import Agent, Refused, World, plain
 
 CONTROL = "/_standin"
 ACTS = ("status", "delay", "drop", "reset", "truncate", "drip", "huge", "body", "redirect")
+
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""To linger for no time: what makes a close a reset (socket(7))."""
 
 
 @dataclass
@@ -103,10 +108,11 @@ class Faults:
             raise ValueError(f"expected an object of settings, not {given!r}")
         for name, value in given.items():
             if name == "faults":
-                self._faults = [Fault(**each) for each in value]
-                wrong = [each.act for each in self._faults if each.act not in ACTS]
+                faults = [Fault(**each) for each in value]
+                wrong = [each.act for each in faults if each.act not in ACTS]
                 if wrong:
                     raise ValueError(f"{wrong[0]!r} is no fault; expected one of {', '.join(ACTS)}")
+                self._faults = faults
             elif name in ("refused", "rejected"):
                 setattr(self, name, frozenset(map(plain, value)))
             elif name == "page_cap":
@@ -124,21 +130,22 @@ class Faults:
 
     async def change_world(self, request: web.Request) -> web.Response:
         """What somebody else does: change fields, reenroll, add, populate, remove, reset, approve."""
-        made: list[Agent] = []
         try:
-            given = await request.json()
-            for agent_id, fields in given.get("change", {}).items():
-                self._world.change(agent_id, **fields)
-            self._world.reenroll(given.get("reenroll", ()))
-            self._world.reset(given.get("reset", ()))
-            self._world.judge(given.get("approve", ()), 2)
-            for agent_id in given.get("remove", ()):
-                self._world.remove(agent_id)
-            self._world.add(*(Agent(**fields) for fields in given.get("add", ())))
-            made = self._world.populate(given.get("populate", 0))
-        except (Refused, TypeError, ValueError, AttributeError) as error:
+            made = self._change(await request.json())
+        except (Refused, TypeError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response([agent.agent_id for agent in made])
+
+    def _change(self, given: dict[str, Any]) -> list[Agent]:
+        for agent_id, fields in given.get("change", {}).items():
+            self._world.change(agent_id, **fields)
+        self._world.reenroll(given.get("reenroll", ()))
+        self._world.reset(given.get("reset", ()))
+        self._world.judge(given.get("approve", ()), 2)
+        for agent_id in given.get("remove", ()):
+            self._world.remove(agent_id)
+        self._world.add(*(Agent(**fields) for fields in given.get("add", ())))
+        return self._world.populate(given.get("populate", 0))
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -194,8 +201,11 @@ class _Acting:
             answer = await self._handler(self._request)
         if fault.act in ("drop", "reset"):
             transport = self._request.transport
-            if transport is not None:
-                transport.abort() if fault.act == "reset" else transport.close()
+            if transport is not None and fault.act == "reset":
+                transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                transport.abort()
+            elif transport is not None:
+                transport.close()
             return web.Response(status=499)
         if fault.act == "redirect":
             return web.Response(status=302, headers={"Location": fault.to})
