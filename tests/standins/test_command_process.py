@@ -6,7 +6,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import httpx
 import pytest
 
 from standins.command.process import Command, running, start
+from tests.support.processes import runs, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 LINE = [sys.executable, "-m", "standins.command"]
@@ -35,13 +35,6 @@ PROMISED = {
 def api(command: Command, **more: Any) -> httpx.Client:
     headers = {"Authorization": f"Bearer {command.said['access_token']}", "x-keyfactor-requested-with": "APIClient"}
     return httpx.Client(base_url=command.url, headers=headers, trust_env=False, **{"verify": False, **more})
-
-
-def wait_until(true: Any) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -68,16 +61,8 @@ def test_it_ends_with_its_parent() -> None:
         port = httpx.URL(said["url"]).port or 0
         assert _listens(port)
         parent.kill()
-    wait_until(lambda: not _runs(pid))
+    wait_until(lambda: not runs(pid, "standins.command"))
     assert not _listens(port)
-
-
-def _runs(pid: int) -> bool:
-    """Whether it is there, and more than a zombie that nobody has asked after."""
-    try:
-        return b"standins.command" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return False
 
 
 def _listens(port: int, host: str = "127.0.0.1") -> bool:
