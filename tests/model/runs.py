@@ -6,6 +6,7 @@ after a failure the rest is not run unless the run goes on. The engine stand-in 
 """
 
 import copy
+import itertools
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,9 @@ from keyfactor_provider.operations import Operations
 from tests.model import rules
 from tests.model.command import Client, World
 from tests.model.rules import FAILED, RESTING, Ghost, Step
+
+
+_numbers = itertools.count()
 
 
 @dataclass
@@ -77,7 +81,8 @@ class Stack:
     """A stack: its program and its state.
 
     Attributes:
-        succeeded: the world's version and the program of the last run, if that was an `up` that succeeded.
+        succeeded: the world's version and the program of the last `up` that succeeded, unless a refresh has
+            shown a change since.
         excused: members whose flag may stand unowned: it was retained, or the engine was interrupted between
             the deletion and the creation of a replacement.
     """
@@ -98,15 +103,20 @@ class Stack:
         if quiet and not options.get("replaced"):
             assert not ran.posted, "an up after a successful one posted, without a change from outside"
             assert not ran.failed
-        healthy = all(ghost.phase in RESTING for kept in self.state.values() for ghost in kept.ghosts.values())
-        self.succeeded = self._now() if healthy and not ran.failed else None
+        self.succeeded = self._now() if self._healthy() and not ran.failed else None
         return ran
+
+    def _healthy(self) -> bool:
+        return all(ghost.phase in RESTING for kept in self.state.values() for ghost in kept.ghosts.values())
 
     def _now(self) -> tuple[int, list[Fleet]]:
         return self.world.version, [replace(fleet, spelling=0) for fleet in self.program]
 
     def refresh(self, faults: Sequence[str] = ()) -> Ran:
-        return Run(self, faults).refresh()
+        ran = Run(self, faults).refresh()
+        if not self._healthy():
+            self.succeeded = None
+        return ran
 
     def destroy(self, faults: Sequence[str] = ()) -> Ran:
         run = Run(self, faults)
@@ -282,7 +292,7 @@ class Run:
             self.ran.failed = self.ran.failed or fleet.on_failure == "error"
         if doing == "replace" and not fleet.delete_first:
             assert kept is not None
-            self.stack.state[f"{fleet.name} replaced at step {self.world.version}"] = kept
+            self.stack.state[f"{fleet.name} replaced {next(_numbers)}"] = kept
 
     def _never_again(self, old: Kept | None, fleet: Fleet, step: Step) -> None:
         """The promise itself, by the recorded state alone."""
