@@ -5,10 +5,12 @@ Written from `keyfactor-command.md` alone; it imports nothing of what decides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import Any
 
-from keyfactor_provider.command.client import CommandClient, Patience
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.credentials import Credentials
+from keyfactor_provider.command.retrying import Patience
+from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import (
     BadAnswer,
@@ -134,9 +136,7 @@ class Client:
 
     def __init__(self, world: World, stack: str, faults: Sequence[str] = ()) -> None:
         self.world, self.stack, self.faults = world, stack, list(faults)
-        self.settings: Any = SimpleNamespace(
-            base_url="https://command", skip_verify=False, batch_size=2, status_encoding="integer", timeout=60.0
-        )
+        self.settings = Settings("https://command", Credentials("token", access_token="t"), batch_size=2)
         self.events: list[Event] = []
         self._now = 0.0
 
