@@ -23,15 +23,14 @@ NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout
 _PERMISSIONS: Final = "/agents/management/read/ and /agents/management/modify/"
 
 
-def transport_failure(subject: str, error: Exception, text: str, *, post: bool, settings: Settings) -> CommandError:
-    """The error for a request that got no whole answer; `text` is the redacted text of `error`."""
+def transport_failure(subject: str, error: Exception, told: str, *, post: bool, settings: Settings) -> CommandError:
+    """The error for a request that got no whole answer; `told` is what `error` says, redacted."""
     if (problem := _certificate_problem(error)) is not None:
         return BadAnswer(
             subject,
             f"its certificate does not verify ({problem})",
             "Set keyfactor:caCert or KEYFACTOR_CA_CERT to the CA that issued it, or correct the host name.",
         )
-    told = f"{type(error).__name__}: {text}" if text else type(error).__name__
     if isinstance(error, NEVER_SENT):
         return Unreachable(
             subject,

@@ -4,7 +4,7 @@ import threading
 from base64 import b64encode
 from collections.abc import Generator
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import httpx
 
@@ -32,10 +32,11 @@ class TokenAuth(httpx.Auth):
             scope=" ".join(credentials.scopes) or None,
         )
         self._in_form = False
+        self._fetched: list[str] = []
 
     def secrets(self) -> list[str]:
-        """The token in use, which no message may show."""
-        return [str(self._oauth.token["access_token"])] if self._oauth.token else []
+        """Every token fetched so far, which no message may show."""
+        return self._fetched
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Signs the request, and signs it again with a fresh token after a 401.
@@ -77,7 +78,9 @@ class TokenAuth(httpx.Auth):
             self._oauth.token = None
             raise Unauthorized(
                 what,
-                f"it was refused ({error.error}: {error.description or 'no description'})",
+                redacted(
+                    f"it was refused ({error.error}: {error.description or 'no description'})", self._credentials, self
+                ),
                 f"Check the client's id, secret, scopes and audience (from {self._credentials.source}).",
             ) from None
         except httpx.HTTPStatusError as error:
@@ -87,13 +90,14 @@ class TokenAuth(httpx.Auth):
             raise BadAnswer(what, f"it answered {status} without a token", "Check tokenUrl.", status=status) from None
         except httpx.TransportError as error:
             raise Unreachable(
-                what, f"{type(error).__name__}: {error}", "Check tokenUrl and the network.", transient=True
+                what, redacted(told(error), self._credentials, self), "Check tokenUrl and the network.", transient=True
             ) from None
         except (ValueError, TypeError):
             raise BadAnswer(what, "its answer is not a token in JSON", "Check tokenUrl.") from None
         if not isinstance(token.get("access_token"), str):
             self._oauth.token = None
             raise BadAnswer(what, "its answer has no access_token", "Check tokenUrl.")
+        self._fetched.append(token["access_token"])
 
     def _request_token(self) -> Any:
         """One request; `audience` goes with every one of them, the renewals included."""
@@ -121,13 +125,26 @@ def signer(credentials: Credentials, tokens: httpx.Client) -> httpx.Auth:
     return httpx.BasicAuth(credentials.username, credentials.password)
 
 
-def secrets(credentials: Credentials, auth: httpx.Auth) -> list[str]:
-    """Every text that no message may show, in the forms in which a server could echo it."""
-    pair = f"{credentials.username}:{credentials.password}".encode()
-    plain = [credentials.password, credentials.client_secret, credentials.access_token]
-    encoded = [b64encode(pair).decode()] if credentials.password else []
-    fetched = auth.secrets() if isinstance(auth, TokenAuth) else []
-    return [secret for secret in (*encoded, *fetched, *plain) if secret]
+def redacted(text: str, credentials: Credentials, auth: httpx.Auth) -> str:
+    """The text without any secret, in whatever form a server could have echoed it."""
+    user = f"{credentials.username}:{credentials.password}" if credentials.password else ""
+    client = f"{quote(credentials.client_id, safe='')}:{quote(credentials.client_secret, safe='')}"
+    pairs = [user, client if credentials.client_secret else ""]
+    forms = [b64encode(pair.encode()).decode().rstrip("=") for pair in pairs]
+    for secret in (credentials.password, credentials.client_secret, credentials.access_token):
+        forms += [secret, quote(secret, safe=""), quote_plus(secret)]
+    forms += auth.secrets() if isinstance(auth, TokenAuth) else []
+    # The longest first: one may be a part of another.
+    for form in sorted({*forms} - {""}, key=len, reverse=True):
+        text = text.replace(form, "[secret]")
+    return text
+
+
+def told(error: Exception) -> str:
+    """What an exchange that failed says of itself."""
+    # What a peer sent stands behind the colon, cut and quoted so that no search for a secret would find it.
+    text = str(error).partition(":")[0] if isinstance(error, httpx.RemoteProtocolError) else str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 class _Bearer(httpx.Auth):

@@ -1,5 +1,6 @@
 """The client: one method for each call that this project makes, each with its retries and its errors."""
 
+import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponent
 
 from keyfactor_provider.command import wire
 from keyfactor_provider.command.answers import failure_of, transport_failure
-from keyfactor_provider.command.auth import secrets, signer
+from keyfactor_provider.command.auth import redacted, signer, told
 from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.errors import BadAnswer, CommandError, SettingsError, Unreachable
 from keyfactor_provider.status import ReenrollmentStatus
@@ -28,6 +29,9 @@ _HEADERS: Final = {
     "x-keyfactor-api-version": "1",
     "Accept": "application/json",
 }
+
+# Its debug log has the headers of every answer, in which a server may repeat what it was sent.
+logging.getLogger("httpcore").setLevel(logging.INFO)
 
 Result = TypeVar("Result")
 
@@ -55,7 +59,7 @@ class CommandClient:
         transport: replaces the network.
 
     Raises:
-        SettingsError: the private CA can't be read.
+        SettingsError: the private CA can't be read, or the environment names a proxy that can't be used.
     """
 
     def __init__(
@@ -70,16 +74,26 @@ class CommandClient:
         self.clock = clock
         self.sleep = sleep
         tls = _tls(settings)
-        self._tokens = httpx.Client(verify=tls, timeout=settings.timeout / 2, transport=transport)
-        self._auth = signer(settings.credentials, self._tokens)
-        self._http = httpx.Client(
-            base_url=settings.base_url,
-            headers=_HEADERS,
-            auth=self._auth,
-            verify=tls,
-            transport=transport,
-            limits=httpx.Limits(max_connections=4),
-        )
+        try:
+            self._tokens = httpx.Client(verify=tls, timeout=settings.timeout / 2, transport=transport)
+            self._auth = signer(settings.credentials, self._tokens)
+            self._http = httpx.Client(
+                base_url=settings.base_url,
+                headers=_HEADERS,
+                auth=self._auth,
+                verify=tls,
+                transport=transport,
+                limits=httpx.Limits(max_connections=4),
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:
+            # Its address may hold a password: it is not repeated.
+            raise SettingsError(
+                "The proxy that the environment names can't be used",
+                "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no http URL"
+                if not isinstance(error, ImportError)
+                else "it needs SOCKS",
+                "Expected one such as http://proxy.example.com:3128, or the host in NO_PROXY.",
+            ) from None
 
     def close(self) -> None:
         """Closes the connections."""
@@ -231,7 +245,7 @@ class CommandClient:
                         raise httpx.ReadTimeout("the answer drips in too slowly", request=response.request)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise transport_failure(
-                subject, error, self._redact(str(error)), post=method == "POST", settings=self.settings
+                subject, error, self._redact(told(error)), post=method == "POST", settings=self.settings
             ) from None
         failure = failure_of(
             subject,
@@ -248,14 +262,12 @@ class CommandClient:
         return bytes(body)
 
     def _redact(self, text: str) -> str:
-        for secret in secrets(self.settings.credentials, self._auth):
-            text = text.replace(secret, "[secret]")
-        return text
+        return redacted(text, self.settings.credentials, self._auth)
 
     def _readable(self, body: bytes) -> str:
         code, message = wire.decode_error(body)
         said = ": ".join(part for part in (code, message) if part)
-        return self._redact(" ".join(said.split()))[:300]
+        return " ".join(self._redact(said).split())[:300]
 
 
 _BACKOFF: Final = wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5)

@@ -65,7 +65,7 @@ _NEEDED: Final[Mapping[Method, tuple[str, ...]]] = {
 class Value:
     """One setting as found, with the words that name its source."""
 
-    text: str
+    text: str = field(repr=False)
     source: str
 
 
@@ -272,6 +272,12 @@ def _of_method(method: Method, sources: list[Source]) -> Credentials:
     token_url = parts.get("tokenUrl")
     if token_url:
         _check_token_url(token_url)
+    if not all(character.isascii() and character.isprintable() for character in _text(parts.get("accessToken"))):
+        raise SettingsError(
+            "A setting for Keyfactor Command is wrong",
+            f"{parts['accessToken'].source} holds a line break or another character that no token has",
+            "Set it again, without what does not belong to it.",
+        )
     return Credentials(
         method=method,
         username=_account(parts["username"], parts.get("domain")) if method == "basic" else "",
@@ -304,6 +310,12 @@ def _check_token_url(value: Value) -> None:
 def _account(username: Value, domain: Value | None) -> str:
     """`DOMAIN\\user`, as Keyfactor's own clients send it (keyfactor-auth-client-go, auth_basic.go)."""
     name, own = username.text, ""
+    if ":" in name:
+        raise SettingsError(
+            "A setting for Keyfactor Command is wrong",
+            f"{username.source} has a colon in it",
+            "Expected one of user, DOMAIN\\user or user@domain; the password has a setting of its own.",
+        )
     if name.count("\\") + name.count("@") > 1:
         raise _wrong(username, "one of user, DOMAIN\\user or user@domain")
     if "\\" in name:
@@ -316,7 +328,7 @@ def _account(username: Value, domain: Value | None) -> str:
             f"{username.source} names the domain {own!r} and {domain.source} is {domain.text!r}",
             "Give the domain in one place.",
         )
-    if not name or ":" in name:
+    if not name:
         raise _wrong(username, "one of user, DOMAIN\\user or user@domain")
     realm = own or _text(domain)
     return f"{realm}\\{name}" if realm else name
