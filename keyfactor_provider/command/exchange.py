@@ -1,5 +1,6 @@
 """One request and its whole answer, bounded in time and size; and the connections that carry it."""
 
+import logging
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ _CONNECT: Final = 10.0
 _PAUSE: Final = 10.0
 """Seconds for which an answer that has begun may stand still."""
 _LEAST: Final = 0.05
+
+
+# Its debug log has the headers of every answer, in which a server may repeat what it was sent.
+logging.getLogger("httpcore").setLevel(logging.INFO)
 
 
 class TooLarge(httpx.HTTPError):

@@ -1,0 +1,216 @@
+"""No secret in what a run leaves: state, journal, stdout and stderr, with every log at its most talkative."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standins.command.process import Command
+from standins.engine.secrets import Vault
+from tests.crash import processes
+from tests.secrecy.canaries import (
+    CLIENT_SECRET,
+    FETCHED_TOKEN,
+    PASSPHRASE,
+    SENT,
+    environment,
+    planted,
+    settings,
+    traces,
+    traces_on_disk,
+)
+from tests.support.lifecycle import HostError, host
+from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, ROOT, Stack
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+
+TALKATIVE = """
+import logging, sys
+logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
+"""
+
+PROGRAM = """
+import pulumi
+from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion, orchestrators
+from keyfactor_provider.program import Run
+
+found = orchestrators(machine="edge-*", at_least=1)
+edge = OrchestratorReenrollment("edge", orchestrator_ids=found.ids, status="Requested")
+done = ReenrollmentCompletion("done", fleet=edge, timeout=1)
+run = Run.current()
+pulumi.log.info(f"{found!r} {vars(edge)!r} {vars(run)!r} {run.client().settings!r} {vars(run.client())!r}")
+edge.members.apply(lambda members: pulumi.log.info(f"{members}"))
+"""
+
+SECRET_KEYS = ("password", "clientSecret", "accessToken")
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[Command]:
+    folder = tmp_path / "command"
+    folder.mkdir()
+    with planted(folder) as command:
+        yield command
+
+
+def stack_with(command: Command, engine: str, folder: Path, method: str, *, in_config: bool) -> Stack:
+    """A stack whose program and provider log everything, with its secrets in the config or the environment."""
+    extra = {} if in_config else environment(command, method)
+    stack = Stack(engine, folder / "stack", command, {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, **extra})
+    for name in command.environment().keys() - extra.keys():
+        del stack.environment[name]
+    talkative = folder / "talkative"
+    talkative.mkdir()
+    (talkative / "sitecustomize.py").write_text(TALKATIVE)
+    stack.environment["PYTHONPATH"] = f"{talkative}:{ROOT}"
+    (stack.folder / "__main__.py").write_text(PROGRAM)
+    if in_config:
+        configure(stack, settings(command, method))
+    return stack
+
+
+def configure(stack: Stack, values: dict[str, str]) -> None:
+    """Sets the stack's config as `pulumi config set` does, secrets with `--secret`."""
+    if stack.engine == "pulumi":
+        for key, value in values.items():
+            where = ["--stack", stack.name, "--cwd", str(stack.folder)]
+            kind = ["--secret"] if key in SECRET_KEYS else ["--plaintext"]
+            line = ["pulumi", "config", "set", *where, *kind, f"keyfactor:{key}", value]
+            subprocess.run(line, env=stack.environment, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+        return
+    vault = Vault(PASSPHRASE, None)
+    config = {
+        f"keyfactor:{key}": {"secure": vault.encrypt(value)} if key in SECRET_KEYS else value
+        for key, value in values.items()
+    }
+    (stack.folder / f"Pulumi.{stack.name}.yaml").write_text(
+        json.dumps({"encryptionsalt": vault.salt, "config": config}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("engine", "method", "in_config"),
+    [
+        ("standin", "basic", False),
+        ("standin", "token", True),
+        ("standin", "oauth", True),
+        pytest.param(*("pulumi", "basic", True), marks=pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI)),
+    ],
+)
+def test_no_run_tells_a_secret(command: Command, tmp_path: Path, engine: str, method: str, in_config: bool) -> None:
+    stack = stack_with(command, engine, tmp_path, method, in_config=in_config)
+    edge = [agent["agent_id"] for agent in command.agents() if agent["client_machine"].startswith("edge")]
+    sent = [each for each in SENT[method] if FETCHED_TOKEN not in each]
+    echo = {"act": "status", "status": 400, "body": json.dumps({"Message": " ".join(sent)})}
+
+    said = [stack.run("preview").text]
+    ran = stack.run("up")
+    assert ran.exit_code == 1
+    assert ran.says('"done" is not complete after 1 s', "HTTP Request: GET")
+    said.append(ran.text)
+
+    command.faults(faults=[{"on": "POST /Agents/Set", **echo}])
+    command.world(change={each: {"flag": 0} for each in edge})
+    ran = stack.run("up", "--refresh")
+    assert ran.exit_code == 1
+    assert ran.says("400, [secret]")
+    assert "[secret]" in json.dumps(stack.resources())
+    said.append(ran.text)
+
+    command.faults(faults=[{"on": "GET /Agents", **echo}])
+    for arguments in (("refresh",), ("preview",), ("destroy",)):
+        ran = stack.run(*arguments)
+        said.append(ran.text)
+    assert "400, [secret]" in " ".join(said[-3].split())
+
+    command.faults(faults=[])
+    said.append(killed(stack, command))
+    command.world(reenroll=edge)
+    said += [stack.run("up", "--refresh").text, stack.run("destroy").text]
+
+    assert traces("\n".join(said)) == []
+    assert traces(json.dumps(stack.export())) == []
+    assert traces_on_disk(stack.folder) == []
+
+
+def killed(stack: Stack, command: Command) -> str:
+    """What an `up` said that was killed half-way, with whatever it has written by then searched."""
+    command.faults(faults=[{"on": "POST /Agents/Set", "act": "delay", "seconds": 2}])
+    before = len(command.posts())
+    with subprocess.Popen(
+        stack.command_line("up", "--yes", "--skip-preview"),
+        cwd=ROOT,
+        env=stack.environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as engine:
+        until = time.monotonic() + 30
+        while len(command.posts()) == before and engine.poll() is None and time.monotonic() < until:
+            time.sleep(0.05)
+        if stack.engine == "standin":
+            assert list(stack.folder.rglob("*.journal"))
+        assert traces_on_disk(stack.folder) == []
+        engine.send_signal(signal.SIGKILL if stack.engine == "standin" else signal.SIGINT)
+        said, _ = engine.communicate()
+    processes.wait_for_none(stack.folder)
+    command.faults(faults=[])
+    return said
+
+
+ANSWERS: dict[str, dict[str, Any]] = {
+    "401": {"act": "status", "status": 401, "body": '{"Message": "ECHO"}'},
+    "403": {"act": "status", "status": 403, "body": '{"ErrorCode": "0xA0140002", "Message": "ECHO"}'},
+    "500": {"act": "status", "status": 500, "body": '{"Message": "ECHO"}'},
+    "a page": {"act": "status", "status": 502, "body": "<html>ECHO</html>", "content_type": "text/html"},
+    "a redirect": {"act": "redirect", "to": "https://user:ECHO@elsewhere.example.com/?ECHO"},
+    "half a JSON": {"act": "body", "body": '[{"AgentId": "ECHO"'},
+    "another GUID": {"act": "body", "body": '{"FailedOrchestratorIds": ["ECHO"]}'},
+}
+
+
+@pytest.mark.parametrize("on", ["GET /Agents", "POST /Agents", "POST /identity"])
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_no_operation_of_the_provider_tells_a_secret(command: Command, on: str, answer: str) -> None:
+    method = "oauth" if "identity" in on else "basic"
+    body = {
+        name: value.replace("ECHO", json.dumps(SENT[method][0])[1:-1]) if isinstance(value, str) else value
+        for name, value in ANSWERS[answer].items()
+    }
+    wish = {"orchestrator_ids": command.ids()[:6], "status": "Requested"}
+    command.faults(faults=[{"on": on, **body}])
+    with host(environment(command, method)) as running:
+        state = running.up(**wish)
+        assert state["trouble"]
+        said = [json.dumps(state)]
+        for act in (running.refresh, running.destroy):
+            try:
+                act()
+            except HostError as error:
+                said.append(str(error))
+        assert traces("\n".join([*said, running.said])) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"KEYFACTOR_USERNAME": "svc:canary"},
+        {"KEYFACTOR_HOSTNAME": "https://svc:canary@keyfactor.example.com"},
+        {"KEYFACTOR_AUTH_CLIENT_SECRET": CLIENT_SECRET},
+        {"HTTP_PROXY": "http://user:canary@127.0.0.1:port", "KEYFACTOR_HOSTNAME": "keyfactor.example.com"},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_a_setting_that_is_refused_in_preview_is_named_without_any_secret(
+    command: Command, wrong: dict[str, str]
+) -> None:
+    with host(environment(command, "basic") | wrong) as running:
+        _, failures = running.check({"orchestrator_ids": command.ids()[:1], "status": "Requested"})
+        assert len(failures) == 1
+        assert traces("\n".join([*failures, running.said])) == []
