@@ -54,6 +54,7 @@ class Operations:
         self._client: CommandClient | None = None
         self._outage: CommandError | None = None
         self._claims: dict[str, str] = {}
+        self._held: dict[str, frozenset[str]] = {}
         self._previewed: dict[str, Wish] = {}
         self._preflight_left = PREFLIGHT_SECONDS
         self._warned: set[str] = set()
@@ -244,10 +245,16 @@ class Operations:
         with self._lock:
             self._connected()
 
-    def claimed(self, name: str) -> set[str]:
-        """The members that other fleets than this one claim in this run."""
+    def hold(self, name: str, members: Iterable[str]) -> None:
+        """Notes whom a fleet has by its state, until it claims whom it wants."""
         with self._lock:
-            return self._claimed_by_others(name)
+            self._held[name] = frozenset(members)
+
+    def wanted_elsewhere(self, name: str) -> set[str]:
+        """The members that other fleets than this one claim in this run, or have and have not claimed yet."""
+        with self._lock:
+            held = (members for owner, members in self._held.items() if owner != name)
+            return self._claimed_by_others(name).union(*held)
 
     def _run(self, record: Record, wish: Wish, keep: Collection[str] = ()) -> dict[str, Any]:
         members = fleet.members_of(record, wish)
@@ -335,6 +342,7 @@ class Operations:
     # Claims, settings, preflight.
 
     def _claim(self, name: str, members: Iterable[str]) -> list[Problem]:
+        self._held.pop(name, None)
         for member_id in [member_id for member_id, owner in self._claims.items() if owner == name]:
             del self._claims[member_id]
         problems = []

@@ -123,10 +123,7 @@ class Completion:
 
 
 def _awaited(prior: Any, config: Any) -> Any:
-    if has_unknown(
-        {member_id: (each["status"], each["baseline"], each["phase"]) for member_id, each in config.items()}
-        if isinstance(config, dict)
-        else config
-    ):
+    """The members of a plan: those of the round that was waited for, until a new one begins."""
+    if config is Unknown or any(has_unknown([each["status"], each["baseline"]]) for each in config.values()):
         return config
     return prior if round_of(config) == round_of(prior) else config

@@ -67,24 +67,33 @@ def add_settings_error(diagnostics: Diagnostics, error: SettingsError, attribute
     diagnostics.add_error(error.what, _below(error), path=[attributes[error.key]] if error.key in attributes else [])
 
 
+def add_settings_warning(diagnostics: Diagnostics, error: SettingsError, more: str) -> None:
+    """A setting that is still missing."""
+    diagnostics.add_warning(error.what, f"{_below(error)}{more}")
+
+
 def _below(error: ProviderError) -> str:
     return f"{_sentence(error.came_back)} {error.next_step}".strip()
 
 
 def _sentence(text: str) -> str:
-    text = text.rstrip()
+    text = _capitalised(text.rstrip())
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _unnamed(message: str, fleet: str) -> str:
-    rest = message.removeprefix(title(fleet))
-    return rest[:1].upper() + rest[1:]
+    return _capitalised(message.removeprefix(title(fleet)))
+
+
+def _capitalised(text: str) -> str:
+    """With a capital, unless it begins with a machine's name, which a GUID in parentheses follows."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]+,? (?!\()", text) else text
 
 
 def _split(message: str) -> tuple[str, str]:
     heading, colon, detail = message.partition(": ")
     if colon and len(heading) <= _LONGEST_HEADING:
-        return heading, detail[:1].upper() + detail[1:]
+        return heading, _capitalised(detail)
     heading, stop, detail = message.partition(". ")
     if stop and len(heading) <= _LONGEST_HEADING:
         return heading, detail

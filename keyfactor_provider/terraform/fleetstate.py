@@ -118,7 +118,7 @@ def expected(record: Record, wish: Wish, ahead: fleet.Forecast) -> dict[str, Any
     return {
         "id": record.fleet,
         "members": members,
-        "failed_orchestrator_ids": Unknown if asked or ahead.taken_back else [],
+        "failed_orchestrator_ids": Unknown if asked or record.members.keys() - wish.members else [],
         "pending_orchestrator_ids": sorted(pending),
         "reenrolled_orchestrator_ids": sorted(ahead.reenrolled),
     }

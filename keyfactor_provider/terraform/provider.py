@@ -12,7 +12,7 @@ from tf.utils import Diagnostics
 
 from keyfactor_provider.command.settings import SECRET_KEYS, Naming, load
 from keyfactor_provider.errors import MissingSettings, SettingsError
-from keyfactor_provider.terraform.diagnostics import Telling, add_settings_error
+from keyfactor_provider.terraform.diagnostics import Telling, add_settings_error, add_settings_warning
 from keyfactor_provider.terraform.values import has_unknown
 from keyfactor_provider.words import Words
 
@@ -135,8 +135,8 @@ class CommandProvider:
             if self._unknown:
                 raise MissingSettings(
                     "Keyfactor Command can't be asked yet",
-                    f"{self._unknown[0]} in the provider block is known only after apply",
-                    "",
+                    f"the provider block's {self._unknown[0]} is known only after apply",
+                    "Existing orchestrators are not looked at.",
                 )
             return CommandClient(self._load(config))
 
@@ -145,8 +145,7 @@ class CommandProvider:
             with self.tell.into(diags):
                 self._operations.connect()
         except MissingSettings as error:
-            goes_on = "Existing orchestrators are not looked at." if self._unknown else "A plan may go on; apply fails."
-            diags.add_warning(error.what, f"{error.came_back}. {error.next_step} {goes_on}")
+            add_settings_warning(diags, error, "" if self._unknown else " A plan may go on without; apply will fail.")
         except SettingsError as error:
             add_settings_error(diags, error, dict(ATTRIBUTES))
 
