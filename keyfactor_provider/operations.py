@@ -245,6 +245,12 @@ class Operations:
         with self._lock:
             self._connected()
 
+    def close(self) -> None:
+        """Closes the connections, if there are any."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+
     def hold(self, name: str, members: Iterable[str]) -> None:
         """Notes whom a fleet has by its state, until it claims whom it wants."""
         with self._lock:
@@ -345,17 +351,15 @@ class Operations:
         self._held.pop(name, None)
         for member_id in [member_id for member_id, owner in self._claims.items() if owner == name]:
             del self._claims[member_id]
-        problems = []
+        shared: dict[str, list[str]] = {}
         for member_id in sorted(members):
             owner = self._claims.setdefault(member_id, name)
             if owner != name:
-                problems.append(
-                    Problem(
-                        "orchestrator_ids",
-                        self._words.claimed_twice.format(member=member_id, owner=owner, name=name),
-                    )
-                )
-        return problems
+                shared.setdefault(owner, []).append(member_id)
+        return [
+            Problem("orchestrator_ids", self._words.claimed_twice(report.listed(ids), len(ids), owner, name))
+            for owner, ids in shared.items()
+        ]
 
     def _claimed_by_others(self, name: str) -> set[str]:
         return {member_id for member_id, owner in self._claims.items() if owner != name}

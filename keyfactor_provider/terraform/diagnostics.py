@@ -9,7 +9,7 @@ from typing import Final
 from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import Problem, ProviderError, SettingsError
-from keyfactor_provider.reenrollment.report import title
+from keyfactor_provider.reenrollment.report import MOST_NAMED, title
 from keyfactor_provider.terraform.logs import LOG
 
 _LONGEST_HEADING: Final = 110
@@ -57,9 +57,14 @@ def add_failure(diagnostics: Diagnostics, error: ProviderError, fleet: str, more
 
 def add_problems(diagnostics: Diagnostics, problems: Iterable[Problem]) -> None:
     """Wrong values, each with the path of its attribute; a set's elements have none (Terraform)."""
+    by_attribute: dict[str, list[str]] = {}
     for problem in problems:
-        attribute = re.split(r"\W", problem.property, maxsplit=1)[0]
-        diagnostics.add_error(f"Wrong value for {attribute}", _sentence(problem.reason), path=[attribute])
+        by_attribute.setdefault(re.split(r"\W", problem.property, maxsplit=1)[0], []).append(problem.reason)
+    for attribute, reasons in by_attribute.items():
+        for reason in sorted(reasons)[:MOST_NAMED]:
+            diagnostics.add_error(f"Wrong value for {attribute}", _sentence(reason), path=[attribute])
+        if (more := len(reasons) - MOST_NAMED) > 0:
+            diagnostics.add_error(f"Wrong value for {attribute}", f"So are {more} more.", path=[attribute])
 
 
 def add_settings_error(diagnostics: Diagnostics, error: SettingsError, attributes: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from keyfactor_provider.terraform import fleetstate
 from keyfactor_provider.terraform.diagnostics import add_error, add_failure, add_problems
 from keyfactor_provider.terraform.provider import CommandProvider
 from keyfactor_provider.terraform.servicer import Call, Planned, State
-from keyfactor_provider.terraform.values import has_unknown, known_of
+from keyfactor_provider.terraform.values import has_unknown, is_unknown, known_of
 
 _ENDS_WELL: Final = (
     " Terraform ends this apply with success all the same, unless the resource has a postcondition on"
@@ -156,10 +156,10 @@ class Reenrollment:
         failure = report.failure(record)
         if failure is None:
             return {each: known_of(planned[each], after[each]) for each in after}
-        if record.on_failure == "error" or has_unknown(planned) is False:
-            add_error(call.diagnostics, failure, name)
-        else:
+        if record.on_failure == "warn" and is_unknown(planned["members"]):
             add_failure(call.diagnostics, failure, name)
+        else:
+            add_error(call.diagnostics, failure, name)
         return after
 
     def delete(self, call: Call, prior: State) -> None:
