@@ -219,53 +219,54 @@ class Plugin:
 
 @contextmanager
 def plugin(environment: Mapping[str, str], *, configured: bool = True) -> Iterator[Plugin]:
-    """A plugin process with this environment besides an otherwise empty one."""
-    process = subprocess.Popen(
+    """A plugin process with this environment besides an otherwise empty one.
+
+    Raises:
+        RuntimeError: it did not serve; has what it said instead.
+    """
+    with subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "keyfactor_provider.terraform"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **COOKIE, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
-    assert process.stdout is not None
-    assert process.stderr is not None
-    log: list[str] = []
-    errors = process.stderr
-    reader = threading.Thread(target=lambda: log.extend(line.rstrip("\n") for line in errors))
-    reader.start()
-    handshake = process.stdout.readline().strip()
-    if not handshake:
-        process.wait(10)
-        reader.join(10)
-        raise RuntimeError("\n".join(log))
+    ) as process:
+        assert process.stdout is not None
+        handshake = process.stdout.readline().strip()
+        if not handshake:
+            raise RuntimeError(process.communicate(timeout=10)[1])
+        log: list[str] = []
+        reader = threading.Thread(target=_collect, args=(process.stderr, log))
+        reader.start()
+        try:
+            with _channel(handshake) as channel:
+                running = Plugin(process, channel, log, handshake)
+                if configured:
+                    running.configure()
+                yield running
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            reader.join(10)
+
+
+def _collect(stream: Any, lines: list[str]) -> None:
+    lines.extend(line.rstrip("\n") for line in stream)
+
+
+def _channel(handshake: str) -> Any:
     _, _, _, address, _, certificate = handshake.split("|")
     pem = ssl.DER_cert_to_PEM_cert(base64.b64decode(certificate + "=" * (-len(certificate) % 4)))
-    channel = grpc.secure_channel(
-        f"unix://{address}",
-        grpc.ssl_channel_credentials(pem.encode()),
-        (
-            ("grpc.ssl_target_name_override", "localhost"),
-            ("grpc.max_receive_message_length", -1),
-            ("grpc.max_send_message_length", -1),
-        ),
+    options = (
+        ("grpc.ssl_target_name_override", "localhost"),
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
     )
-    running = Plugin(process, channel, log, handshake)
-    try:
-        if configured:
-            running.configure()
-        yield running
-    finally:
-        channel.close()
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        reader.join(10)
-        process.stdout.close()
-        process.stderr.close()
+    return grpc.secure_channel(f"unix://{address}", grpc.ssl_channel_credentials(pem.encode()), options)
 
 
 class Resource:

@@ -636,7 +636,7 @@ def test_every_log_line_is_hclog_and_none_has_a_secret(command: Command) -> None
     command.faults(faults=[{"on": "POST /Agents/Set", "act": "status", "status": 500, "times": 1}])
     with plugin({**command.environment(), "TF_LOG": "TRACE"}) as started:
         Resource().up(started, orchestrator_ids=ids, status="Requested")
-        log = started.log
+    log = started.log
     lines = [json.loads(line) for line in log]
     assert {"debug", "info"} <= {line["@level"] for line in lines}
     assert any("/Agents" in line["@message"] for line in lines if line["@level"] == "debug")
@@ -647,8 +647,7 @@ def test_every_log_line_is_hclog_and_none_has_a_secret(command: Command) -> None
 def test_nothing_is_logged_where_no_log_is_asked_for(command: Command) -> None:
     with plugin(command.environment()) as started:
         Resource().up(started, orchestrator_ids=command.ids()[:2], status="Requested")
-        log = started.log
-    assert log == []
+    assert started.log == []
 
 
 def test_it_goes_when_terraform_says_so(shared: Command) -> None:
@@ -674,11 +673,12 @@ def test_started_by_hand_it_says_what_it_is() -> None:
 
 
 def test_a_defect_is_told_without_a_traceback_and_logged_with_one(shared: Command) -> None:
-    with plugin({**shared.environment(), "TF_LOG": "error"}) as started:
-        with pytest.raises(PluginError, match="The provider has a defect: ReadResource ended with KeyError"):
-            started.read(FLEET, {"id": "x", "members": {GHOST: {}}, "status": "None", "orchestrator_ids": []})
-        log = started.log
-    assert "KeyError" in json.loads(log[0])["traceback"]
+    with (
+        plugin({**shared.environment(), "TF_LOG": "error"}) as started,
+        pytest.raises(PluginError, match="The provider has a defect: ReadResource ended with KeyError"),
+    ):
+        started.read(FLEET, {"id": "x", "members": {GHOST: {}}, "status": "None", "orchestrator_ids": []})
+    assert "KeyError" in json.loads(started.log[0])["traceback"]
 
 
 def test_a_state_of_a_newer_release_is_refused(reader: Plugin) -> None:
