@@ -26,6 +26,8 @@ BINARIES = [
     for name in ("terraform", "tofu")
 ]
 
+FIRST_FOUND = next((name for name in ("terraform", "tofu") if shutil.which(name)), None)
+
 POSTCONDITION = {
     "postcondition": {
         "condition": "${length(self.failed_orchestrator_ids) == 0}",
@@ -90,7 +92,7 @@ class Module:
         if command in ("apply", "destroy"):
             arguments = ("-auto-approve", *arguments)
         ran = subprocess.run(
-            [self.binary, command, "-no-color", *arguments],
+            [self.binary, *command.split(), "-no-color", *arguments],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
