@@ -16,7 +16,7 @@ from keyfactor_provider.terraform.install import install
 from keyfactor_provider.terraform.provider import ADDRESS
 from standins.command.process import Command
 from tests.support.plugin import COMPLETION, FLEET
-from tests.support.stacks import ROOT, Ran
+from tests.support.stacks import Ran
 
 BINARIES = [
     pytest.param(
@@ -58,7 +58,6 @@ class Module:
             "TF_CLI_CONFIG_FILE": str(config),
             "TF_IN_AUTOMATION": "1",
             "CHECKPOINT_DISABLE": "1",
-            "PYTHONPATH": str(ROOT),
             **self.command.environment(),
             **self.environment,
         }

@@ -34,7 +34,7 @@ def either(request: pytest.FixtureRequest, command: Command, tmp_path: Path) -> 
 
 @pytest.fixture
 def module(command: Command, tmp_path: Path) -> Module:
-    """A module for Terraform or else OpenTofu: what the outcome table and the tests above it compare is not repeated."""
+    """A module for Terraform, or else for OpenTofu: these behaviours are the same code in both."""
     if FIRST_FOUND is None:
         pytest.skip("neither terraform nor tofu on the PATH: nothing was run with them")
     return Module(FIRST_FOUND, tmp_path / "module", command)
