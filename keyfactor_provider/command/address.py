@@ -5,7 +5,7 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from keyfactor_provider.command.sources import WRONG, Value, wrong
+from keyfactor_provider.command.sources import WRONG, Naming, Value, wrong
 from keyfactor_provider.errors import SettingsError
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -19,7 +19,7 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
 
 
-def base_url(host: Value, port: Value | None, api_path: Value | None) -> str:
+def base_url(host: Value, port: Value | None, api_path: Value | None, naming: Naming) -> str:
     """Scheme, host, port and API path, without a trailing slash.
 
     Args:
@@ -31,7 +31,8 @@ def base_url(host: Value, port: Value | None, api_path: Value | None) -> str:
     parts = _parts(host)
     path = (api_path.text.strip() if api_path else "KeyfactorAPI").strip("/")
     if parts.path.strip("/") not in ("", path):
-        raise wrong(host, f"no path in it: set keyfactor:apiPath or KEYFACTOR_API_PATH to {parts.path.strip('/')!r}")
+        variable = f"{naming.full('apiPath')} or KEYFACTOR_API_PATH"
+        raise wrong(host, f"no path in it: set {variable} to {parts.path.strip('/')!r}")
     if not re.fullmatch(r"[\w.~-]+(/[\w.~-]+)*|", path, re.ASCII) or ".." in path:
         raise wrong(api_path or host, "a path such as KeyfactorAPI")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
@@ -52,6 +53,7 @@ def _parts(host: Value) -> SplitResult:
             WRONG,
             f"{host.source} holds more than a host and a port",
             f"Expected {_EXPECTED}; credentials have settings of their own.",
+            key=host.key,
         )
     try:
         parts = urlsplit(address if "://" in address else f"https://{address}")

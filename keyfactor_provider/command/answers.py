@@ -8,6 +8,7 @@ import httpx
 
 from keyfactor_provider.command.exchange import Answer, TooLarge
 from keyfactor_provider.command.retrying import seconds_asked
+from keyfactor_provider.command.sources import Naming
 from keyfactor_provider.errors import (
     BadAnswer,
     CommandError,
@@ -25,19 +26,22 @@ _NOT_PASSING: Final = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
 _PERMISSIONS: Final = "/agents/management/read/ and /agents/management/modify/"
 
 
-def transport_failure(subject: str, error: Exception, said: str, *, where: str, may_be_done: bool) -> CommandError:
+def transport_failure(
+    subject: str, error: Exception, said: str, *, where: str, may_be_done: bool, naming: Naming
+) -> CommandError:
     """The error for a request that got no whole answer.
 
     Args:
         said: the text of `error`, redacted.
         where: the server, and where its address came from.
         may_be_done: the request changes something if it arrives.
+        naming: how messages name settings.
     """
     if (problem := _certificate_problem(error)) is not None:
         return BadAnswer(
             subject,
             f"its certificate does not verify ({problem})",
-            "Set keyfactor:caCert or KEYFACTOR_CA_CERT to the CA that issued it, or correct the host name.",
+            f"Set {naming.full('caCert')} or KEYFACTOR_CA_CERT to the CA that issued it, or correct the host name.",
         )
     told = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if isinstance(error, NEVER_SENT):
@@ -48,9 +52,7 @@ def transport_failure(subject: str, error: Exception, said: str, *, where: str, 
             transient=True,
         )
     if isinstance(error, TooLarge):
-        return BadAnswer(
-            subject, said, "Check that hostname and apiPath lead to Keyfactor Command.", outcome_open=may_be_done
-        )
+        return BadAnswer(subject, said, _lead(naming), outcome_open=may_be_done)
     if isinstance(error, httpx.TransportError) and not isinstance(error, _NOT_PASSING):
         return Unreachable(
             subject,
@@ -68,7 +70,7 @@ def transport_failure(subject: str, error: Exception, said: str, *, where: str, 
 
 
 def failure_of(
-    subject: str, answer: Answer, code: str | None, message: str, *, who: str, may_be_done: bool
+    subject: str, answer: Answer, code: str | None, message: str, *, who: str, may_be_done: bool, naming: Naming
 ) -> CommandError | None:
     """The error for a whole answer; None when it is a success that may hold what was asked for.
 
@@ -77,10 +79,11 @@ def failure_of(
         message: its Message, redacted; empty when the body has none.
         who: the identity that asked.
         may_be_done: the request changes something if it was carried out.
+        naming: how messages name settings.
     """
     status = answer.status
     if 200 <= status < 300:
-        return _unexpected_success(subject, answer, may_be_done=may_be_done)
+        return _unexpected_success(subject, answer, naming, may_be_done=may_be_done)
     said = ": ".join(part for part in (code, message) if part)
     told = f"{status}, {said}" if said else f"{status} without a message"
     if not said and is_html(answer.body):
@@ -89,7 +92,8 @@ def failure_of(
         return BadAnswer(
             subject,
             f"{status}, a redirect to {_place(answer.headers)}",
-            "Set hostname and apiPath to where Command itself answers; credentials do not follow redirects.",
+            f"Set hostname and {naming.short('apiPath')} to where Command itself answers; "
+            "credentials do not follow redirects.",
             status=status,
         )
     if is_passing(status):
@@ -110,7 +114,7 @@ def failure_of(
     kind, told, next_step = {
         401: (Unauthorized, f"{told}: Command does not accept {who}", "Correct the credentials."),
         403: (Forbidden, f"{told}: {who} lacks a permission", f"Give its role {_PERMISSIONS}."),
-        404: (NotFound, told, "Check that hostname and apiPath lead to Keyfactor Command."),
+        404: (NotFound, told, _lead(naming)),
         407: (BadAnswer, f"{told}: a proxy on the way wants credentials", "Give them in HTTPS_PROXY."),
     }.get(status, (Rejected, told, "Command refuses the request itself."))
     return kind(subject, told, next_step, status=status, code=code)
@@ -126,16 +130,21 @@ def is_html(body: bytes) -> bool:
     return body.lstrip()[:1] == b"<"
 
 
-def _unexpected_success(subject: str, answer: Answer, *, may_be_done: bool) -> CommandError | None:
+def _unexpected_success(subject: str, answer: Answer, naming: Naming, *, may_be_done: bool) -> CommandError | None:
     if not is_html(answer.body):
         return None
     return BadAnswer(
         subject,
         f"{answer.status} with an HTML page instead of JSON",
-        "A proxy or a sign-in page answers in Command's place: check hostname, apiPath and the proxy.",
+        "A proxy or a sign-in page answers in Command's place: "
+        f"check hostname, {naming.short('apiPath')} and the proxy.",
         status=answer.status,
         outcome_open=may_be_done,
     )
+
+
+def _lead(naming: Naming) -> str:
+    return f"Check that hostname and {naming.short('apiPath')} lead to Keyfactor Command."
 
 
 def _place(headers: Mapping[str, str]) -> str:

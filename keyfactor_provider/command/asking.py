@@ -160,7 +160,8 @@ class _Asking:
         self._outcome.trouble = self._outcome.trouble or Rejected(
             f"Every request for status {self._status.value} was refused, whoever it named",
             error.came_back,
-            f"This server may want the status as a {other}: set keyfactor:statusEncoding to {other}.",
+            f"This server may want the status as a {other}: "
+            f"set {self._client.settings.naming.full('statusEncoding')} to {other}.",
             status=error.status,
             code=error.code,
         )

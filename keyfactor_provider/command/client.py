@@ -125,7 +125,8 @@ class CommandClient:
             return httpx.BasicAuth(credentials.username, credentials.password)
         http = connections.to(credentials.token_url)
         self._clients.append(http)
-        return TokenAuth(credentials, TokenEndpoint(credentials, http, self.clock, self._redact))
+        endpoint = TokenEndpoint(credentials, http, self.clock, self._redact, self.settings.naming)
+        return TokenAuth(credentials, endpoint)
 
     def _call(
         self,
@@ -149,7 +150,8 @@ class CommandClient:
                 raise BadAnswer(
                     subject,
                     f"its answer is not what Command's API gives ({self._redact.line(str(error))})",
-                    "Check that hostname and apiPath lead to Keyfactor Command, and its version.",
+                    f"Check that hostname and {self.settings.naming.short('apiPath')} lead to Keyfactor Command, "
+                    "and its version.",
                     outcome_open=content is not None,
                 ) from None
 
@@ -190,7 +192,12 @@ class CommandClient:
         except FAILURES as error:
             where = f"{self.settings.base_url} (host from {self.settings.host_source})"
             raise transport_failure(
-                subject, error, self._redact.line(str(error)), where=where, may_be_done=may_be_done
+                subject,
+                error,
+                self._redact.line(str(error)),
+                where=where,
+                may_be_done=may_be_done,
+                naming=self.settings.naming,
             ) from None
         code, message = wire.decode_error(answer.body) if answer.status >= 400 else (None, "")
         failure = failure_of(
@@ -200,6 +207,7 @@ class CommandClient:
             self._redact.line(message),
             who=self.settings.credentials.describe(),
             may_be_done=may_be_done,
+            naming=self.settings.naming,
         )
         if failure is not None:
             raise failure

@@ -7,7 +7,7 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from keyfactor_provider.command.address import LOOPBACK
-from keyfactor_provider.command.sources import WRONG, Source, Value, first, text_of, wrong
+from keyfactor_provider.command.sources import WRONG, Naming, Source, Value, first, text_of, wrong
 from keyfactor_provider.errors import MissingSettings, SettingsError
 
 Method = Literal["basic", "oauth", "token"]
@@ -54,13 +54,14 @@ class Credentials:
         return f"{who} (from {self.source})"
 
 
-def find_credentials(sources: Sequence[Source], variables: Mapping[str, Sequence[str]]) -> Credentials:
+def find_credentials(sources: Sequence[Source], variables: Mapping[str, Sequence[str]], naming: Naming) -> Credentials:
     """The credentials; parts that the deciding source lacks come from the others.
 
     Those before it name no credential, but may say where and as what one signs in: tokenUrl, domain, scopes.
 
     Args:
         variables: the environment variables of each setting, for messages.
+        naming: how messages name the first source.
 
     Raises:
         MissingSettings: no source names any, or a part of the method is in none.
@@ -70,32 +71,35 @@ def find_credentials(sources: Sequence[Source], variables: Mapping[str, Sequence
         methods = [method for method, keys in _NAMES_METHOD.items() if any(key in source.values for key in keys)]
         if len(methods) > 1:
             keys = [key for method in methods for key in _NAMES_METHOD[method] if key in source.values]
-            named = [source.values[key].source for key in keys]
+            named = [source.values[key] for key in keys]
             raise SettingsError(
                 "The way to sign in to Keyfactor Command is ambiguous",
-                f"one source names two methods: {' and '.join(named)}",
-                "Leave one of Basic (username, password), OAuth2 (clientId, clientSecret, tokenUrl) "
-                "or accessToken there.",
+                f"one source names two methods: {' and '.join(value.source for value in named)}",
+                "Leave one of Basic (username, password), OAuth2 "
+                f"({', '.join(map(naming.short, _NEEDED['oauth']))}) or {naming.short('accessToken')} there.",
+                key=named[-1].key,
             )
         if methods:
-            return _of_method(methods[0], sources, variables)
+            return _of_method(methods[0], sources, variables, naming)
     raise MissingSettings(
         "Nobody can sign in to Keyfactor Command",
         "no source names credentials",
         "Set KEYFACTOR_USERNAME and KEYFACTOR_PASSWORD, or KEYFACTOR_AUTH_CLIENT_ID, _CLIENT_SECRET and "
-        "_TOKEN_URL, or KEYFACTOR_AUTH_ACCESS_TOKEN; or the same under keyfactor: in the stack's config.",
+        f"_TOKEN_URL, or KEYFACTOR_AUTH_ACCESS_TOKEN; or the same in {naming.place}.",
     )
 
 
-def _of_method(method: Method, sources: Sequence[Source], variables: Mapping[str, Sequence[str]]) -> Credentials:
+def _of_method(
+    method: Method, sources: Sequence[Source], variables: Mapping[str, Sequence[str]], naming: Naming
+) -> Credentials:
     parts = {key: value for key in _METHOD_KEYS[method] if (value := first(sources, key))}
     for key in _NEEDED[method]:
         if key not in parts:
             have = " and ".join(value.source for value in parts.values())
             raise MissingSettings(
                 "Nobody can sign in to Keyfactor Command",
-                f"{have} {'is' if len(parts) == 1 else 'are'} set, but there is no {key}",
-                f"Set {variables[key][0]}, or keyfactor:{key} in the stack's config.",
+                f"{have} {'is' if len(parts) == 1 else 'are'} set, but there is no {naming.short(key)}",
+                f"Set {variables[key][0]}, or {naming.full(key)} in {naming.place}.",
             )
     named = next(parts[key] for key in _NAMES_METHOD[method] if key in parts)
     return Credentials(
@@ -126,6 +130,7 @@ def _token_url(value: Value) -> str:
         WRONG,
         f"{value.source} is not the https URL of a token endpoint",
         "Expected one such as https://login.example.com/oauth2/token; the client secret goes there.",
+        key=value.key,
     )
 
 
@@ -137,6 +142,7 @@ def _access_token(value: Value) -> str:
             WRONG,
             f"{value.source} holds a space or a character that no access token has",
             "Expected the token alone, without the word Bearer.",
+            key=value.key,
         )
     return text
 
@@ -147,7 +153,10 @@ def _account(username: Value, domain: Value | None) -> str:
     if ":" in name:
         # Basic ends the name at a colon. What follows may be a password: the value is not repeated.
         raise SettingsError(
-            WRONG, f"{username.source} holds a colon", "Expected one of user, DOMAIN\\user or user@domain."
+            WRONG,
+            f"{username.source} holds a colon",
+            "Expected one of user, DOMAIN\\user or user@domain.",
+            key=username.key,
         )
     if name.count("\\") + name.count("@") > 1:
         raise wrong(username, "one of user, DOMAIN\\user or user@domain")
@@ -161,6 +170,7 @@ def _account(username: Value, domain: Value | None) -> str:
             "The account for Keyfactor Command is ambiguous",
             f"{username.source} names the domain {own!r} and {domain.source if domain else ''} is {realm!r}",
             "Give the domain in one place.",
+            key=username.key,
         )
     if not name:
         raise wrong(username, "one of user, DOMAIN\\user or user@domain")

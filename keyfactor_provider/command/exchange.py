@@ -131,7 +131,8 @@ def _tls(settings: Settings) -> ssl.SSLContext:
             reason = error.reason if isinstance(error, ssl.SSLError) else error
             raise SettingsError(
                 "The private CA for Keyfactor Command can't be read",
-                f"caCert holds no usable certificate ({reason})",
+                f"{settings.naming.short('caCert')} holds no usable certificate ({reason})",
                 "Expected a PEM file or its text.",
+                key="caCert",
             ) from None
     return context

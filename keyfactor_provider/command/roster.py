@@ -31,6 +31,7 @@ class Roster:
         self._known: dict[str, tuple[Agent | None, float]] = {}
         self._read_singly = 0
         self._listing: _Listing | None = None
+        self._everyone: tuple[Sequence[Agent], float] | None = None
 
     def look(self, wanted: Iterable[str], *, patience: Patience | None = None) -> Mapping[str, Agent | None]:
         """The agents by canonical GUID; None where Command has no such agent.
@@ -47,7 +48,7 @@ class Roster:
             self._read_many(lacking, patience)
         return {agent_id: self._known[agent_id][0] for agent_id in ids}
 
-    def look_again(self, wanted: Iterable[str]) -> Mapping[str, Agent | None]:
+    def look_again(self, wanted: Iterable[str], *, patience: Patience | None = None) -> Mapping[str, Agent | None]:
         """The agents as they are now, for somebody who asks over and over about the same ones.
 
         A few are read one by one each time: no other fleet would share the pages.
@@ -58,11 +59,12 @@ class Roster:
         ids = list(wanted)
         self.forget(ids)
         if len(ids) <= FEW:
-            self._read_each(ids, None)
-        return self.look(ids)
+            self._read_each(ids, patience)
+        return self.look(ids, patience=patience)
 
     def forget(self, written: Iterable[str]) -> None:
         """Makes the next reading ask Command again about agents that were written to."""
+        self._everyone = None
         for agent_id in written:
             self._known.pop(agent_id, None)
 
@@ -74,7 +76,20 @@ class Roster:
         """
         listing = _Listing(self._client)
         while (page := listing.next_page(patience)) is not None:
+            now = self._client.clock()
+            self._known.update((agent.id, (agent, now)) for agent in page)
             yield from page
+
+    def everyone_lately(self) -> Sequence[Agent]:
+        """As `everyone`, from the last whole reading where that is fresh enough.
+
+        Raises:
+            CommandError: a page could not be read.
+        """
+        began = self._client.clock()
+        if self._everyone is None or self._everyone[1] < began - FRESH_FOR:
+            self._everyone = (tuple(self.everyone()), began)
+        return self._everyone[0]
 
     def _stale(self, ids: Iterable[str]) -> list[str]:
         oldest = self._client.clock() - FRESH_FOR

@@ -1,6 +1,6 @@
 """Where Command is and who asks: one order of sources, and every value knows where it came from.
 
-The stack's config, then the environment (the names that Keyfactor's own tools use), then a profile of
+The engine's own config, then the environment (the names that Keyfactor's own tools use), then a profile of
 `~/.keyfactor/command_config.json`, which is read only when neither of the others names a host, or when
 it is named.
 """
@@ -14,7 +14,7 @@ from typing import Final, Literal
 from keyfactor_provider.command.address import base_url
 from keyfactor_provider.command.credentials import Credentials, find_credentials
 from keyfactor_provider.command.profile import read_profile
-from keyfactor_provider.command.sources import Source, Value, first, wrong
+from keyfactor_provider.command.sources import Naming, Source, Value, first, wrong
 from keyfactor_provider.errors import MissingSettings, SettingsError
 
 StatusEncoding = Literal["integer", "string"]
@@ -58,6 +58,7 @@ class Settings:
         timeout: seconds for one request with its retries.
         batch_size: members in one POST.
         host_source: where the host came from, for messages.
+        naming: how messages name the engine's own config.
     """
 
     base_url: str
@@ -68,6 +69,7 @@ class Settings:
     batch_size: int = 500
     status_encoding: StatusEncoding = "integer"
     host_source: str = ""
+    naming: Naming = field(default_factory=Naming, repr=False)
 
 
 def load(
@@ -75,46 +77,48 @@ def load(
     environment: Mapping[str, str],
     home: Path | None = None,
     *,
-    config_name: str = "the stack's config",
+    naming: Naming | None = None,
 ) -> Settings:
     """The settings from all sources.
 
     Args:
-        config: gives the value of a key under `keyfactor:` in the stack's config, or None.
+        config: gives the value of a key in the engine's own config, or None.
         environment: the process's environment.
         home: where the default profile file lies below; looked up when it is needed, since a container's
             user may have none.
-        config_name: what messages call the first source.
+        naming: how messages name that config; as a stack's when it is None.
 
     Raises:
         MissingSettings: no host or no credentials in any source, or a part of the method is missing.
         SettingsError: a value is wrong, or two contradict each other.
     """
-    sources = _sources(config, environment, home, config_name)
+    naming = naming or Naming()
+    sources = _sources(config, environment, home, naming)
     host = first(sources, "hostname")
     if host is None:
         raise MissingSettings(
             "Keyfactor Command can't be found",
             "no source names its host",
-            "Set keyfactor:hostname or KEYFACTOR_HOSTNAME, or a profile in ~/.keyfactor/command_config.json.",
+            f"Set {naming.full('hostname')} or KEYFACTOR_HOSTNAME, or a profile in ~/.keyfactor/command_config.json.",
         )
     return Settings(
-        base_url=base_url(host, first(_with_own_port(sources, host), "port"), first(sources, "apiPath")),
-        credentials=find_credentials(sources, ENVIRONMENT),
+        base_url=base_url(host, first(_with_own_port(sources, host), "port"), first(sources, "apiPath"), naming),
+        credentials=find_credentials(sources, ENVIRONMENT, naming),
         ca_pem=_ca(first(sources, "caCert")),
         skip_verify=_flag(first(sources, "skipVerify")),
         timeout=_number(first(sources, "timeout"), "seconds", 60, most=3600),
         batch_size=_number(first(sources, "batchSize"), "members", 500, most=10_000),
         status_encoding=_encoding(first(sources, "statusEncoding")),
         host_source=host.source,
+        naming=naming,
     )
 
 
 def _sources(
-    config: Callable[[str], str | None], environment: Mapping[str, str], home: Path | None, config_name: str
+    config: Callable[[str], str | None], environment: Mapping[str, str], home: Path | None, naming: Naming
 ) -> list[Source]:
-    stack = Source(
-        {key: Value(text, f"{config_name}, keyfactor:{key}") for key in CONFIG_KEYS if (text := config(key))}
+    own = Source(
+        {key: Value(text, f"{naming.place}, {naming.full(key)}", key) for key in CONFIG_KEYS if (text := config(key))}
     )
     env = Source(
         {
@@ -124,10 +128,10 @@ def _sources(
             if environment.get(name)
         }
     )
-    named = {key: found for key in ("profile", "configFile") if (found := first([stack, env], key))}
-    if named or not first([stack, env], "hostname"):
-        return [stack, env, _profile(named, home)]
-    return [stack, env]
+    named = {key: found for key in ("profile", "configFile") if (found := first([own, env], key))}
+    if named or not first([own, env], "hostname"):
+        return [own, env, _profile(named, home)]
+    return [own, env]
 
 
 def _profile(named: Mapping[str, Value], home: Path | None) -> Source:
@@ -164,6 +168,7 @@ def _ca(value: Value | None) -> str:
                 "The private CA for Keyfactor Command can't be read",
                 f"{value.source} is {value.text!r}: {reason}",
                 "Expected the path of a PEM file, or its text.",
+                key=value.key,
             ) from None
     # A bundle's comments may be in any language, which OpenSSL would stumble over.
     found = _CERTIFICATE.findall(text)
@@ -172,6 +177,7 @@ def _ca(value: Value | None) -> str:
             "The private CA for Keyfactor Command can't be read",
             f"{value.source} holds no certificate",
             "Expected the path of a PEM file with certificates, or its text.",
+            key=value.key,
         )
     return "\n".join(found) + "\n"
 

@@ -14,6 +14,7 @@ from keyfactor_provider.command.credentials import Credentials
 from keyfactor_provider.command.exchange import FAILURES, Answer, exchange
 from keyfactor_provider.command.redaction import Redaction
 from keyfactor_provider.command.retrying import seconds_asked
+from keyfactor_provider.command.sources import Naming
 from keyfactor_provider.errors import BadAnswer, CommandError, Unauthorized, Unreachable
 
 _OF_THE_CLIENT: Final = ("invalid_client", "invalid_request", "unauthorized_client", "401")
@@ -28,12 +29,18 @@ class TokenEndpoint:
     """
 
     def __init__(
-        self, credentials: Credentials, http: httpx.Client, clock: Callable[[], float], redact: Redaction
+        self,
+        credentials: Credentials,
+        http: httpx.Client,
+        clock: Callable[[], float],
+        redact: Redaction,
+        naming: Naming,
     ) -> None:
         self._credentials = credentials
         self._http = http
         self._clock = clock
         self._redact = redact
+        self._naming = naming
         self._by_form: bool | None = None
         self._what = f"Getting a token for OAuth2 client {credentials.client_id} from {credentials.token_url}"
 
@@ -82,7 +89,12 @@ class TokenEndpoint:
         except FAILURES as error:
             where = f"{self._credentials.token_url} (from {self._credentials.source})"
             raise transport_failure(
-                self._what, error, self._redact.line(str(error)), where=where, may_be_done=False
+                self._what,
+                error,
+                self._redact.line(str(error)),
+                where=where,
+                may_be_done=False,
+                naming=self._naming,
             ) from None
 
     def _token(self, found: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -108,7 +120,7 @@ class TokenEndpoint:
         if found.get("error") or status == httpx.codes.UNAUTHORIZED:
             return None
         page = " with an HTML page" if is_html(answer.body) else ""
-        return BadAnswer(self._what, f"it answered {status}{page} and no token in JSON", "Check tokenUrl.")
+        return BadAnswer(self._what, f"it answered {status}{page} and no token in JSON", "Check the token URL.")
 
 
 def _object(body: bytes) -> dict[str, Any]:

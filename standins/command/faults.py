@@ -11,7 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from standins.command.login import Login
-from standins.command.world import Agent, Refused, World
+from standins.command.world import Agent, Refused, World, plain
 
 CONTROL = "/_standin"
 ACTS = ("status", "delay", "drop", "reset", "truncate", "drip", "huge", "body", "redirect", "rewrite", "pass")
@@ -107,6 +107,8 @@ class Faults:
         Raises:
             ValueError, TypeError: a setting or a fault that does not exist.
         """
+        if not isinstance(given, dict):
+            raise ValueError(f"expected an object of settings, not {given!r}")
         for name, value in given.items():
             if name == "faults":
                 self._faults = [Fault(**each) for each in value]
@@ -114,7 +116,7 @@ class Faults:
                 if wrong:
                     raise ValueError(f"{wrong[0]!r} is no fault; expected one of {', '.join(ACTS)}")
             elif name in ("refused", "rejected"):
-                setattr(self, name, frozenset(each.strip("{}").lower() for each in value))
+                setattr(self, name, frozenset(map(plain, value)))
             elif name == "page_cap":
                 self.page_cap = int(value)
             elif name == "refuses_integers":
@@ -134,7 +136,7 @@ class Faults:
         """What somebody else does: change fields, reenroll, add, populate, remove, reset, approve."""
         try:
             made = self._change(await request.json())
-        except (Refused, TypeError) as error:
+        except (Refused, TypeError, ValueError, AttributeError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response([agent.agent_id for agent in made])
 
@@ -156,7 +158,8 @@ class Faults:
             return await handler(request)  # type: ignore[no-any-return]
         path = request.path
         for base in self._bases:
-            path = path.removeprefix(base)
+            if path.lower().startswith(base.lower()):
+                path = path[len(base) :]
         entry: dict[str, Any] = {"method": request.method, "path": path, "query": dict(request.query)}
         if path.endswith("/SetAuthCertificateReenrollment"):
             text = await request.text()
@@ -181,7 +184,7 @@ class Faults:
 
     def _due(self, line: str) -> Fault | None:
         for fault in self._faults:
-            if not line.startswith(fault.on):
+            if not line.lower().startswith(fault.on.lower()):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1

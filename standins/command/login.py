@@ -1,7 +1,6 @@
 """Who may come in: Basic, bearer tokens, the OAuth2 token endpoint, and permissions."""
 
 import base64
-import binascii
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -89,7 +88,7 @@ class Login:
 def _basic(value: str) -> str:
     try:
         return base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return ""
 
 

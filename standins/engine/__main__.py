@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 import uuid
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from standins.engine.children import Child
 from standins.engine.config import Project, StackConfig, load_project
@@ -26,7 +27,8 @@ from standins.engine.wire import Secret, plain
 
 _KINDS = {"preview": "update", "up": "update", "refresh": "refresh", "destroy": "destroy"}
 _TITLES = {"update": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
-_NO_CHANGES_EXPECTED = 7  # the CLI's exit codes
+_WRONG_CALL = 2  # the CLI's exit codes
+_NO_CHANGES_EXPECTED = 7
 _CANCELLED = 8
 
 
@@ -110,11 +112,13 @@ class Pass:
             refreshes = given.refresh or (mode == "refresh" and not program)
             if refreshes and recorded is not None:
                 # what is read is read with the config that it was made with, as in the CLI
-                await self._with_host(executor, recorded, address, executor.refresh_all())
+                await self._with_host(executor, recorded, address, executor.refresh_all)
             if program and not executor.failed and not executor.halted.is_set():
-                await self._with_host(executor, provider, address, self._run_program(executor, monitor, address))
+                await self._with_host(
+                    executor, provider, address, partial(self._run_program, executor, monitor, address)
+                )
             elif mode == "destroy":
-                await self._with_host(executor, provider, address, executor.delete_rest())
+                await self._with_host(executor, provider, address, executor.delete_rest)
             executor.finish_outputs()
         finally:
             await executor.hooks.close()
@@ -127,11 +131,13 @@ class Pass:
         code = _CANCELLED if cancelled.is_set() else 1 if executor.failed else 0
         return code, self.display.changes
 
-    async def _with_host(self, executor: Executor, provider: Resource, address: str, work: Any) -> None:
+    async def _with_host(
+        self, executor: Executor, provider: Resource, address: str, work: Callable[[], Awaitable[None]]
+    ) -> None:
         child = await Child.start(self.project, self.given.stack, ["host", address], {})
         executor.host = await Host.connect(child, provider, self._info)
         try:
-            await work
+            await work()
             await executor.idle()
         finally:
             await executor.host.close()
@@ -208,7 +214,10 @@ def _run(given: argparse.Namespace) -> int:
     print("standins.engine: a stand-in for the Pulumi engine, not the Pulumi CLI", flush=True)
     preview = given.command == "preview"
     if not (preview or given.yes or given.skip_preview or sys.stdin.isatty()):
-        raise EngineError("--yes or --skip-preview must be passed in to proceed when running in non-interactive mode")
+        raise EngineError(
+            "--yes or --skip-preview must be passed in to proceed when running in non-interactive mode",
+            1 if given.command == "refresh" else _WRONG_CALL,
+        )
     # a config whose secrets were written before the state was has a salt of its own
     config_vault = vault if config.salt in (None, vault.salt) else Vault(phrase, config.salt)
     values = config.values(config_vault)

@@ -1,5 +1,6 @@
 """Resource hooks: functions in the program that the engine calls before and after a step."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -19,10 +20,16 @@ def in_state(kind: str) -> str:
 
 
 class Hooks:
-    """The hooks of one run; `warn` takes a URN and the message of a hook whose errors are to be ignored."""
+    """The hooks of one run.
 
-    def __init__(self, preview: bool, warn: Callable[[str, str], None]) -> None:
+    Args:
+        halted: set once the run is ending; a before hook under way, which may wait for long, is then given up.
+        warn: takes a URN and the message of a hook whose errors are to be ignored.
+    """
+
+    def __init__(self, preview: bool, halted: asyncio.Event, warn: Callable[[str, str], None]) -> None:
         self._preview = preview
+        self._halted = halted
         self._warn = warn
         self._hooks: dict[str, Any] = {}
         self._channels: dict[str, grpc.aio.Channel] = {}
@@ -44,11 +51,21 @@ class Hooks:
                 raise StepError(f'hook "{name}" was not registered')
             if self._preview and not hook.on_dry_run:
                 continue
-            error = await self._invoke(hook.callback, self._request(when, about, old, new))
+            called = asyncio.ensure_future(self._invoke(hook.callback, self._request(when, about, old, new)))
+            if when == "before":
+                await self._unless_halted(called)
+            error = "the run is ending, and what it was to precede is not done" if called.cancelled() else await called
             if error and hook.ignore_errors:
                 self._warn(about.urn, f'{in_state(kind)} hook "{name}" failed: {error}')
             elif error:
                 raise StepError(f'{when} hook "{name}" failed: {error}')
+
+    async def _unless_halted(self, called: "asyncio.Future[str]") -> None:
+        either: set[asyncio.Future[Any]] = {called, asyncio.ensure_future(self._halted.wait())}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        for each in either:
+            each.cancel()
+        await asyncio.wait(either)
 
     async def _invoke(self, callback: Any, request: Any) -> str:
         channel = self._channels.get(callback.target)

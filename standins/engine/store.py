@@ -57,9 +57,11 @@ class Store:
         self._news: dict[int, dict[str, Any]] = {}
         self._names: dict[str, str] = {}
         self.pending: dict[str, dict[str, Any]] = {}
-        if self.file.exists():
+        snapshot = self.file.read_bytes() if self.file.exists() else b""
+        self._digest = hashlib.sha256(snapshot).hexdigest()
+        if snapshot:
             try:
-                deployment = json.loads(self.file.read_text(encoding="utf-8"))["deployment"]
+                deployment = json.loads(snapshot)["deployment"]
             except (ValueError, KeyError, TypeError) as error:
                 raise EngineError(
                     f"the state {self.file} is not a Pulumi deployment ({error}); restore it from a copy"
@@ -74,6 +76,8 @@ class Store:
                     operations = json.loads(line)
                 except ValueError:
                     break  # cut short by the kill: its step counts as under way
+                if operations[0][0] == "base" and operations[0][1] != self._digest:
+                    break  # killed while it finished: the snapshot has all of this, and other slots
                 for operation in operations:
                     self._apply(*operation)
 
@@ -151,7 +155,7 @@ class Store:
         if self._journal_file.exists():
             self.finish()
         self._journal = self._journal_file.open("w", encoding="utf-8")
-        self._write(("salt", vault.salt))
+        self._write(("base", self._digest), ("salt", vault.salt))
 
     def finish(self) -> None:
         """Write the snapshot, and only then let go of the journal."""

@@ -1,0 +1,119 @@
+"""kill -9 at random moments of an `up`: the next one finishes the job, and asks nobody who is known to be done."""
+
+import os
+import random
+import re
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.crash import processes
+from tests.crash.job import Base, Run
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+
+VICTIMS = ("engine", "program", "host", "command")
+JOBS = ("asking", "waiting")
+FIRST = int(os.environ.get("CRASH_SEED", "0"))
+"""Another number tries other moments."""
+SEEDS = [FIRST, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(FIRST + 1, FIRST + 25))]
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Base:
+    return Base.make(tmp_path_factory.mktemp("crash") / "base")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("victim", VICTIMS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_after_a_kill_the_next_up_finishes_the_job(base: Base, folder: Path, job: str, victim: str, seed: int) -> None:
+    chance = random.Random(f"{job} {victim} {seed}")
+    moment = chance.uniform(0.05, 0.9) * base.seconds
+    with base.copied(folder, job) as run:
+        begun_and_left_alone(run, moment, chance)
+        there = run.kill(victim, chance)
+        code, said = run.ended()
+        print(f"{job}, {victim}, seed {seed}: at {moment:.3f} s: {there}, exit code {code}\n{said}")
+        said_to_be_done = set(re.findall(r"OrchestratorReenrollment (\S+) created\b", said))
+        assert said_to_be_done <= run.stack.resources().keys()
+        finishes(run, chance)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_ctrl_c_stops_cleanly_with_everything_that_was_asked_in_the_state(base: Base, folder: Path, job: str) -> None:
+    chance = random.Random(job)
+    with base.copied(folder, job) as run:
+        begun_and_left_alone(run, 0.8 * base.seconds, chance)
+        assert processes.hit(run.stack.folder, "engine", signal.SIGINT)
+        code, said = run.ended(patience=15)
+        assert code == 8, said
+        left = {file.name for file in run.stack.folder.rglob("*.journal")}
+        assert (left, "pending_operations" in run.stack.export()["deployment"]) == (set(), False)
+        saved = run.members()
+        assert {each for each, flag in run.command.flags().items() if flag != "None"} <= saved.keys()
+        finishes(run, chance)
+
+
+def begun_and_left_alone(run: Run, moment: float, chance: random.Random) -> None:
+    """The job runs for so many seconds, and some of the orchestrators re-enroll meanwhile."""
+    run.start()
+    time.sleep(moment / 2)
+    run.life_goes_on(chance)
+    time.sleep(moment / 2)
+
+
+def finishes(run: Run, chance: random.Random) -> None:
+    """What the promise says of a job that was cut short."""
+    run.life_goes_on(chance)
+    run.canary_reenrolls()
+    saved, before = run.members(), run.thumbprints()
+    claims_no_more_than_happened(run, saved, before)
+    run.command.faults(faults=[])
+    run.command.forget()
+
+    run.start()
+    code, said = run.ended()
+    assert code == 0, said
+    asked = [member_id for status, batch in run.command.posts() if status for member_id in batch]
+    assert len(asked) == len(set(asked))
+    done = {member_id for member_id, member in saved.items() if reenrolled(member, before[member_id])}
+    assert not done & set(asked), "known to have re-enrolled, and asked again"
+    flags = run.command.flags()
+    assert {each for each, flag in flags.items() if flag != "None"} <= run.wishes.keys()
+
+    ran = run.stack.run("up", "--refresh")
+    assert (ran.exit_code, ran.posts) == (0, []), ran.text
+    recorded, now = run.members(), run.thumbprints()
+    assert recorded.keys() == run.wishes.keys()
+    for member_id, member in recorded.items():
+        phase = "re-enrolled" if reenrolled(member, now[member_id]) else "pending"
+        assert (member_id, member["phase"]) == (member_id, phase)
+        # The limit: of whoever re-enrolled before the state had a reading, and of nobody else, that is not known.
+        assert member["baseline"] == saved.get(member_id, {}).get("baseline", before[member_id])
+
+    ran = run.stack.run("destroy")
+    assert (ran.exit_code, run.members()) == (0, {}), ran.text
+    assert set(run.command.flags().values()) == {"None"}
+
+
+def reenrolled(member: dict[str, str], thumbprint: str) -> bool:
+    """Whether the certificate tells it, by what the state has of the member."""
+    return member["phase"] == "re-enrolled" or member.get("baseline", thumbprint) != thumbprint
+
+
+def claims_no_more_than_happened(run: Run, saved: dict[str, dict[str, str]], thumbprints: dict[str, str]) -> None:
+    """What the state says of a member is so; one that the job was to change may have been changed since."""
+    flags = run.command.flags()
+    for member_id, member in saved.items():
+        if member["phase"] == "re-enrolled":
+            assert thumbprints[member_id] != member["baseline"]
+        if member["phase"] == "pending" and member["status"] == run.wishes.get(member_id):
+            assert flags[member_id] == member["status"] or thumbprints[member_id] != member["baseline"]

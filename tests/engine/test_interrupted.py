@@ -1,0 +1,131 @@
+"""What an interrupted run leaves, and what keeps two runs from one state."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from standins.engine.errors import EngineError
+from standins.engine.planner import Resource
+from standins.engine.run import command_line
+from standins.engine.secrets import Vault
+from standins.engine.store import Store
+from tests.engine.engines import Stage
+
+VAULT = Vault("open sesame", None)
+
+
+def a_store(folder: Path) -> Store:
+    """A store as a process that starts finds it."""
+    return Store(folder, "tiny", "dev")
+
+
+def named(name: str) -> Resource:
+    return Resource(urn=f"urn:pulumi:dev::tiny::kind::{name}", custom=True, type="kind", id=name)
+
+
+def names(folder: Path) -> list[str]:
+    return [each.name for each in a_store(folder).resources(VAULT).values()]
+
+
+def begun(folder: Path, *recorded: str) -> Store:
+    """A run under way that has recorded resources."""
+    store = a_store(folder)
+    store.begin(VAULT)
+    for each in recorded:
+        store.put(named(each))
+    return store
+
+
+def killed(store: Store) -> Path:
+    """The journal that a run leaves when it is killed."""
+    assert store._journal is not None
+    store._journal.close()
+    return Path(store._journal.name)
+
+
+def test_what_a_killed_run_recorded_is_there_but_for_a_line_cut_short(tmp_path: Path) -> None:
+    with a_store(tmp_path).locked("up"):
+        journal = killed(begun(tmp_path, "one", "two"))
+    journal.write_text(journal.read_text()[:-20])
+    assert names(tmp_path) == ["one"]
+
+
+def test_a_journal_that_a_kill_left_beside_its_own_snapshot_is_not_replayed_on_it(tmp_path: Path) -> None:
+    with a_store(tmp_path).locked("up"):
+        begun(tmp_path, "one", "two").finish()
+        store = begun(tmp_path, "three")
+        store.drop(1, named("two").urn)
+        journal = next(tmp_path.rglob("*.journal"))
+        left = journal.read_text()
+        store.finish()
+    journal.write_text(left)
+    assert names(tmp_path) == ["three", "one"]
+    begun(tmp_path).finish()
+    assert names(tmp_path) == ["three", "one"]
+
+
+def test_a_second_run_on_a_stack_is_refused_by_name_until_the_first_has_ended(tmp_path: Path) -> None:
+    first = a_store(tmp_path)
+    with first.locked("up"):
+        refusal = r"the stack 'dev' is currently locked by up \(process \d+, since .*; wait for that run to end"
+        with pytest.raises(EngineError, match=refusal), a_store(tmp_path).locked("destroy"):
+            pass
+    with a_store(tmp_path).locked("destroy"):
+        pass
+
+
+WAITS = """
+import asyncio
+
+async def waits(_):
+    open("waiting", "w").close()
+    await asyncio.sleep(60)
+
+async def fails_soon(_):
+    await asyncio.sleep(1)
+    fails(_)
+
+slow = ResourceHookBinding(before_create=[ResourceHook("slow", waits)])
+late = Thing("late", size=1, opts=ResourceOptions(hooks=slow))
+"""
+FAILS = """
+no = ResourceHookBinding(before_create=[ResourceHook("no", fails_soon)])
+other = Thing("other", size=1, opts=ResourceOptions(hooks=no))
+"""
+
+
+@pytest.mark.engine
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("more", "interrupted", "exit_code"),
+    [("", True, 8), (FAILS, False, 1)],
+    ids=["ctrl-c", "another step fails"],
+)
+def test_a_hook_that_waits_before_its_step_does_not_hold_up_the_end(
+    tmp_path: Path, more: str, interrupted: bool, exit_code: int
+) -> None:
+    stage = Stage(tmp_path)
+    stage.write(WAITS + more)
+    (tmp_path / "world.json").write_text("{}")
+    began = time.monotonic()
+    with subprocess.Popen(
+        [*command_line("up", "--yes", "--skip-preview", cwd=tmp_path)],
+        env=stage.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as engine:
+        while interrupted and not (tmp_path / "waiting").exists():
+            assert time.monotonic() < began + 30
+            time.sleep(0.05)
+        if interrupted:
+            engine.send_signal(signal.SIGINT)
+        said, _ = engine.communicate(timeout=30)
+    assert (engine.returncode, 'hook "slow" failed: the run is ending' in said) == (exit_code, True), said
+    assert [each["type"] for each in stage.export()["deployment"]["resources"]] == [
+        "pulumi:pulumi:Stack",
+        "pulumi:providers:pulumi-python",
+    ]
