@@ -116,9 +116,9 @@ def test_watching_goes_on_through_an_outage(command: Command, lab: Labs) -> None
     fleet.up(ids)
     command.faults(faults=[{**DOWN, "on": LIST}])
     with pytest.raises(Unreachable):
-        made.operations.progress(fleet.state["members"])
+        made.operations.progress(fleet.state["members"], 60)
     command.faults(faults=[])
-    assert len(made.operations.progress(fleet.state["members"]).waiting) == 12
+    assert len(made.operations.progress(fleet.state["members"], 60).waiting) == 12
 
 
 def test_an_outage_is_given_out_as_copies() -> None:

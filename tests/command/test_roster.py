@@ -116,12 +116,12 @@ def test_watching_a_few_reads_those_few_each_time_and_no_list(command: Command, 
     fleet.up(ids)
     command.forget()
     for _ in range(10):
-        assert len(made.operations.progress(fleet.state["members"]).waiting) == members
+        assert len(made.operations.progress(fleet.state["members"], 60).waiting) == members
         made.clock.sleep(5)
     assert {entry["path"] for entry in command.journal()} == {f"/Agents/{each}" for each in ids}
     assert made.reads() == 10 * members
     command.world(reenroll=ids)
-    assert not made.operations.progress(fleet.state["members"]).waiting
+    assert not made.operations.progress(fleet.state["members"], 60).waiting
 
 
 def test_watching_many_reads_the_list_once_each_time(command: Command, lab: Labs) -> None:
@@ -130,7 +130,7 @@ def test_watching_many_reads_the_list_once_each_time(command: Command, lab: Labs
     fleet.up(command.ids())
     command.forget()
     for number in range(1, 4):
-        made.operations.progress(fleet.state["members"])
+        made.operations.progress(fleet.state["members"], 60)
         assert made.reads() == number
 
 

@@ -104,7 +104,7 @@ def test_another_spelling_of_the_names_is_read_as_well() -> None:
 @pytest.mark.parametrize("agent_id", [None, 7, "", "edge-1", [], f"{GUID}0"])
 def test_an_agent_that_cannot_be_told_from_others_spoils_the_page(agent_id: Any) -> None:
     page = json.dumps([{"AgentId": GUID}, {"AgentId": agent_id}]).encode()
-    with pytest.raises(ValueError, match="AgentId|not an orchestrator's GUID"):
+    with pytest.raises(ValueError, match=r"AgentId|not an orchestrator's GUID"):
         wire.decode_page(page)
 
 
