@@ -116,7 +116,7 @@ def client_of(given: list[Any], method: str) -> CommandClient:
     return CommandClient(made, clock=clock, sleep=clock.sleep, transport=httpx.MockTransport(Server(given)))
 
 
-often = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+often = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.fixture(autouse=True)
