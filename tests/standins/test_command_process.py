@@ -138,7 +138,9 @@ def test_with_tls_it_is_verified_by_its_ca_file_and_by_nothing_else() -> None:
     with running("--tls", "--orchestrators", "1") as command:
         assert set(command.said) == PROMISED | {"ca_cert"}
         assert command.url.startswith("https://127.0.0.1:")
-        with api(command, verify=ssl.create_default_context(cafile=command.said["ca_cert"])) as client:
+        strict = ssl.create_default_context(cafile=command.said["ca_cert"])
+        strict.verify_flags |= ssl.VERIFY_X509_STRICT
+        with api(command, verify=strict) as client:
             assert len(client.get("/KeyfactorAPI/Agents").json()) == 1
             assert client.get(command.url.replace("127.0.0.1", "localhost") + "/KeyfactorAPI/Agents").is_success
         with api(command, verify=True) as client, pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
