@@ -18,7 +18,6 @@ from tests.model import rules
 from tests.model.command import Client, World
 from tests.model.rules import FAILED, RESTING, Ghost, Step
 
-
 _numbers = itertools.count()
 
 
