@@ -62,7 +62,7 @@ class Filter:
     def describe(self) -> str:
         """The filters as messages name them."""
         given = [
-            f"{each.name} {_either(value) if isinstance(value, tuple) else value}"
+            f"{each.name} {value if isinstance(value, timedelta) else ' or '.join(map(str, value))}"
             for each in fields(self)
             if (value := getattr(self, each.name)) and not each.name.startswith("at_")
         ]
@@ -155,10 +155,6 @@ class _Excluded:
         """The entries that exclude an agent."""
         named = [self._ids[agent.id]] if agent.id in self._ids else []
         return named + [entry for entry in self._machines if _like(agent.machine, (entry,))]
-
-
-def _either(values: Iterable[str | int]) -> str:
-    return " or ".join(map(str, values))
 
 
 def _like(text: str, patterns: Iterable[str]) -> bool:

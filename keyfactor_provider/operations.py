@@ -57,7 +57,7 @@ class Operations:
         self._outage = Outage()
         self._claims = Claims()
         self._replaced: dict[str, dict[str, Member]] = {}
-        self._previewed: dict[str, Wish] = {}
+        self._previewed: dict[str, tuple[Wish, Mapping[str, Agent | None]]] = {}
         self._preflight_left = PREFLIGHT_SECONDS
         self._warned: set[str] = set()
 
@@ -85,11 +85,9 @@ class Operations:
             if problems:
                 return Checked(None, made.known_members, tuple(problems), made.unknown)
             if preview and made.wish is not None:
-                self._previewed[name] = made.wish
+                self._previewed[name] = (made.wish, self._preflight(made.wish))
                 if not old_inputs:
-                    ahead = fleet.forecast(Record(made.wish.fleet), made.wish)
-                    self._tell("info", report.intent(made.wish, ahead))
-                self._preflight(made.wish, old_inputs)
+                    self._tell_ahead(made.wish, Record(name), fleet.forecast(Record(name), made.wish))
             return made
 
     def diff(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> bool:
@@ -117,10 +115,8 @@ class Operations:
         with self._lock:
             ahead = fleet.forecast(record, wish, self._claims.of_others(wish.fleet, record.members))
             # Refresh calls diff too, with its arguments turned and without a check before it.
-            if ahead.changes and self._previewed.get(wish.fleet) == wish:
-                self._tell("info", report.intent(wish, ahead))
-                if warning := report.retry(record, ahead.again):
-                    self._tell("warning", warning)
+            if ahead.changes and self._previewed.get(wish.fleet, (None,))[0] == wish:
+                self._tell_ahead(wish, record, ahead)
         return ahead
 
     # What an engine has carried out.
@@ -408,25 +404,32 @@ class Operations:
                 )
         return self._connection
 
-    def _preflight(self, wish: Wish, old_inputs: Mapping[str, Any]) -> None:
+    def _preflight(self, wish: Wish) -> Mapping[str, Agent | None]:
+        """What Command shows of the members, for warnings; nothing where it can't be had in time."""
         if self._preflight_left <= 0:
-            return
+            return {}
         try:
             roster, client = self._connected()
         except SettingsError:
-            return
+            return {}
         began = client.clock()
         if self._outage.standing(began) is not None:
-            return
+            return {}
         try:
-            agents = roster.look(sorted(wish.members), patience=Patience(began + self._preflight_left, retries=False))
+            return roster.look(sorted(wish.members), patience=Patience(began + self._preflight_left, retries=False))
         except CommandError as error:
             self._preflight_left = 0
             self._tell_once("warning", f"{self._words.preview.capitalize()} without a look at Command. {error}")
-            return
-        self._preflight_left -= client.clock() - began
-        for concern in concerns(wish, old_inputs, agents):
-            self._tell("warning", concern)
+            return {}
+        finally:
+            self._preflight_left -= client.clock() - began
+
+    def _tell_ahead(self, wish: Wish, record: Record, ahead: fleet.Forecast) -> None:
+        self._tell("info", report.intent(wish, ahead))
+        _, agents = self._previewed[wish.fleet]
+        for warning in [report.retry(record, ahead.again), *concerns(wish, ahead.first + ahead.again, agents)]:
+            if warning:
+                self._tell("warning", warning)
 
     def _tell_once(self, severity: Severity, message: str) -> None:
         if message not in self._warned:

@@ -1,8 +1,8 @@
 """What Command would have against a wish, seen before anything is asked; warnings, never a refusal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import Final
 
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.reenrollment.report import count, listed, title
@@ -16,18 +16,19 @@ SILENT_AFTER: Final = timedelta(days=7)
 
 def concerns(
     wish: Wish,
-    old_inputs: Mapping[str, Any],
+    asked: Iterable[str],
     agents: Mapping[str, Agent | None],
     now: datetime | None = None,
 ) -> list[str]:
     """One warning for each thing that may go wrong, naming at most 20 orchestrators.
 
     Args:
-        old_inputs: the inputs of the last run; members that were Required then are not warned about again.
-        agents: what Command shows of the members; None for one it does not have.
+        asked: the members that the run will ask; nothing can go wrong for the others.
+        agents: what Command shows of them; None for one it does not have.
     """
-    unknown = [member_id for member_id in sorted(wish.members) if agents[member_id] is None]
-    known = [agent for member_id in sorted(wish.members) if (agent := agents[member_id])]
+    shown = {member_id: agents[member_id] for member_id in sorted(asked) if member_id in agents}
+    unknown = [member_id for member_id, agent in shown.items() if agent is None]
+    known = [agent for agent in shown.values() if agent]
     unapproved = [_name(agent) for agent in known if agent.status != APPROVED]
     warnings = []
     if unknown:
@@ -35,21 +36,13 @@ def concerns(
     if unapproved:
         warnings.append(f"{count(len(unapproved))} not approved in Command may be refused: {listed(unapproved)}")
     if wish.status is ReenrollmentStatus.REQUIRED:
-        newly = _newly_required(wish, old_inputs)
-        at_risk = [f"{_name(agent)}: {risk}" for agent in known if agent.id in newly and (risk := _risk(agent, now))]
+        at_risk = [f"{_name(agent)}: {risk}" for agent in known if (risk := _risk(agent, now))]
         if at_risk:
             warnings.append(
                 f"Required may block {count(len(at_risk))} until somebody acts "
                 f"(no work before a new certificate): {listed(at_risk)}"
             )
     return [f"{title(wish.fleet)}{warning}." for warning in warnings]
-
-
-def _newly_required(wish: Wish, old_inputs: Mapping[str, Any]) -> frozenset[str]:
-    if dict(old_inputs.get("triggers") or {}) != dict(wish.triggers):
-        return wish.members
-    before = old_inputs.get("orchestrators") or {}
-    return frozenset(member for member in wish.members if before.get(member) != wish.status.value)
 
 
 def _risk(agent: Agent, now: datetime | None) -> str:

@@ -88,7 +88,8 @@ def judge(member: Member, seen: Seen | None) -> Judged:
         return Judged(_holds(member))
     if seen.flag != NONE.value:
         return Judged(_still_to_ask(member, Phase.CHANGED, f"its flag is {seen.flag}"), ask=member.wish)
-    if member.asked is member.wish and seen.thumbprint is None and member.baseline is None:
+    # Without a baseline there is no certificate now either, or the rule before the last would have matched.
+    if member.asked is member.wish and member.baseline is None:
         reason = "its flag is gone and it has no certificate that could tell whether it re-enrolled"
         return Judged(replace(member, phase=Phase.UNVERIFIED, reason=reason))
     return Judged(_still_to_ask(member, Phase.CLEARED, "its flag was taken back"), ask=member.wish)

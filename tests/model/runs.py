@@ -347,8 +347,7 @@ class Run:
 
     def _keep(self, name: str, inputs: dict[str, Any], outputs: dict[str, Any], ghosts: dict[str, Ghost]) -> None:
         outputs = through_json(outputs)
-        recorded = {agent_id: _recorded(member) for agent_id, member in outputs["members"].items()}
-        assert recorded == ghosts
+        assert {agent_id: recorded(member) for agent_id, member in outputs["members"].items()} == ghosts
         by_phase = {
             "failed": {agent_id for agent_id, ghost in ghosts.items() if ghost.phase in FAILED},
             "pending": {agent_id for agent_id, ghost in ghosts.items() if ghost.phase == "pending"},
@@ -389,7 +388,8 @@ def through_json(value: dict[str, Any]) -> dict[str, Any]:
     return {key: each for key, each in made.items() if each is not None}
 
 
-def _recorded(member: dict[str, Any]) -> Ghost:
+def recorded(member: dict[str, Any]) -> Ghost:
+    """A member as a state has it."""
     baseline = member.get("baseline", rules.UNSEEN)
     return Ghost(
         member["status"], member["phase"], baseline or None, member.get("asked", ""), frozenset(member.get("ours", ()))
