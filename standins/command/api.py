@@ -75,7 +75,7 @@ class Api:
 
     async def endpoints(self, _request: web.Request) -> web.Response:
         """What Keyfactor's clients ask to see whether their credentials work."""
-        listed = ["GET /Agents", "GET /Agents/{id}", "POST /Agents/SetAuthCertificateReenrollment"]
+        listed = [f"{route.method} {route.path}" for route in self.routes("")]
         return web.json_response(listed, headers={"x-keyfactor-product-version": "12.2.0.0"})
 
     async def agents(self, request: web.Request) -> web.Response:

@@ -195,7 +195,8 @@ class World:
         """Sets the flag of many; the GUIDs that failed, as they were written.
 
         Our choice, since nobody documents it: an unknown GUID fails, so does a New or Disapproved
-        orchestrator unless its flag is cleared; setting the value already set succeeds.
+        orchestrator unless its flag is cleared; setting the value already set succeeds; a GUID that is
+        there twice counts twice.
         """
         failed, changed = [], {}
         for given in agent_ids:
@@ -236,7 +237,7 @@ class World:
             self.seen(agent, agent.thumbprint)
 
     def failed(self, agent: Agent, code: int, message: str) -> None:
-        """A registration failed."""
+        """A registration failed. Our choice: so does one that is not approved; an order to enroll is none."""
         agent.last_error_code, agent.last_error_message = code, message
         self._saved(agent)
 

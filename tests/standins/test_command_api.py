@@ -327,5 +327,6 @@ def test_the_keyfactor_headers_are_checked(api: httpx.Client, changed: dict[str,
 
 def test_the_login_probe_of_the_published_clients_gets_a_list_of_strings_and_a_version(api: httpx.Client) -> None:
     answer = api.get("/Status/Endpoints")
+    assert "POST /Agents/SetAuthCertificateReenrollment" in answer.json()
     assert all(isinstance(each, str) for each in answer.json())
     assert re.fullmatch(r"(\d+\.){3}\d+", answer.headers["x-keyfactor-product-version"])
