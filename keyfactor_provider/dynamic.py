@@ -4,15 +4,11 @@ The path of the provider classes (`keyfactor_provider.dynamic`) stands in every 
 changes. The providers run in the SDK's provider host, the resources in the program.
 """
 
-import os
-import sys
-import threading
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Iterator, KeysView, Mapping, Sequence, Set, ValuesView
+from copy import copy
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-import grpc
 import pulumi
 from pulumi.dynamic import (
     CheckFailure,
@@ -26,18 +22,29 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 from pulumi.output import Unknown
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
-from keyfactor_provider.errors import ProviderError, Unauthorized, Unreachable
-from keyfactor_provider.program import Need, Run
+from keyfactor_provider.errors import (
+    CommandError,
+    InputError,
+    Problem,
+    ProviderError,
+    ReenrollmentFailed,
+    SettingsError,
+)
+from keyfactor_provider.host import HOST, has_unknown, plain
+from keyfactor_provider.needs import needs_of, resolved
+from keyfactor_provider.program import Run
+from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.reenrollment.wish import UNKNOWN, Checked
 from keyfactor_provider.status import ReenrollmentStatus
+from keyfactor_provider.waiting import MOST_SECONDS
 
 if TYPE_CHECKING:
     from keyfactor_provider.lookup import Found
 
 _PROVIDER: Final = "__provider"
 _ORCHESTRATORS: Final = "orchestrators"
+_NEEDED: Final = frozenset({_ORCHESTRATORS, "status"})
 
 
 class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorReenrollment"):
@@ -79,10 +86,12 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         run = Run.current()
-        _refuse_unstable(name, orchestrator_ids)
-        needs = _needs(opts, orchestrator_ids, status, triggers, on_removal, on_failure)
+        orchestrator_ids = _members(name, orchestrator_ids)
+        needs = needs_of(opts, orchestrator_ids, status, triggers, on_removal, on_failure)
         gate = [run.gate] if needs else []
-        run.holds_back(name, needs)
+        run.holds_back(OrchestratorReenrollment, name, needs)
+        made = pulumi.ResourceOptions.merge(None, opts)
+        made.ignore_changes = _ignored(name, made.ignore_changes)
         hooks = pulumi.ResourceHookBinding(
             before_create=[*gate],
             before_update=[*gate],
@@ -105,7 +114,7 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
                 "reenrolled_orchestrator_ids": None,
                 "members": None,
             },
-            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=hooks)),
+            pulumi.ResourceOptions.merge(made, pulumi.ResourceOptions(hooks=hooks)),
         )
 
 
@@ -131,14 +140,18 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         run = Run.current()
-        run.holds_back(name, [*_needs(opts), lambda: _resolved(fleet)])
-        run.awaits(name, self, fleet.members)
+        run.holds_back(ReenrollmentCompletion, name, [*needs_of(opts), lambda: resolved(fleet)])
+        run.awaits(name, fleet.members)
         before = [run.gate, run.wait]
         hooks = pulumi.ResourceHookBinding(before_create=[*before], before_update=[*before])
         super().__init__(
             CompletionProvider(),
             name,
-            {"fleet": fleet._name, "awaited": fleet.members.apply(_round), "timeout": timeout},
+            {
+                "fleet": fleet._name,
+                "awaited": fleet.members.apply(lambda members: round_of(members or {})),
+                "timeout": timeout,
+            },
             pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=hooks, depends_on=[fleet])),
         )
 
@@ -192,7 +205,7 @@ def orchestrators(
     except ProviderError as error:
         raise pulumi.RunError(str(error)) from None
     if found.unmatched:
-        pulumi.log.warn(f"The look-up with {wanted.describe()}: nothing matches exclude {found.unmatched}.")
+        pulumi.log.warn(f"The look-up with {wanted.describe()}: exclude {', '.join(found.unmatched)} excludes nobody.")
     return found
 
 
@@ -205,41 +218,51 @@ class _Stateless(ResourceProvider):
         return None
 
     def configure(self, req: ConfigureRequest) -> None:
-        _host.configure(req)
+        HOST.configure(req)
 
 
 class ReenrollmentProvider(_Stateless):
     """OrchestratorReenrollment in the provider host."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        raw = {key: _plain(value) for key, value in news.items() if key != _PROVIDER}
-        checked = _host.operations().check(raw, _olds, preview=bool(raw.pop("preview", False)))
+        raw = {key: plain(value) for key, value in news.items() if key != _PROVIDER}
+        if _ORCHESTRATORS in raw:
+            # The engine put the old members there: the program says ignore_changes.
+            raw["orchestrator_ids"] = list(raw.pop(_ORCHESTRATORS))
+        preview = bool(raw.pop("preview", False))
+        if not preview:
+            # What comes from a resource that failed is left out: only --continue-on-error gets here, and
+            # holds this fleet back after its check.
+            raw = {"orchestrator_ids": UNKNOWN, "status": UNKNOWN, **raw}
+        checked = HOST.operations().check(raw, _olds, preview=preview)
         failures = [CheckFailure(problem.property, problem.reason) for problem in checked.problems]
-        return CheckResult(_inputs(checked, news), failures)
+        return CheckResult(_inputs(checked, news, preview=preview), failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        if _has_unknown(_news):
+        if has_unknown(_news) or not _news.keys() >= _NEEDED:
             return DiffResult(changes=True)
-        return DiffResult(changes=_host.operations().diff(_olds, _news))
+        return DiffResult(changes=HOST.operations().diff(_olds, _news))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        return CreateResult(props["fleet"], _host.operations().create(props))
+        _refuse_missing(props)
+        return CreateResult(props["fleet"], HOST.operations().create(props))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(_host.operations().update(_olds, _news))
+        _refuse_missing(_news)
+        return UpdateResult(HOST.operations().update(_olds, _news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         try:
-            state, inputs = _host.operations().read(props)
-        except (Unauthorized, Unreachable) as error:
+            state, inputs = HOST.operations().read(props)
+        except (CommandError, SettingsError) as error:
             raise _with_program_hint(error) from None
         return ReadResult(id_, state, inputs)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         try:
-            _host.operations().delete(_props)
-        except ProviderError as error:
-            raise _with_program_hint(error) from None
+            HOST.operations().delete(_props)
+        except ReenrollmentFailed as error:
+            raise (_with_program_hint(error) if error.__cause__ else copy(error)) from None
 
 
 class CompletionProvider(_Stateless):
@@ -248,13 +271,13 @@ class CompletionProvider(_Stateless):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         timeout = news.get("timeout")
         wrong = not isinstance(timeout, (int, float, Unknown)) or isinstance(timeout, bool)
-        if wrong or (isinstance(timeout, (int, float)) and not 0 < timeout <= 7 * 24 * 3600):
+        if wrong or (isinstance(timeout, (int, float)) and not 0 < timeout <= MOST_SECONDS):
             reason = f"{timeout!r} is not a time to wait; expected seconds above 0, up to 7 days (604800)"
             return CheckResult(news, [CheckFailure("timeout", reason)])
         return CheckResult(news, [])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        changed = _has_unknown(_news) or _olds.get("awaited") != _news.get("awaited")
+        changed = has_unknown(_news) or _olds.get("awaited") != _news.get("awaited")
         return DiffResult(changes=changed)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -264,149 +287,72 @@ class CompletionProvider(_Stateless):
         return UpdateResult(_without_provider(_news))
 
 
-class _Host:
-    """What the providers of one host process share: its operations, configured once."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._config: Mapping[str, str] = {}
-        self._operations: Any = None
-
-    def configure(self, req: ConfigureRequest) -> None:
-        from keyfactor_provider.command.settings import CONFIG_KEYS
-
-        values = {key: req.config.get(f"keyfactor:{key}") for key in CONFIG_KEYS}
-        self._config = {key: _config_text(value) for key, value in values.items() if value is not None}
-
-    def operations(self) -> Any:
-        with self._lock:
-            if self._operations is None:
-                from keyfactor_provider.command.client import CommandClient
-                from keyfactor_provider.command.settings import load
-                from keyfactor_provider.operations import Operations
-
-                self._operations = Operations(
-                    lambda: CommandClient(load(self._config.get, os.environ, Path.home())), _engine_log()
-                )
-            return self._operations
-
-
-_host = _Host()
-
-
-def _engine_log() -> Any:
-    """Shows messages under the stack, by the engine whose address the host was started with."""
-    severities = {"info": engine_pb2.INFO, "warning": engine_pb2.WARNING}
-    engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(sys.argv[1]))
-
-    def tell(severity: str, message: str) -> None:
-        engine.Log(engine_pb2.LogRequest(severity=severities[severity], message=message, urn="", streamId=0))
-
-    return tell
-
-
-def _inputs(checked: Checked, news: Mapping[str, Any]) -> dict[str, Any]:
-    """What the engine keeps as inputs; what it can't know yet stays unknown."""
+def _inputs(checked: Checked, news: Mapping[str, Any], *, preview: bool) -> dict[str, Any]:
+    """What the engine keeps as inputs; what it can't know yet stays unknown, which only a preview takes."""
     if checked.wish is not None:
         return checked.wish.to_inputs()
     made = {key: news[key] for key in ("fleet", "status", "triggers", "on_removal", "on_failure") if key in news}
-    made[_ORCHESTRATORS] = (
-        Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
-        if "orchestrator_ids" in checked.unknown
-        else dict.fromkeys(sorted(checked.known_members), news.get("status"))
-    )
+    if "orchestrator_ids" not in checked.unknown:
+        made[_ORCHESTRATORS] = dict.fromkeys(sorted(checked.known_members), news.get("status"))
+    elif preview:
+        made[_ORCHESTRATORS] = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
     return made
 
 
-def _plain(value: Any) -> Any:
-    """An engine's value as the decisions take it."""
-    if isinstance(value, Unknown):
-        return UNKNOWN
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _has_unknown(value: Any) -> bool:
-    if isinstance(value, Mapping):
-        return any(_has_unknown(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_has_unknown(item) for item in value)
-    return isinstance(value, Unknown)
+def _refuse_missing(inputs: Mapping[str, Any]) -> None:
+    if missing := sorted(_NEEDED - inputs.keys()):
+        problems = [
+            Problem(name.replace(_ORCHESTRATORS, "orchestrator_ids"), "missing: it is None") for name in missing
+        ]
+        raise InputError(f'Fleet "{inputs["fleet"]}"', problems)
 
 
 def _without_provider(props: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in props.items() if key != _PROVIDER}
 
 
-def _round(members: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """What tells one round of a fleet from another: each member's status and baseline."""
-    return {
-        member_id: f"{member['status']} since {member.get('baseline') or 'no certificate'}"
-        for member_id, member in members.items()
-        if member["phase"] != "leaving"
-    }
-
-
-def _config_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
-
-
 def _with_program_hint(error: ProviderError) -> ProviderError:
-    error.next_step += (
+    """A copy, without a traceback of its own: an outage's error is raised for every fleet of the process."""
+    hinted = copy(error)
+    hinted.next_step += (
         " Refresh and destroy use the stack config of the last up: if it changed since, run them with --run-program."
     )
-    return error
+    return hinted
 
 
 def _several(value: Any) -> tuple[Any, ...]:
     return (value,) if isinstance(value, (str, int)) else tuple(value)
 
 
-def _refuse_unstable(name: str, orchestrator_ids: Any) -> None:
-    if unstable := getattr(orchestrator_ids, "unstable", ()):
+def _members(name: str, orchestrator_ids: Any) -> Any:
+    """The members as the SDK takes them, which knows lists alone.
+
+    Raises:
+        pulumi.RunError: they come from a look-up under whose filters members come and go.
+    """
+    # Any attribute of an Output is another Output, so its kind is looked at first.
+    if isinstance(orchestrator_ids, list) and (unstable := getattr(orchestrator_ids, "unstable", ())):
         raise pulumi.RunError(
             f'Fleet "{name}": its members come from a look-up by {" and ".join(unstable)}, under which they '
             "would leave and enter the fleet by themselves. Use machine, platform, capability or identity."
         )
+    if isinstance(orchestrator_ids, (Set, KeysView, ValuesView, Iterator)):
+        return list(orchestrator_ids)
+    return orchestrator_ids
 
 
-def _needs(opts: pulumi.ResourceOptions | None, *inputs: Any) -> list[Need]:
-    """What gives the resources that a resource depends on, by its options and by its inputs."""
-    needs: list[Need] = [value.resources for value in _outputs(inputs)]
-    depends_on = opts.depends_on if opts else None
-    if depends_on is not None:
-        needs.append(lambda: _resolved(depends_on))
-    return needs
+def _ignored(name: str, properties: Sequence[str] | None) -> list[str] | None:
+    """`ignore_changes` in the names of the inputs that the engine keeps, where the members are a map.
 
-
-def _outputs(value: Any) -> Iterable[pulumi.Output[Any]]:
-    if isinstance(value, pulumi.Output):
-        yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _outputs(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _outputs(item)
-
-
-async def _resolved(depends_on: Any) -> Iterable[pulumi.Resource]:
-    """The resources behind a `depends_on`, those inside components included."""
-    if isinstance(depends_on, (pulumi.Output, Awaitable)):
-        depends_on = await pulumi.Output.from_input(depends_on).future()
-    found: list[pulumi.Resource] = []
-    for item in [depends_on] if isinstance(depends_on, pulumi.Resource) else depends_on or ():
-        if isinstance(item, (pulumi.Output, Awaitable)):
-            found += await _resolved(item)
-            continue
-        found.append(item)
-        if isinstance(item, pulumi.ComponentResource):
-            found += await _resolved(list(item._childResources))
-    return found
+    Raises:
+        pulumi.RunError: a part of the members is named; what is left of a set has no place of its own.
+    """
+    if properties is None:
+        return None
+    parts = [each for each in properties if each.startswith(("orchestrator_ids[", "orchestrators[", "orchestrators."))]
+    if parts:
+        raise pulumi.RunError(
+            f'Fleet "{name}": ignore_changes names {parts[0]}, a part of a set. '
+            "Expected orchestrator_ids, which ignores every change of the members."
+        )
+    return [_ORCHESTRATORS if each == "orchestrator_ids" else each for each in properties]

@@ -63,7 +63,15 @@ class InputError(ProviderError):
 
 
 class SettingsError(ProviderError):
-    """A setting that is wrong or contradicts another; names its source."""
+    """A setting that is wrong or contradicts another; names its source.
+
+    Args:
+        key: of the setting, where it stands in the engine's own config.
+    """
+
+    def __init__(self, what: str, came_back: str, next_step: str, *, key: str = "") -> None:
+        super().__init__(what, came_back, next_step)
+        self.key = key
 
 
 class MissingSettings(SettingsError):

@@ -62,9 +62,9 @@ class Filter:
     def describe(self) -> str:
         """The filters as messages name them."""
         given = [
-            f"{each.name}={getattr(self, each.name)!r}"
+            f"{each.name} {_either(value) if isinstance(value, tuple) else value}"
             for each in fields(self)
-            if getattr(self, each.name) and not each.name.startswith("at_")
+            if (value := getattr(self, each.name)) and not each.name.startswith("at_")
         ]
         return ", ".join(given) or "no filter"
 
@@ -95,6 +95,18 @@ class Found:
         return iter(self.orchestrators)
 
 
+def check(wanted: Filter) -> tuple[frozenset[int], frozenset[int]]:
+    """The platforms and statuses that a filter means, by their numbers; empty where it names none.
+
+    Raises:
+        InputError: a platform or status that Command does not have, or bounds that exclude each other.
+    """
+    platforms = _numbers("platform", wanted.platform, dict(enumerate(PLATFORMS)))
+    statuses = _numbers("status", wanted.status, STATUSES)
+    _check_bounds(wanted)
+    return platforms, statuses
+
+
 def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None = None) -> Found:
     """The orchestrators that match.
 
@@ -103,12 +115,10 @@ def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None 
         now: what `seen_within` counts from; the present.
 
     Raises:
-        InputError: a platform or status that Command does not have, or bounds that exclude each other.
+        InputError: see `check`.
         LookupRefused: fewer or more were found than the bounds allow.
     """
-    platforms = _numbers("platform", wanted.platform, dict(enumerate(PLATFORMS)))
-    statuses = _numbers("status", wanted.status, STATUSES)
-    _check_bounds(wanted)
+    platforms, statuses = check(wanted)
     since = (now or datetime.now(timezone.utc)) - wanted.seen_within if wanted.seen_within else None
     excluded, used = _Excluded(wanted.exclude), set[str]()
     found = []
@@ -145,6 +155,10 @@ class _Excluded:
         """The entries that exclude an agent."""
         named = [self._ids[agent.id]] if agent.id in self._ids else []
         return named + [entry for entry in self._machines if _like(agent.machine, (entry,))]
+
+
+def _either(values: Iterable[str | int]) -> str:
+    return " or ".join(map(str, values))
 
 
 def _like(text: str, patterns: Iterable[str]) -> bool:

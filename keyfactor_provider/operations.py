@@ -1,31 +1,36 @@
 """The decisions carried out: check, diff, create, update, read, delete on plain values; no engine in it."""
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
 from keyfactor_provider.command.asking import Outcome, ask
-from keyfactor_provider.command.client import CommandClient, Patience
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.outage import Outage
+from keyfactor_provider.command.retrying import Patience
 from keyfactor_provider.command.roster import Roster
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import (
     CommandError,
+    LookupRefused,
     MissingSettings,
     Problem,
     SettingsError,
-    Unauthorized,
-    Unreachable,
 )
 from keyfactor_provider.preflight import concerns
 from keyfactor_provider.reenrollment import fleet, life, report
+from keyfactor_provider.reenrollment.claims import Claims
 from keyfactor_provider.reenrollment.completion import Progress, progress
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
 from keyfactor_provider.reenrollment.wish import Checked, Wish, check
 from keyfactor_provider.status import ReenrollmentStatus
+from keyfactor_provider.words import Words
 
 Severity = Literal["info", "warning"]
 Tell = Callable[[Severity, str], None]
+
+_LOST: Final = "its call got no answer"
 
 PREFLIGHT_SECONDS: Final = 3.0
 """For looking at Command in all the previews of one process together."""
@@ -40,29 +45,34 @@ class Operations:
     Args:
         connect: builds the client on first use; may raise SettingsError.
         tell: shows a message to the user of the run.
+        words: what messages call the things of the engine; Pulumi's when it is None.
     """
 
-    def __init__(self, connect: Callable[[], CommandClient], tell: Tell) -> None:
+    def __init__(self, connect: Callable[[], CommandClient], tell: Tell, words: Words | None = None) -> None:
         self._connect = connect
         self._tell = tell
+        self._words = words or Words()
         self._lock = threading.RLock()
-        self._roster: Roster | None = None
-        self._client: CommandClient | None = None
-        self._outage: CommandError | None = None
-        self._claims: dict[str, str] = {}
+        self._connection: tuple[Roster, CommandClient] | None = None
+        self._outage = Outage()
+        self._claims = Claims()
+        self._replaced: dict[str, dict[str, Member]] = {}
         self._previewed: dict[str, Wish] = {}
         self._preflight_left = PREFLIGHT_SECONDS
         self._warned: set[str] = set()
 
     # What an engine asks before anything is changed.
 
-    def check(self, raw: Mapping[str, Any], old_inputs: Mapping[str, Any], *, preview: bool) -> Checked:
+    def check(
+        self, raw: Mapping[str, Any], old_inputs: Mapping[str, Any], *, preview: bool, settings: bool = True
+    ) -> Checked:
         """Validates what a program wrote for a fleet, and claims its members for this run.
 
         Args:
             old_inputs: the inputs of the last run; empty for a new fleet.
             preview: nothing will be changed in this process: say what `up` will do, and look whether
                 Command would have something against it. Missing settings only warn.
+            settings: whether to check them too; an engine may have done that before.
         """
         with self._lock:
             made = check(raw)
@@ -70,7 +80,7 @@ class Operations:
             problems = [
                 *made.problems,
                 *self._claim(name, made.known_members),
-                *self._check_settings(preview),
+                *(self._check_settings(preview) if settings else ()),
             ]
             if problems:
                 return Checked(None, made.known_members, tuple(problems), made.unknown)
@@ -88,30 +98,74 @@ class Operations:
         Raises:
             RecordError: the state can't be read.
         """
+        with self._lock:
+            ahead = self.forecast(state, inputs)
+            record, wish = Record.from_state(state), Wish.from_inputs(inputs)
+            # What another fleet of this run has taken back since is not pending here any more.
+            changes = ahead.changes or (wish.status is not life.NONE and self._claims.lost(wish.members))
+            if not changes:
+                self._claims.hold(wish.fleet, record.members)
+        return changes
+
+    def forecast(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> fleet.Forecast:
+        """What a run would do; like `diff`, from state and wish alone.
+
+        Raises:
+            RecordError: the state can't be read.
+        """
         record, wish = Record.from_state(state), Wish.from_inputs(inputs)
         with self._lock:
-            ahead = fleet.forecast(record, wish, self._claimed_by_others(wish.fleet))
+            ahead = fleet.forecast(record, wish, self._claims.of_others(wish.fleet, record.members))
             # Refresh calls diff too, with its arguments turned and without a check before it.
             if ahead.changes and self._previewed.get(wish.fleet) == wish:
                 self._tell("info", report.intent(wish, ahead))
                 if warning := report.retry(record, ahead.again):
                     self._tell("warning", warning)
-        return ahead.changes
+        return ahead
 
     # What an engine has carried out.
 
     def create(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Asks a new fleet's members; gives the state, in which refused and unreached members stand."""
         wish = Wish.from_inputs(inputs)
-        return self._run(Record(wish.fleet), wish)
+        before = self._replaced.pop(wish.fleet, {})
+        return self._run(Record(wish.fleet, members=before), wish)
 
-    def update(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def update(self, state: Mapping[str, Any], inputs: Mapping[str, Any], keep: Collection[str] = ()) -> dict[str, Any]:
         """Brings a fleet from its record to its wish; gives the new state.
+
+        Args:
+            keep: members whose flag stays, should they leave: another fleet was seen to claim them.
 
         Raises:
             RecordError: the state can't be read.
         """
-        return self._run(Record.from_state(state), Wish.from_inputs(inputs))
+        return self._run(Record.from_state(state), Wish.from_inputs(inputs), keep)
+
+    def adopt(self, name: str, members: Iterable[str]) -> dict[str, Any]:
+        """The state of a fleet that takes over orchestrators as they stand; nothing is asked.
+
+        Its wish is the flag that stands, the more urgent one where two do.
+
+        Args:
+            members: canonical GUIDs.
+
+        Raises:
+            LookupRefused: Command has no such orchestrator; names them.
+            CommandError, SettingsError: Command can't be read.
+        """
+        wanted = sorted(members)
+        with self._lock:
+            seen = self._look(wanted)
+        if missing := [member_id for member_id in wanted if seen[member_id] is None]:
+            raise LookupRefused(
+                "Taking over orchestrators",
+                f"Command has no such orchestrator: {report.listed(missing)}",
+                "Nothing was taken over. Correct the GUIDs.",
+            )
+        status = fleet.standing(seen.values())
+        taken = Record(name, status, {member_id: Member(status) for member_id in wanted})
+        return replace(taken, members=fleet.plan(taken.members, {}, seen).members).to_state()
 
     def read(self, state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         """Reads a fleet's members without asking anything.
@@ -126,33 +180,47 @@ class Operations:
         """
         record = Record.from_state(state)
         staying = dict(record.staying())
-        with self._lock:
-            made = fleet.plan(staying, {}, self._look(staying))
-        self._tell_warnings(record, made.warnings)
         leaving = {member_id: member for member_id, member in record.members.items() if member_id not in staying}
+        with self._lock:
+            made = fleet.plan(staying, leaving, self._look(record.members))
+        self._tell_warnings(record, made.warnings)
         inputs = record.wish().to_inputs()
         inputs["orchestrators"] |= made.drift
-        return replace(record, members=made.members | leaving).to_state(), inputs
+        return replace(record, members=made.members | made.take_backs).to_state(), inputs
 
-    def delete(self, state: Mapping[str, Any]) -> None:
-        """Takes back the flags of ours that stand, but for those that a fleet of this run claims.
+    def delete(self, state: Mapping[str, Any], keep: Collection[str] = ()) -> None:
+        """Takes back the flags of ours that stand, but for those that a fleet of this run has made its own.
+
+        Members that a new fleet of the same name claims, and has not come to yet, are kept for its `create`:
+        this one is deleted before it is replaced.
+
+        Args:
+            keep: members whose flag stays: another fleet was seen to claim them.
 
         Raises:
             RecordError: the state can't be read.
-            ReenrollmentFailed: a flag of ours could not be taken back; names the orchestrators.
+            ReenrollmentFailed: a flag of ours could not be taken back; names the orchestrators. Its cause is
+                what went wrong between this project and Command, if anything did.
         """
         record = Record.from_state(state)
         with self._lock:
-            leaving = fleet.goers(record, None, self._claims)
+            awaited = self._claims.awaited(record.fleet, record.members)
+            self._replaced[record.fleet] = {
+                member_id: life.leaving(record.members[member_id], "") for member_id in awaited
+            }
+            leaving = fleet.goers(record, None, self._held(record, {*awaited, *keep}))
             made, trouble = self._plan({}, leaving)
             trouble = self._carry_out(made) or trouble
         self._tell_warnings(record, made.warnings)
         left = replace(record, members=made.members, trouble=str(trouble or ""))
         if failure := report.failure(left):
-            raise failure
+            raise failure from trouble
 
-    def progress(self, members: Mapping[str, Any]) -> Progress:
+    def progress(self, members: Mapping[str, Any], within: float) -> Progress:
         """How far a round is, by a new reading of the members that a fleet's state holds.
+
+        Args:
+            within: seconds that a request of the reading may take with its retries, if the setting is not less.
 
         Raises:
             CommandError, SettingsError: Command can't be read.
@@ -160,17 +228,59 @@ class Operations:
         awaited = {member_id: Member.from_state(member) for member_id, member in members.items()}
         staying = {member_id: member for member_id, member in awaited.items() if member.phase is not Phase.LEAVING}
         with self._lock:
-            self._connected().forget(staying)
-            self._outage = None
-            return progress(staying, self._look(staying))
+            self._outage.clear()
+            roster, client = self._connected()
+            patience = Patience(client.clock() + min(within, client.settings.timeout))
+            found = roster.look_again(staying, patience=patience)
+        return progress(staying, {agent_id: _seen(agent) if agent else None for agent_id, agent in found.items()})
 
-    def _run(self, record: Record, wish: Wish) -> dict[str, Any]:
+    def everyone(self) -> Sequence[Agent]:
+        """Every agent that Command lists, from a reading that is fresh enough to decide by.
+
+        Raises:
+            CommandError, SettingsError: Command can't be read.
+        """
+        with self._lock:
+            roster, client = self._connected()
+            if (outage := self._outage.standing(client.clock())) is not None:
+                raise outage
+            try:
+                return roster.everyone_lately()
+            except CommandError as error:
+                self._outage.note(error, client.clock())
+                raise
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """One agent by its canonical GUID; None where Command has none.
+
+        Raises:
+            CommandError, SettingsError: Command can't be read.
+        """
+        with self._lock:
+            return self._agents([agent_id])[agent_id]
+
+    def connect(self) -> None:
+        """Builds the client now, so that wrong settings show, and a warning about them, before anything else.
+
+        Raises:
+            SettingsError: they are wrong or missing.
+        """
+        with self._lock:
+            self._connected()
+
+    def claimed(self, name: str, members: Iterable[str]) -> frozenset[str]:
+        """Those of the members that other fleets than this one claim in this run."""
+        with self._lock:
+            return self._claims.of_others(name, members)
+
+    def _run(self, record: Record, wish: Wish, keep: Collection[str] = ()) -> dict[str, Any]:
         members = fleet.members_of(record, wish)
         with self._lock:
-            leaving = fleet.goers(record, wish, self._claimed_by_others(wish.fleet))
+            leaving = fleet.goers(record, wish, self._held(record, keep))
             made, trouble = self._plan(members, leaving)
             trouble = self._carry_out(made) or trouble
-        after = fleet.recorded(wish, made, str(trouble or ""))
+            after = fleet.recorded(wish, made, str(trouble or ""))
+            self._claims.hold(wish.fleet, after.members)
         self._tell_warnings(after, made.warnings, record)
         return after.to_state()
 
@@ -183,17 +293,20 @@ class Operations:
             return fleet.plan_unread(members, leaving, "Command could not be read"), error
 
     def _look(self, wanted: Iterable[str], patience: Patience | None = None) -> dict[str, life.Seen | None]:
+        found = self._agents(wanted, patience)
+        return {agent_id: _seen(agent) if agent else None for agent_id, agent in found.items()}
+
+    def _agents(self, wanted: Iterable[str], patience: Patience | None = None) -> Mapping[str, Agent | None]:
         if not (wanted := list(wanted)):
             return {}
-        roster = self._connected()
-        if self._outage is not None:
-            raise self._outage
+        roster, client = self._connected()
+        if (outage := self._outage.standing(client.clock())) is not None:
+            raise outage
         try:
-            found = roster.look(wanted, patience=patience)
+            return roster.look(wanted, patience=patience)
         except CommandError as error:
-            self._note_outage(error)
+            self._outage.note(error, client.clock())
             raise
-        return {agent_id: _seen(agent) if agent else None for agent_id, agent in found.items()}
 
     def _carry_out(self, made: fleet.Plan) -> CommandError | None:
         """Posts what a plan asks for, and records in it what became of each member."""
@@ -201,6 +314,7 @@ class Operations:
         for status in reversed(ReenrollmentStatus):
             wanted = [member_id for member_id, asked in made.asks.items() if asked is status]
             if status is life.NONE:
+                self._claims.release(made.take_backs)
                 wanted += made.take_backs
             if not wanted:
                 continue
@@ -210,22 +324,23 @@ class Operations:
         return trouble
 
     def _ask(self, made: fleet.Plan, wanted: Sequence[str], status: ReenrollmentStatus) -> Outcome:
-        roster = self._connected()
-        assert self._client is not None
-        if self._outage is not None:
-            return Outcome(unreached=dict.fromkeys(wanted, False), trouble=self._outage)
+        roster, client = self._connected()
+        if (outage := self._outage.standing(client.clock())) is not None:
+            return Outcome(unreached=dict.fromkeys(wanted, False), trouble=outage)
 
         def still_due(asked: Sequence[str], patience: Patience) -> list[str]:
             for member_id, seen in self._look(asked, patience).items():
                 if member_id in made.members:
+                    lost = life.unreached(made.members[member_id], _LOST, outcome_open=True)
+                    made.members[member_id] = lost
                     made.judge(member_id, seen)
                 elif not life.depart(made.take_backs[member_id], seen).take_back:
                     del made.take_backs[member_id]
             return [member_id for member_id in asked if member_id in made.asks or member_id in made.take_backs]
 
-        outcome = ask(self._client, wanted, status, still_due=still_due, written=roster.forget)
+        outcome = ask(client, wanted, status, still_due=still_due, written=roster.forget)
         if outcome.trouble is not None:
-            self._note_outage(outcome.trouble)
+            self._outage.note(outcome.trouble, client.clock())
         return outcome
 
     def _settle(self, made: fleet.Plan, outcome: Outcome, status: ReenrollmentStatus) -> None:
@@ -238,32 +353,25 @@ class Operations:
             else:
                 made.members[member_id] = life.leaving(made.take_backs[member_id], f"refused: {reason}")
         for member_id, outcome_open in outcome.unreached.items():
-            reason = "its call got no answer" if outcome_open else "its call failed or was not sent"
+            reason = _LOST if outcome_open else "its call failed or was not sent"
             if member_id in made.members:
                 made.members[member_id] = life.unreached(made.members[member_id], reason, outcome_open=outcome_open)
-            elif member_id in made.take_backs:
+            else:
                 made.members[member_id] = life.leaving(made.take_backs[member_id], reason)
 
     # Claims, settings, preflight.
 
-    def _claim(self, name: str, members: Iterable[str]) -> list[Problem]:
-        for member_id in [member_id for member_id, owner in self._claims.items() if owner == name]:
-            del self._claims[member_id]
-        problems = []
-        for member_id in sorted(members):
-            owner = self._claims.setdefault(member_id, name)
-            if owner != name:
-                problems.append(
-                    Problem(
-                        "orchestrator_ids",
-                        f'{member_id} is in fleet "{owner}" and in fleet "{name}"; '
-                        "expected each orchestrator in one fleet",
-                    )
-                )
-        return problems
+    def _held(self, record: Record, keep: Iterable[str]) -> dict[str, frozenset[ReenrollmentStatus]]:
+        return self._claims.held(record.members) | dict.fromkeys(keep, frozenset(ReenrollmentStatus))
 
-    def _claimed_by_others(self, name: str) -> set[str]:
-        return {member_id for member_id, owner in self._claims.items() if owner != name}
+    def _claim(self, name: str, members: frozenset[str]) -> list[Problem]:
+        return [
+            Problem(
+                "orchestrator_ids",
+                self._words.claimed_twice.format(member=member_id, owner=owner, name=name),
+            )
+            for member_id, owner in self._claims.claim(name, members).items()
+        ]
 
     def _check_settings(self, preview: bool) -> list[Problem]:
         try:
@@ -271,46 +379,43 @@ class Operations:
         except MissingSettings as error:
             if not preview:
                 return [Problem("keyfactor", str(error))]
-            self._tell_once("warning", f"{error} A preview goes on without; up will fail.")
+            self._tell_once("warning", f"{error} A {self._words.preview} goes on without; {self._words.up} will fail.")
         except SettingsError as error:
             return [Problem("keyfactor", str(error))]
         return []
 
-    def _connected(self) -> Roster:
-        if self._roster is None:
-            self._client = self._connect()
-            self._roster = Roster(self._client)
-            if self._client.settings.skip_verify:
+    def _connected(self) -> tuple[Roster, CommandClient]:
+        if self._connection is None:
+            client = self._connect()
+            self._connection = Roster(client), client
+            naming = client.settings.naming
+            if client.settings.skip_verify:
                 self._tell_once(
                     "warning",
-                    f"The certificate of {self._client.settings.base_url} is not verified (skipVerify): "
-                    "anyone on the way can read the credentials. Set caCert instead.",
+                    f"The certificate of {client.settings.base_url} is not verified ({naming.short('skipVerify')}): "
+                    f"anyone on the way can read the credentials. Set {naming.short('caCert')} instead.",
                 )
-        return self._roster
+        return self._connection
 
     def _preflight(self, wish: Wish, old_inputs: Mapping[str, Any]) -> None:
-        if self._preflight_left <= 0 or self._outage is not None:
+        if self._preflight_left <= 0:
             return
         try:
-            roster = self._connected()
+            roster, client = self._connected()
         except SettingsError:
             return
-        assert self._client is not None
-        began = self._client.clock()
+        began = client.clock()
+        if self._outage.standing(began) is not None:
+            return
         try:
             agents = roster.look(sorted(wish.members), patience=Patience(began + self._preflight_left, retries=False))
         except CommandError as error:
             self._preflight_left = 0
-            self._tell_once("warning", f"Preview without a look at Command. {error}")
+            self._tell_once("warning", f"{self._words.preview.capitalize()} without a look at Command. {error}")
             return
-        self._preflight_left -= self._client.clock() - began
+        self._preflight_left -= client.clock() - began
         for concern in concerns(wish, old_inputs, agents):
             self._tell("warning", concern)
-
-    def _note_outage(self, error: CommandError) -> None:
-        # A wrong password tried once for each of many fleets would lock the account.
-        if isinstance(error, (Unreachable, Unauthorized)):
-            self._outage = error
 
     def _tell_once(self, severity: Severity, message: str) -> None:
         if message not in self._warned:
@@ -323,7 +428,7 @@ class Operations:
             named_by = record if before is None or member_id in record.members else before
             groups.setdefault(warning, []).append(named_by.name(member_id))
         for warning, names in groups.items():
-            self._tell("warning", f'Fleet "{record.fleet}": {report.listed(names)} {warning}.')
+            self._tell("warning", f"{report.title(record.fleet)}{report.listed(names)} {warning}.")
 
 
 def _seen(agent: Agent) -> life.Seen:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from keyfactor_provider.command.wire import Agent
-from keyfactor_provider.reenrollment.report import count, listed
+from keyfactor_provider.reenrollment.report import count, listed, title
 from keyfactor_provider.reenrollment.wish import Wish
 from keyfactor_provider.status import ReenrollmentStatus
 
@@ -42,7 +42,7 @@ def concerns(
                 f"Required may block {count(len(at_risk))} until somebody acts "
                 f"(no work before a new certificate): {listed(at_risk)}"
             )
-    return [f'Fleet "{wish.fleet}": {warning}.' for warning in warnings]
+    return [f"{title(wish.fleet)}{warning}." for warning in warnings]
 
 
 def _newly_required(wish: Wish, old_inputs: Mapping[str, Any]) -> frozenset[str]:

@@ -7,15 +7,18 @@ outlives a run: it hangs on the run's root resource.
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from pathlib import Path
+from collections import defaultdict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
 import pulumi
+from pulumi.runtime.proto import engine_pb2
 
-from keyfactor_provider.errors import CompletionTimeout, ProviderError, Unreachable
+from keyfactor_provider.errors import ProviderError
+from keyfactor_provider.needs import Need
 from keyfactor_provider.reenrollment import report
+from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.reenrollment.record import Record
 
 if TYPE_CHECKING:
@@ -26,12 +29,7 @@ if TYPE_CHECKING:
 ENGINE_NEEDED: Final = ">=3.238.0"
 """From this version on a failing after hook fails the deployment (Pulumi's changelog)."""
 
-_POLL_FIRST: Final = 1.0
-_POLL_MOST: Final = 15.0
 _CONFIG: Final = "keyfactor"
-
-Need = Callable[[], Awaitable[Iterable[pulumi.Resource]]]
-"""Gives resources that another one depends on, once they are known."""
 
 _runs: "WeakKeyDictionary[Any, Run]" = WeakKeyDictionary()
 
@@ -46,8 +44,8 @@ class Run:
         self.gate = pulumi.ResourceHook("keyfactor-reenrollment-gate", self._hold_back)
         self.wait = pulumi.ResourceHook("keyfactor-reenrollment-wait", self._wait)
         self._failed: set[str] = set()
-        self._needs: dict[str, Sequence[Need]] = {}
-        self._awaited: dict[str, tuple[pulumi.Resource, pulumi.Output[Any]]] = {}
+        self._needs: defaultdict[tuple[str, str], list[Need]] = defaultdict(list)
+        self._awaited: defaultdict[str, list[pulumi.Output[Any]]] = defaultdict(list)
         self._everyone: Sequence[Orchestrator] | None = None
         self._operations: Operations | None = None
 
@@ -65,13 +63,14 @@ class Run:
             _runs[root] = cls()
         return _runs[root]
 
-    def holds_back(self, name: str, needs: Sequence[Need]) -> None:
+    def holds_back(self, kind: type[pulumi.Resource], name: str, needs: Sequence[Need]) -> None:
         """Remembers what the fleet or completion of this name depends on."""
-        self._needs[name] = needs
+        # Below different components several may have one name: each then waits for what all of them need.
+        self._needs[kind.__name__, name] += needs
 
-    def awaits(self, name: str, resource: pulumi.Resource, members: "pulumi.Output[Any]") -> None:
+    def awaits(self, name: str, members: "pulumi.Output[Any]") -> None:
         """Remembers the members that the completion of this name waits for."""
-        self._awaited[name] = (resource, members)
+        self._awaited[name].append(members)
 
     def client(self) -> "CommandClient":
         """A client with the settings of this program's stack, environment and profile.
@@ -82,7 +81,7 @@ class Run:
         from keyfactor_provider.command.client import CommandClient
         from keyfactor_provider.command.settings import load
 
-        return CommandClient(load(pulumi.Config(_CONFIG).get, os.environ, Path.home()))
+        return CommandClient(load(pulumi.Config(_CONFIG).get, os.environ))
 
     def everyone(self) -> "Sequence[Orchestrator]":
         """Every agent that Command lists, read once in a run.
@@ -102,10 +101,7 @@ class Run:
             from keyfactor_provider.operations import Operations
 
             client = self.client()
-            self._operations = Operations(
-                lambda: client,
-                lambda severity, text: pulumi.log.warn(text) if severity == "warning" else pulumi.log.info(text),
-            )
+            self._operations = Operations(lambda: client, _tell)
         return self._operations
 
     def _fail_on_failed_members(self, args: pulumi.ResourceHookArgs) -> None:
@@ -114,7 +110,7 @@ class Run:
         if failure is None:
             return
         if record.on_failure == "warn":
-            pulumi.log.warn(str(failure))
+            _tell("warning", str(failure), args.urn)
             return
         self._failed.add(args.urn)
         raise failure
@@ -123,7 +119,7 @@ class Run:
         # Only --continue-on-error gets here after a failure: it counts a failed hook as success.
         if not self._failed:
             return
-        for need in self._needs.get(args.name, ()):
+        for need in self._needs[args.type.rpartition(":")[2], args.name]:
             for resource in await need():
                 if await resource.urn.future() in self._failed:
                     raise ProviderError(
@@ -133,63 +129,40 @@ class Run:
                     )
 
     async def _wait(self, args: pulumi.ResourceHookArgs) -> None:
+        from keyfactor_provider.waiting import Wait
+
         inputs = args.new_inputs or {}
-        resource, output = self._awaited[args.name]
-        members = await output.future() or {}
-        await _until_complete(self.operations(), args.name, resource, members, float(inputs["timeout"]))
-
-
-async def _until_complete(
-    operations: "Operations", name: str, resource: pulumi.Resource, members: dict[str, Any], timeout: float
-) -> None:
-    """Polls until every member counts as complete.
-
-    Raises:
-        CompletionTimeout: some did not in time; names them.
-        CommandError: Command refuses to be read, which waiting does not heal.
-    """
-    until = time.monotonic() + timeout
-    pause, said = _POLL_FIRST, ""
-    while True:
-        waiting: dict[str, str] = {}
-        trouble = ""
-        try:
-            made = await asyncio.to_thread(operations.progress, members)
-            waiting = made.waiting
-            if not waiting:
-                for member_id, warning in list(made.warnings.items())[: report.MOST_NAMED]:
-                    pulumi.log.warn(f"{_name(members, member_id)} {warning}.", resource)
+        candidates = [await output.future() or {} for output in self._awaited[args.name]]
+        members = next(each for each in candidates if round_of(each) == inputs["awaited"])
+        wait = Wait(self.operations().progress, f'"{args.name}"', members, float(inputs["timeout"]), time.monotonic)
+        while True:
+            look = await asyncio.to_thread(wait.look)
+            for warning in look.warnings:
+                _tell("warning", warning, args.urn)
+            if look.news:
+                _tell("info", f'Waiting for "{args.name}": {look.news}.', args.urn)
+            if look.pause is None:
                 return
-        except Unreachable as error:
-            trouble = str(error)
-        now = trouble or f"{len(members) - len(waiting)} of {report.count(len(members))} complete"
-        if now != said:
-            pulumi.log.info(f'Waiting for "{name}": {now}.', resource)
-            said = now
-        left = until - time.monotonic()
-        if left <= 0:
-            raise CompletionTimeout(
-                f'"{name}" is not complete after {timeout:g} s',
-                trouble or _still(members, waiting),
-                "Nothing is lost: the next run waits again. Look at those named, or raise timeout.",
-            )
-        await asyncio.sleep(min(pause, left))
-        pause = min(pause * 1.5, _POLL_MOST)
+            await asyncio.sleep(look.pause)
 
 
-def _still(members: dict[str, Any], waiting: dict[str, str]) -> str:
-    names = [f"{_name(members, member_id)}: {reason}" for member_id, reason in sorted(waiting.items())]
-    return f"{len(waiting)} of {report.count(len(members))} still to come: {report.listed(names)}"
-
-
-def _name(members: dict[str, Any], member_id: str) -> str:
-    machine = members[member_id].get("machine")
-    return f"{machine} ({member_id})" if machine else member_id
+def _tell(severity: str, message: str, urn: str = "") -> None:
+    """Shows a message on a resource, also on one that a hook holds: pulumi.log would wait until it is made."""
+    engine = pulumi.runtime.settings.get_engine()
+    if engine is not None:
+        level = engine_pb2.WARNING if severity == "warning" else engine_pb2.INFO
+        engine.Log(engine_pb2.LogRequest(severity=level, message=message, urn=urn, streamId=0))
 
 
 def _require_engine() -> None:
     try:
         pulumi.require_pulumi_version(ENGINE_NEEDED)
+    except AttributeError:
+        # A unit test under pulumi.runtime.set_mocks: its engine is no engine and answers no such question.
+        return
+    except pulumi.RunError:
+        # The engine is ending the run already, and says why.
+        raise
     except Exception as error:
         raise pulumi.RunError(
             f"OrchestratorReenrollment needs the Pulumi CLI {ENGINE_NEEDED}: {error}. "

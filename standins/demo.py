@@ -21,7 +21,7 @@ from standins.command.process import Command, running
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / ".demo"
 CONFIG = ROOT / "Pulumi.demo.yaml"
-CONSOLE = Console(highlight=False, soft_wrap=True)
+CONSOLE = Console(highlight=False, soft_wrap=True, width=max(100, shutil.get_terminal_size().columns))
 
 
 class NotAsToldError(Exception):
@@ -33,7 +33,7 @@ class Story:
 
     def __init__(self, command: Command) -> None:
         self._command = command
-        self._real = cli.find()
+        self.real = cli.find()
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("KEYFACTOR_")},
             **command.environment(),
@@ -42,9 +42,9 @@ class Story:
             "PULUMI_CONFIG_PASSPHRASE": "demo",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
         }
-        if self._real:
-            CONSOLE.print(f"[bold]Engine:[/] the real Pulumi CLI, {self._real}")
-            self._call([str(self._real), "stack", "init", "demo", "--cwd", str(ROOT), "--non-interactive"])
+        if self.real:
+            CONSOLE.print(f"[bold]Engine:[/] the real Pulumi CLI, {self.real}")
+            self._call([str(self.real), "stack", "init", "demo", "--cwd", str(ROOT), "--non-interactive"])
         else:
             CONSOLE.print(
                 "[bold]Engine:[/] standins/engine, since no Pulumi CLI of 3.238.0 or newer is on the PATH.\n"
@@ -57,8 +57,8 @@ class Story:
         CONSOLE.print(f"[bold cyan]$ pulumi {' '.join(arguments)} --stack demo[/]")
         where = ["--stack", "demo", "--cwd", str(ROOT)]
         confirmed = [] if arguments[0] == "preview" else ["--yes", "--skip-preview"]
-        if self._real:
-            line = [str(self._real), *arguments, *where, *confirmed, "--non-interactive", "--color", "never"]
+        if self.real:
+            line = [str(self.real), *arguments, *where, *confirmed, "--non-interactive", "--color", "never"]
         else:
             line = [sys.executable, "-m", "standins.engine", *arguments, *where, *confirmed]
         code = self._call(line)
@@ -132,6 +132,11 @@ def play(command: Command) -> None:
     command.faults(refused=edge[:2])
     code, posts = story.run("up")
     expect(code != 0 and posts == [(1, tuple(edge))], "the run fails, and all six were asked in one call")
+    if story.real:
+        CONSOLE.print(
+            "[dim]A KeyboardInterrupt traceback under the stack is the CLI's own: it interrupts the program of every "
+            "run that fails.[/]"
+        )
 
     tell("3. Whatever was wrong with the two is mended. The next preview names what is left to do.")
     command.faults(refused=[])

@@ -22,15 +22,19 @@ MAY_IMPORT = {
     "command": CORE | {"command"},
     "lookup": CORE | {"command"},
     "preflight": CORE | {"command", "reenrollment"},
-    "operations": CORE | {"command", "reenrollment", "preflight"},
-    "program": CORE | {"command", "reenrollment", "operations", "lookup"},
-    "dynamic": CORE | {"command", "reenrollment", "operations", "lookup", "program"},
-    "terraform": CORE | {"command", "reenrollment", "operations", "lookup", "terraform"},
+    "words": set[str](),
+    "operations": CORE | {"command", "reenrollment", "preflight", "words"},
+    "waiting": CORE | {"reenrollment"},
+    "needs": set[str](),
+    "program": CORE | {"command", "reenrollment", "operations", "lookup", "needs", "waiting"},
+    "host": CORE | {"command", "reenrollment", "operations"},
+    "dynamic": CORE | {"reenrollment", "lookup", "needs", "program", "host", "waiting"},
+    "terraform": CORE | {"command", "reenrollment", "operations", "lookup", "waiting", "words", "terraform"},
     "__init__": CORE | {"dynamic", "lookup"},
 }
 """What each room may import of this project; front ends never import each other."""
 
-ENGINES = {"program": "pulumi", "dynamic": "pulumi", "terraform": "tf"}
+ENGINES = dict.fromkeys(("needs", "program", "host", "dynamic"), "pulumi") | {"terraform": "tf"}
 
 
 def breaches(house: Path) -> Iterator[str]:

@@ -6,7 +6,9 @@ from typing import Final
 
 import httpx
 
-from keyfactor_provider.command.settings import Settings
+from keyfactor_provider.command.exchange import Answer, TooLarge
+from keyfactor_provider.command.retrying import seconds_asked
+from keyfactor_provider.command.sources import Naming
 from keyfactor_provider.errors import (
     BadAnswer,
     CommandError,
@@ -20,125 +22,132 @@ from keyfactor_provider.errors import (
 NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 """Failures that come before a request leaves: Command can't have seen it."""
 
+_NOT_PASSING: Final = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
 _PERMISSIONS: Final = "/agents/management/read/ and /agents/management/modify/"
 
 
-def transport_failure(subject: str, error: Exception, told: str, *, post: bool, settings: Settings) -> CommandError:
-    """The error for a request that got no whole answer; `told` is what `error` says, redacted."""
+def transport_failure(
+    subject: str, error: Exception, said: str, *, where: str, may_be_done: bool, naming: Naming
+) -> CommandError:
+    """The error for a request that got no whole answer.
+
+    Args:
+        said: the text of `error`, redacted.
+        where: the server, and where its address came from.
+        may_be_done: the request changes something if it arrives.
+        naming: how messages name settings.
+    """
     if (problem := _certificate_problem(error)) is not None:
         return BadAnswer(
             subject,
             f"its certificate does not verify ({problem})",
-            "Set keyfactor:caCert or KEYFACTOR_CA_CERT to the CA that issued it, or correct the host name.",
+            f"Set {naming.full('caCert')} or KEYFACTOR_CA_CERT to the CA that issued it, or correct the host name.",
         )
+    if isinstance(error, httpx.RemoteProtocolError):
+        # Behind the colon stands what was sent, cut and quoted so that no search for a secret finds it.
+        said = said.partition(":")[0]
+    told = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if isinstance(error, NEVER_SENT):
         return Unreachable(
             subject,
-            f"no connection to {settings.base_url} (host from {settings.host_source}): {told}",
+            f"no connection to {where}: {told}",
             "Check the host, the network and any proxy.",
             transient=True,
         )
-    if isinstance(error, httpx.TransportError) and not isinstance(
-        error, (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
-    ):
+    if isinstance(error, TooLarge):
+        return BadAnswer(subject, said, _lead(naming), outcome_open=may_be_done)
+    if isinstance(error, httpx.TransportError) and not isinstance(error, _NOT_PASSING):
         return Unreachable(
             subject,
             f"no whole answer came ({told})",
             "Check Command and the network between.",
             transient=True,
-            outcome_open=post,
+            outcome_open=may_be_done,
         )
     return BadAnswer(
         subject,
         f"the exchange failed ({type(error).__name__})",
-        "Check the credentials' and the host's spelling.",
-        outcome_open=post and isinstance(error, httpx.DecodingError),
+        "Check the host, the credentials' spelling and any proxy.",
+        outcome_open=may_be_done and not isinstance(error, (*_NOT_PASSING, httpx.InvalidURL)),
     )
 
 
 def failure_of(
-    subject: str,
-    status: int,
-    headers: Mapping[str, str],
-    said: str,
-    body: bytes,
-    *,
-    post: bool,
-    settings: Settings,
+    subject: str, answer: Answer, code: str | None, message: str, *, who: str, may_be_done: bool, naming: Naming
 ) -> CommandError | None:
-    """The error for a whole answer; None when it is a success with JSON in it.
+    """The error for a whole answer; None when it is a success that may hold what was asked for.
 
     Args:
-        said: Command's ErrorCode and Message, redacted; empty when the body has none.
+        code: Command's ErrorCode, redacted.
+        message: its Message, redacted; empty when the body has none.
+        who: the identity that asked.
+        may_be_done: the request changes something if it was carried out.
+        naming: how messages name settings.
     """
+    status = answer.status
     if 200 <= status < 300:
-        return _unexpected_success(subject, status, headers, body, post=post)
+        return _unexpected_success(subject, answer, naming, may_be_done=may_be_done)
+    said = ": ".join(part for part in (code, message) if part)
     told = f"{status}, {said}" if said else f"{status} without a message"
-    if not said and _is_html(headers, body):
+    if not said and is_html(answer.body):
         told = f"{status} with an HTML page"
-    code = said.split(":")[0] if said.startswith("0x") else None
-    if status == httpx.codes.UNAUTHORIZED:
-        return Unauthorized(
-            subject,
-            f"{told}: Command does not accept {settings.credentials.describe()}",
-            "Correct the credentials.",
-            status=status,
-            code=code,
-        )
-    if status == httpx.codes.FORBIDDEN:
-        return Forbidden(
-            subject,
-            f"{told}: {settings.credentials.describe()} lacks a permission",
-            f"Give its role {_PERMISSIONS}.",
-            status=status,
-            code=code,
-        )
-    if status == httpx.codes.NOT_FOUND:
-        return NotFound(
-            subject,
-            told,
-            "Check that hostname and apiPath lead to Keyfactor Command.",
-            status=status,
-            code=code,
-        )
-    if status == httpx.codes.TOO_MANY_REQUESTS:
-        return Unreachable(subject, told, "Command limits its callers: try again later.", status=status, transient=True)
-    if status >= 500 or status == httpx.codes.REQUEST_TIMEOUT:
-        return Unreachable(
-            subject,
-            told,
-            "Try again when Command is well; its log has the reason.",
-            status=status,
-            code=code,
-            transient=True,
-            outcome_open=post,
-        )
     if 300 <= status < 400:
         return BadAnswer(
             subject,
-            f"{status}, a redirect to {_place(headers)}",
-            "Set hostname and apiPath to where Command itself answers; credentials do not follow redirects.",
+            f"{status}, a redirect to {_place(answer.headers)}",
+            f"Set hostname and {naming.short('apiPath')} to where Command itself answers; "
+            "credentials do not follow redirects.",
             status=status,
         )
-    return Rejected(subject, told, "Command refuses the request itself.", status=status, code=code)
-
-
-def _unexpected_success(
-    subject: str, status: int, headers: Mapping[str, str], body: bytes, *, post: bool
-) -> CommandError | None:
-    if _is_html(headers, body):
-        return BadAnswer(
+    if is_passing(status):
+        asked = seconds_asked(answer.headers.get("Retry-After"))
+        limited = status == httpx.codes.TOO_MANY_REQUESTS
+        return Unreachable(
             subject,
-            f"{status} with an HTML page instead of JSON",
-            "A proxy or a sign-in page answers in Command's place: check hostname, apiPath and the proxy.",
+            told if asked is None else f"{told}, to be tried again after {asked:.0f} s",
+            "Command limits its callers: try again later."
+            if limited
+            else "Try again when Command is well; its log has the reason.",
             status=status,
-            outcome_open=post,
+            code=code,
+            retry_after=asked,
+            transient=True,
+            outcome_open=may_be_done and not limited,
         )
-    return None
+    kind, told, next_step = {
+        401: (Unauthorized, f"{told}: Command does not accept {who}", "Correct the credentials."),
+        403: (Forbidden, f"{told}: {who} lacks a permission", f"Give its role {_PERMISSIONS}."),
+        404: (NotFound, told, _lead(naming)),
+        407: (BadAnswer, f"{told}: a proxy on the way wants credentials", "Give them in HTTPS_PROXY."),
+    }.get(status, (Rejected, told, "Command refuses the request itself."))
+    return kind(subject, told, next_step, status=status, code=code)
 
 
-def _is_html(headers: Mapping[str, str], body: bytes) -> bool:
-    return "html" in headers.get("content-type", "").lower() or body.lstrip()[:1] == b"<"
+def is_passing(status: int) -> bool:
+    """Whether the same request may succeed a little later."""
+    return status >= 500 or status in (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS)
+
+
+def is_html(body: bytes) -> bool:
+    """Whether it is a page; what a header says of it is not always true."""
+    return body.lstrip()[:1] == b"<"
+
+
+def _unexpected_success(subject: str, answer: Answer, naming: Naming, *, may_be_done: bool) -> CommandError | None:
+    if not is_html(answer.body):
+        return None
+    return BadAnswer(
+        subject,
+        f"{answer.status} with an HTML page instead of JSON",
+        "A proxy or a sign-in page answers in Command's place: "
+        f"check hostname, {naming.short('apiPath')} and the proxy.",
+        status=answer.status,
+        outcome_open=may_be_done,
+    )
+
+
+def _lead(naming: Naming) -> str:
+    return f"Check that hostname and {naming.short('apiPath')} lead to Keyfactor Command."
 
 
 def _place(headers: Mapping[str, str]) -> str:
@@ -152,7 +161,5 @@ def _certificate_problem(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_message
-        if isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-            return str(error).split("CERTIFICATE_VERIFY_FAILED] ")[-1]
         error = error.__cause__ or error.__context__
     return None

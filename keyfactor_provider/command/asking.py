@@ -1,15 +1,21 @@
 """Asking for many members: in batches, splitting one that is refused, never repeating an open one unseen."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from keyfactor_provider.command.client import CommandClient, Patience
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.retrying import Patience
 from keyfactor_provider.errors import CommandError, Rejected
 from keyfactor_provider.status import ReenrollmentStatus
 
 ENOUGH_REFUSALS: Final = 3
 """Single members with the same 400, and none accepted: the fault is the request's, not theirs."""
+
+_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+
+StillDue = Callable[[Sequence[str], Patience], Sequence[str]]
 
 
 @dataclass
@@ -34,7 +40,7 @@ def ask(
     members: Sequence[str],
     status: ReenrollmentStatus,
     *,
-    still_due: Callable[[Sequence[str], Patience], Sequence[str]],
+    still_due: StillDue,
     written: Callable[[Sequence[str]], None],
 ) -> Outcome:
     """Asks Command to set the flag of the members; never raises what Command does.
@@ -52,7 +58,7 @@ class _Asking:
         self,
         client: CommandClient,
         status: ReenrollmentStatus,
-        still_due: Callable[[Sequence[str], Patience], Sequence[str]],
+        still_due: StillDue,
         written: Callable[[Sequence[str]], None],
     ) -> None:
         self._client = client
@@ -66,46 +72,68 @@ class _Asking:
         size = self._client.settings.batch_size
         todo = [members[start : start + size] for start in range(0, len(members), size)]
         todo.reverse()
-        while todo:
-            batch = todo.pop()
-            try:
-                self._send(batch)
-            except Rejected as error:
-                if len(batch) > 1:
-                    middle = len(batch) // 2
-                    todo += [batch[middle:], batch[:middle]]
-                else:
-                    self._alone[batch[0]] = error
-                    # The largest rest next: members refused for their own sake may stand side by side.
-                    todo.sort(key=len)
-                if self._at_fault() and len(self._alone) >= ENOUGH_REFUSALS:
-                    self._give_up(todo, None)
-                    break
-            except CommandError as error:
-                self._outcome.unreached |= dict.fromkeys(batch, error.outcome_open)
-                self._give_up(todo, error)
+        while todo and self._outcome.trouble is None:
+            refusal = self._send(todo.pop())
+            if refusal is None:
+                continue
+            due, error = refusal
+            if len(due) > 1:
+                todo += self._parts(due)
+                continue
+            self._alone[due[0]] = error
+            if self._at_fault() and len(self._alone) >= ENOUGH_REFUSALS:
                 break
+        self._outcome.unreached |= {member: False for batch in todo for member in batch}
         self._judge_refusals()
         return self._outcome
 
-    def _send(self, batch: list[str]) -> None:
-        """One call, and after an open outcome as many more as its time allows for those still due."""
+    def _send(self, batch: list[str]) -> tuple[list[str], Rejected] | None:
+        """One call, and after an open outcome as many more as its time allows for those still due.
+
+        Returns:
+            The members of a call that Command refused as a whole, and its refusal; None for any other end.
+        """
         patience = self._client.patience()
-        due = batch
+        due, was_open = batch, False
 
         def attempt() -> None:
-            nonlocal due
-            if due is not batch or retrying.statistics.get("attempt_number", 1) > 1:
+            nonlocal due, was_open
+            if was_open:
                 due = list(self._still_due(due, patience))
-            if due:
-                self._written(due)
+            if not due:
+                return
+            self._written(due)
+            try:
                 self._accept(due, self._client.ask(due, self._status, patience=patience))
+            except CommandError as error:
+                was_open |= error.outcome_open
+                raise
 
         def open_and_passing(error: BaseException) -> bool:
             return isinstance(error, CommandError) and error.outcome_open and error.transient
 
-        retrying = self._client.retrying(patience, open_and_passing)
-        retrying(attempt)
+        try:
+            self._client.retrying(patience, open_and_passing)(attempt)
+        except Rejected as error:
+            return due, error
+        except CommandError as error:
+            # A reading that failed since tells nothing about the call before it: once open, it stays so.
+            self._outcome.unreached |= dict.fromkeys(due, was_open)
+            self._outcome.trouble = error
+        return None
+
+    def _parts(self, batch: list[str]) -> list[list[str]]:
+        """What to send in place of a refused batch, the last first.
+
+        While nothing was accepted, single members from afar go first: they tell a request that this server
+        never takes from one that names a bad member.
+        """
+        probes: list[int] = []
+        if not (self._outcome.accepted or self._outcome.refused or self._alone):
+            probes = sorted({len(batch) - 1, len(batch) // 2, 0}, reverse=True)
+        rest = [member for place, member in enumerate(batch) if place not in probes]
+        middle = (len(rest) + 1) // 2
+        return [half for half in (rest[middle:], rest[:middle]) if half] + [[batch[place]] for place in probes]
 
     def _accept(self, batch: Sequence[str], failed: frozenset[str]) -> None:
         for member in batch:
@@ -114,14 +142,10 @@ class _Asking:
             else:
                 self._outcome.accepted.append(member)
 
-    def _give_up(self, todo: list[list[str]], error: CommandError | None) -> None:
-        self._outcome.unreached |= {member: False for batch in todo for member in batch}
-        self._outcome.trouble = error
-
     def _at_fault(self) -> bool:
         """Whether everything points at the request: nothing accepted, the same refusal for each alone."""
-        texts = {str(error.came_back).replace(member, "") for member, error in self._alone.items()}
-        return not self._outcome.accepted and not self._outcome.refused and len(texts) == 1
+        refusals = {(error.status, error.code, _GUID.sub("", error.came_back)) for error in self._alone.values()}
+        return not self._outcome.accepted and not self._outcome.refused and len(refusals) == 1
 
     def _judge_refusals(self) -> None:
         if not self._alone:
@@ -132,10 +156,11 @@ class _Asking:
         self._outcome.unreached |= dict.fromkeys(self._alone, False)
         error = next(iter(self._alone.values()))
         other = "string" if self._client.settings.status_encoding == "integer" else "integer"
-        self._outcome.trouble = Rejected(
+        self._outcome.trouble = self._outcome.trouble or Rejected(
             f"Every request for status {self._status.value} was refused, whoever it named",
             error.came_back,
-            f"This server may want the status as a {other}: set keyfactor:statusEncoding to {other}.",
+            f"This server may want the status as a {other}: "
+            f"set {self._client.settings.naming.full('statusEncoding')} to {other}.",
             status=error.status,
             code=error.code,
         )

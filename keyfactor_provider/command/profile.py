@@ -51,11 +51,12 @@ def read_profile(path: Path, name: str, *, required: bool) -> dict[str, tuple[st
         if not required:
             return {}
         raise _refusal(path, name, "there is no such file", "Create it, or name another.") from None
-    except OSError as error:
-        raise _refusal(path, name, error.strerror or str(error), "Make it readable, or name another.") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise _refusal(path, name, reason or str(error), "Make it readable, or name another.") from None
     try:
         servers = msgspec.json.decode(content, type=_File).servers
-    except msgspec.MsgspecError as error:
+    except (ValueError, RecursionError) as error:
         raise _refusal(
             path,
             name,

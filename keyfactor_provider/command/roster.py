@@ -1,18 +1,21 @@
 """The readings of one process, shared by all its fleets: few agents one by one, many by paging."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from keyfactor_provider.command.client import CommandClient, Patience
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.retrying import Patience
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import NotFound, Rejected
 
-FEW: Final = 4
+FEW: Final = 3
 """Up to so many agents are read one by one: a list costs two pages at the least."""
 PAGE_SIZE: Final = 1000
 FRESH_FOR: Final = 60.0
 """Seconds for which a reading is good enough to decide by."""
 
+_IN_ONE_QUERY: Final = 20
+"""GUIDs that fit into a query string everywhere (IIS takes 2,048 characters)."""
 _NEVER: Final = (None, float("-inf"))
 
 
@@ -28,6 +31,7 @@ class Roster:
         self._known: dict[str, tuple[Agent | None, float]] = {}
         self._read_singly = 0
         self._listing: _Listing | None = None
+        self._everyone: tuple[Sequence[Agent], float] | None = None
 
     def look(self, wanted: Iterable[str], *, patience: Patience | None = None) -> Mapping[str, Agent | None]:
         """The agents by canonical GUID; None where Command has no such agent.
@@ -37,16 +41,30 @@ class Roster:
         """
         ids = list(wanted)
         lacking = self._stale(ids)
-        if len(lacking) <= FEW and self._read_singly + len(lacking) <= FEW:
+        if len(lacking) + self._read_singly <= FEW:
             self._read_singly += len(lacking)
-            for agent_id in lacking:
-                self._read_one(agent_id, patience)
-        elif lacking:
+            self._read_each(lacking, patience)
+        else:
             self._read_many(lacking, patience)
         return {agent_id: self._known[agent_id][0] for agent_id in ids}
 
+    def look_again(self, wanted: Iterable[str], *, patience: Patience | None = None) -> Mapping[str, Agent | None]:
+        """The agents as they are now, for somebody who asks over and over about the same ones.
+
+        A few are read one by one each time: no other fleet would share the pages.
+
+        Raises:
+            CommandError: Command could not be read.
+        """
+        ids = list(wanted)
+        self.forget(ids)
+        if len(ids) <= FEW:
+            self._read_each(ids, patience)
+        return self.look(ids, patience=patience)
+
     def forget(self, written: Iterable[str]) -> None:
         """Makes the next reading ask Command again about agents that were written to."""
+        self._everyone = None
         for agent_id in written:
             self._known.pop(agent_id, None)
 
@@ -58,62 +76,100 @@ class Roster:
         """
         listing = _Listing(self._client)
         while (page := listing.next_page(patience)) is not None:
+            now = self._client.clock()
+            self._known.update((agent.id, (agent, now)) for agent in page)
             yield from page
+
+    def everyone_lately(self) -> Sequence[Agent]:
+        """As `everyone`, from the last whole reading where that is fresh enough.
+
+        Raises:
+            CommandError: a page could not be read.
+        """
+        began = self._client.clock()
+        if self._everyone is None or self._everyone[1] < began - FRESH_FOR:
+            self._everyone = (tuple(self.everyone()), began)
+        return self._everyone[0]
 
     def _stale(self, ids: Iterable[str]) -> list[str]:
         oldest = self._client.clock() - FRESH_FOR
         return [agent_id for agent_id in ids if self._known.get(agent_id, _NEVER)[1] < oldest]
 
+    def _learn(self, found: Iterable[Agent], gone: Iterable[str] = ()) -> None:
+        now = self._client.clock()
+        self._known.update((agent.id, (agent, now)) for agent in found)
+        self._known.update((agent_id, (None, now)) for agent_id in gone)
+
     def _read_many(self, lacking: list[str], patience: Patience | None) -> None:
-        budget = len(lacking)
         listing = self._listing
         # What a listing does not show must be as fresh as what it shows, and it shows nobody twice.
         if listing is None or listing.began < self._client.clock() - FRESH_FOR or listing.has_shown(lacking):
             listing = self._listing = _Listing(self._client)
-        while budget and lacking:
-            page = listing.next_page(patience)
-            if page is None:
-                break
-            budget -= 1
-            now = self._client.clock()
-            self._known.update((agent.id, (agent, now)) for agent in page)
+        # One page less than agents, since those that are not found then may cost a query besides.
+        lacking = self._carry_on(listing, lacking, max(1, len(lacking) - 1), patience)
+        if not listing.ended:
+            self._read_each(lacking, patience)
+            return
+        self._listing = None
+        # The list may have shifted while it was read, so what it lacks is looked up once more: one by one,
+        # or by a second list, but a fleet full of unknown GUIDs does not turn into as many requests.
+        if len(lacking) <= listing.pages + 1:
+            self._read_each(lacking, patience, sure=True)
+        else:
+            second = _Listing(self._client)
+            self._learn((), gone=self._carry_on(second, lacking, listing.pages + 1, patience))
+
+    def _carry_on(self, listing: "_Listing", lacking: list[str], most: int, patience: Patience | None) -> list[str]:
+        """Reads up to `most` pages, until nobody is lacking; those who still are."""
+        while most and lacking and (page := listing.next_page(patience)) is not None:
+            most -= 1
+            self._learn(page)
             lacking = self._stale(lacking)
-        if listing.ended:
-            self._listing = None
-            # The list may have shifted while it was read: what it lacks is looked up once more, but a
-            # fleet full of unknown GUIDs does not turn into as many requests.
-            sure, doubtful = lacking[listing.pages + 1 :], lacking[: listing.pages + 1]
-            now = self._client.clock()
-            self._known.update((agent_id, (None, now)) for agent_id in sure)
-            lacking = doubtful
-        for agent_id in lacking:
-            self._read_one(agent_id, patience)
+        return lacking
 
-    def _read_one(self, agent_id: str, patience: Patience | None) -> None:
-        try:
-            answer = self._client.agent(agent_id, patience=patience)
-        except (NotFound, Rejected):
-            answer = self._ask_list(agent_id, patience)
-        found = next((agent for agent in answer if agent.id == agent_id), None)
-        self._known[agent_id] = (found, self._client.clock())
+    def _read_each(self, ids: Sequence[str], patience: Patience | None, *, sure: bool = False) -> None:
+        """Reads agents one by one.
 
-    def _ask_list(self, agent_id: str, patience: Patience | None) -> list[Agent]:
+        Args:
+            sure: a whole list lacked them, so that a 400 or 404 needs no second opinion.
+        """
+        unknown = []
+        for agent_id in ids:
+            try:
+                answer = self._client.agent(agent_id, patience=patience)
+            except (NotFound, Rejected):
+                unknown.append(agent_id)
+                continue
+            found = [agent for agent in answer if agent.id == agent_id]
+            self._learn(found, gone=() if found else [agent_id])
+        if sure:
+            self._learn((), gone=unknown)
+        else:
+            for start in range(0, len(unknown), _IN_ONE_QUERY):
+                self._ask_list(unknown[start : start + _IN_ONE_QUERY], patience)
+
+    def _ask_list(self, ids: Sequence[str], patience: Patience | None) -> None:
+        query = " OR ".join(f'AgentId -eq "{agent_id}"' for agent_id in ids)
+        listing, found = _Listing(self._client, query), dict[str, Agent]()
         try:
-            query = f'AgentId -eq "{agent_id}"'
-            answer = self._client.agents_page(1, PAGE_SIZE, query=query, patience=patience)
+            # The server may cap the page size.
+            while len(found) < len(ids) and (page := listing.next_page(patience)) is not None:
+                found |= {agent.id: agent for agent in page}
+            understood = found.keys() <= set(ids)
         except Rejected:
-            return list(self.everyone(patience=patience))
-        # A server that does not know the query's field may ignore the query.
-        if answer and all(agent.id != agent_id for agent in answer):
-            return list(self.everyone(patience=patience))
-        return answer
+            understood = False
+        # A server that does not know the query's field refuses the query, or ignores it.
+        answers = list(found.values() if understood else self.everyone(patience=patience))
+        self._learn((), gone=ids)
+        self._learn(answers)
 
 
 class _Listing:
     """Paging through the list until an empty page, or one that brings nothing new."""
 
-    def __init__(self, client: CommandClient) -> None:
+    def __init__(self, client: CommandClient, query: str = "") -> None:
         self._client = client
+        self._query = query
         self._seen: set[str] = set()
         self.began = client.clock()
         self.pages = 0
@@ -127,7 +183,7 @@ class _Listing:
         """The agents of the next page; None after the last."""
         if self.ended:
             return None
-        page = self._client.agents_page(self.pages + 1, PAGE_SIZE, patience=patience)
+        page = self._client.agents_page(self.pages + 1, PAGE_SIZE, query=self._query, patience=patience)
         new = [agent for agent in page if agent.id not in self._seen]
         if not new:
             self.ended = True

@@ -2,12 +2,12 @@
 
 The published sources disagree on types (a status is an integer, a digit string or a name; a single
 agent is an object or a list), so everything that a reading does not need to be exact is read loosely,
-and unknown fields are ignored.
+and unknown fields are ignored. Only an AgentId must be a GUID: without it nobody knows who is meant.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -82,20 +82,16 @@ class _WireAgent(msgspec.Struct, rename="pascal", gc=False):
     last_error_message: str | None = None
 
 
-class _WireOutcome(msgspec.Struct, rename="pascal"):
-    failed_orchestrator_ids: list[str] | None = None
-    status: int | str | None = None
-
-
-class _WireError(msgspec.Struct, rename="pascal"):
-    error_code: str | int | None = None
-    message: str | None = None
-
+_TEXTS: Final = ("client_machine", "username", "version", "last_seen", "blueprint", "last_error_message")
+_THUMBPRINTS: Final = ("thumbprint", "legacy_thumbprint", "last_thumbprint_used")
 
 _page = msgspec.json.Decoder(list[_WireAgent])
 _one_or_many = msgspec.json.Decoder(_WireAgent | list[_WireAgent])
-_outcome = msgspec.json.Decoder(_WireOutcome | None)
-_error = msgspec.json.Decoder(_WireError)
+_loose_page = msgspec.json.Decoder(list[dict[str, Any]])
+_loose_one_or_many = msgspec.json.Decoder(dict[str, Any] | list[dict[str, Any]])
+_anything = msgspec.json.Decoder()
+
+Decoded = TypeVar("Decoded")
 
 
 def encode_ask(members: Sequence[str], status: ReenrollmentStatus, *, as_integer: bool) -> bytes:
@@ -109,7 +105,10 @@ def decode_page(body: bytes) -> list[Agent]:
     Raises:
         ValueError: the body is not such a page; the text says where.
     """
-    return [_agent(agent) for agent in _page.decode(body)]
+    try:
+        return [_agent(agent) for agent in _decoded(_page.decode, body)]
+    except msgspec.ValidationError:
+        return [_agent(_loosely(agent)) for agent in _decoded(_loose_page.decode, body)]
 
 
 def decode_one(body: bytes) -> list[Agent]:
@@ -118,8 +117,10 @@ def decode_one(body: bytes) -> list[Agent]:
     Raises:
         ValueError: the body is neither.
     """
-    answer = _one_or_many.decode(body)
-    return [_agent(agent) for agent in (answer if isinstance(answer, list) else [answer])]
+    try:
+        return [_agent(agent) for agent in _listed(_decoded(_one_or_many.decode, body))]
+    except msgspec.ValidationError:
+        return [_agent(_loosely(agent)) for agent in _listed(_decoded(_loose_one_or_many.decode, body))]
 
 
 def decode_outcome(body: bytes) -> frozenset[str]:
@@ -128,21 +129,74 @@ def decode_outcome(body: bytes) -> frozenset[str]:
     Raises:
         ValueError: the body is not such an answer.
     """
-    answer = _outcome.decode(body)
-    return _guids((answer.failed_orchestrator_ids if answer else None) or ())
+    answer = _decoded(_anything.decode, body)
+    if answer is None or answer == {}:
+        return frozenset()
+    if not isinstance(answer, dict):
+        raise ValueError(f"expected an object, got {type(answer).__name__}")
+    fields = _folded(answer)
+    failed = fields.get("failedorchestratorids") or []
+    # Somebody else's object must not count as "nothing failed".
+    if not fields.keys() & {"failedorchestratorids", "status"}:
+        raise ValueError("it has neither FailedOrchestratorIds nor Status")
+    if not isinstance(failed, list) or not all(isinstance(each, str) for each in failed):
+        raise ValueError("FailedOrchestratorIds is not a list of texts")
+    return frozenset(guid.canonical(each) for each in failed)
 
 
 def decode_error(body: bytes) -> tuple[str | None, str]:
-    """`ErrorCode` and `Message` of an error body; (None, "") where it is something else."""
+    """`ErrorCode` and `Message` of an error body; (None, "") where it is something else.
+
+    A request that does not fit its model is answered by ASP.NET itself, with `title` and `errors`.
+    """
     try:
-        error = _error.decode(body)
+        answer = _decoded(_anything.decode, body)
     except ValueError:
         return None, ""
-    return (str(error.error_code) if error.error_code is not None else None), error.message or ""
+    if not isinstance(answer, dict):
+        return None, ""
+    fields = _folded(answer)
+    code, message = fields.get("errorcode"), fields.get("message")
+    if not message and isinstance(fields.get("title"), str):
+        message = fields["title"] + (f" {fields['errors']}" if fields.get("errors") else "")
+    return (str(code) if code is not None else None), str(message or "")
 
 
-def _guids(texts: Iterable[str]) -> frozenset[str]:
-    return frozenset(guid.canonical(text) for text in texts)
+def _decoded(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded:
+    """What `decode` makes of the body; a body nested too deeply is a ValueError like any other."""
+    try:
+        return decode(body)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _listed(answer: Decoded | list[Decoded]) -> list[Decoded]:
+    return answer if isinstance(answer, list) else [answer]
+
+
+def _folded(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.lower(): value for name, value in fields.items()}
+
+
+def _loosely(given: Mapping[str, Any]) -> _WireAgent:
+    """An agent of which some field has an unexpected type or spelling: what can't be read is left out."""
+    fields = _folded(given)
+    found: dict[str, Any] = {name: fields.get(name.replace("_", "")) for name in _WireAgent.__struct_fields__}
+    if not isinstance(found["agent_id"], str):
+        raise ValueError(f"AgentId is {found['agent_id']!r}")
+    for name in (*_TEXTS, *_THUMBPRINTS):
+        value = found[name]
+        found[name] = str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
+    for name in ("agent_platform", "status", "last_error_code"):
+        found[name] = _integer(found[name])
+    capabilities = found["capabilities"]
+    listed = capabilities if isinstance(capabilities, list) else []
+    found["capabilities"] = [each for each in listed if isinstance(each, str)]
+    flag = found["auth_certificate_reenrollment"]
+    if isinstance(flag, float) and flag.is_integer():
+        flag = int(flag)
+    found["auth_certificate_reenrollment"] = flag if flag is None else str(flag)
+    return _WireAgent(**found)
 
 
 def _agent(wire: _WireAgent) -> Agent:
@@ -168,8 +222,10 @@ def _agent(wire: _WireAgent) -> Agent:
 def _integer(value: Any) -> int | None:
     if isinstance(value, str):
         text = value.strip().removeprefix("-")
-        return int(value) if text.isascii() and text.isdigit() else None
-    return value if isinstance(value, int) else None
+        return int(value) if text.isascii() and text.isdigit() and len(text) < 20 else None
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _thumbprint(text: str | None) -> str | None:

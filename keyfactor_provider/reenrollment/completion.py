@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from keyfactor_provider.reenrollment.life import Seen, judge
 from keyfactor_provider.reenrollment.record import Member, Phase
@@ -20,6 +21,15 @@ class Progress:
     done: list[str] = field(default_factory=list)
     waiting: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
+
+
+def round_of(members: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """What tells one round of a fleet from another, by the members in its state: each one's status and baseline."""
+    return {
+        member_id: f"{member['status']} since {member.get('baseline') or 'no certificate'}"
+        for member_id, member in members.items()
+        if member["phase"] != Phase.LEAVING.value
+    }
 
 
 def progress(members: Mapping[str, Member], seen: Mapping[str, Seen | None]) -> Progress:

@@ -1,10 +1,10 @@
 """A whole fleet: what the next run would do, from the record alone, and what a run does, from a reading."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from keyfactor_provider.reenrollment import life
-from keyfactor_provider.reenrollment.record import Member, Phase, Record
+from keyfactor_provider.reenrollment.record import DRIFTED, Member, Phase, Record
 from keyfactor_provider.reenrollment.wish import Wish
 from keyfactor_provider.status import ReenrollmentStatus
 
@@ -22,6 +22,7 @@ class Forecast:
         let_go: members that leave and are only forgotten.
         left_alone: members for which nothing is to be done.
         reenrolled: those among `left_alone` that have re-enrolled in this round.
+        new_status: another status is wanted than in the last run.
         options_changed: an option is to be recorded.
     """
 
@@ -33,6 +34,7 @@ class Forecast:
     let_go: tuple[str, ...]
     left_alone: tuple[str, ...]
     reenrolled: tuple[str, ...]
+    new_status: bool
     options_changed: bool
 
     @property
@@ -73,6 +75,7 @@ def forecast(record: Record, wish: Wish, claimed: Collection[str] = ()) -> Forec
         let_go=tuple(let_go),
         left_alone=tuple(left_alone),
         reenrolled=tuple(reenrolled),
+        new_status=bool(record.members) and record.status is not wish.status,
         options_changed=triggered
         or (record.status, record.on_removal, record.on_failure) != (wish.status, wish.on_removal, wish.on_failure),
     )
@@ -104,7 +107,7 @@ class Plan:
             self.asks[member_id] = judged.ask
         if judged.warning:
             self.warnings.append((member_id, judged.warning))
-        if seen is not None and judged.member.phase in (Phase.CHANGED, Phase.CLEARED):
+        if seen is not None and judged.member.phase in DRIFTED:
             self.drift[member_id] = seen.flag
 
 
@@ -117,16 +120,28 @@ def members_of(record: Record, wish: Wish) -> dict[str, Member]:
     }
 
 
-def goers(record: Record, wish: Wish | None, claimed: Collection[str]) -> dict[str, Member]:
-    """The members that leave and have to be looked at; None as the wish: the fleet itself goes."""
+def standing(seen: Iterable[life.Seen | None]) -> ReenrollmentStatus:
+    """The status that stands among orchestrators that are taken over: the most urgent flag that any has."""
+    flags = {each.flag for each in seen if each is not None}
+    return next((status for status in reversed(ReenrollmentStatus) if status.value in flags), ReenrollmentStatus.NONE)
+
+
+def goers(record: Record, wish: Wish | None, held: Mapping[str, frozenset[ReenrollmentStatus]]) -> dict[str, Member]:
+    """The members that leave and have to be looked at; None as the wish: the fleet itself goes.
+
+    Args:
+        held: the members of other fleets, and the flags that those call their own. A flag of this fleet that
+            the other could not replace is still this fleet's to take back.
+    """
     staying = wish.members if wish else frozenset()
     if (wish.on_removal if wish else record.on_removal) == "retain":
         return {}
-    return {
-        member_id: member
-        for member_id, member in record.members.items()
-        if member_id not in staying and member_id not in claimed
-    }
+    found = {}
+    for member_id, member in record.members.items():
+        left = member.ours - held.get(member_id, frozenset())
+        if member_id not in staying and (left or member_id not in held):
+            found[member_id] = replace(member, ours=left)
+    return found
 
 
 def plan(members: Mapping[str, Member], leaving: Mapping[str, Member], seen: Mapping[str, life.Seen | None]) -> Plan:
@@ -137,7 +152,7 @@ def plan(members: Mapping[str, Member], leaving: Mapping[str, Member], seen: Map
     for member_id, member in leaving.items():
         departed = life.depart(member, seen[member_id])
         if departed.take_back:
-            made.take_backs[member_id] = member
+            made.take_backs[member_id] = departed.member
         if departed.warning:
             made.warnings.append((member_id, departed.warning))
     return made

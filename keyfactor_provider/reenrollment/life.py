@@ -7,7 +7,7 @@ triggers change, or when the wish leaves None; the wish None closes it and forge
 from dataclasses import dataclass, replace
 from typing import Final
 
-from keyfactor_provider.reenrollment.record import DRIFTED, UNSEEN, Member, Phase
+from keyfactor_provider.reenrollment.record import FAILED, UNSEEN, Member, Phase
 from keyfactor_provider.status import ReenrollmentStatus
 
 NONE: Final = ReenrollmentStatus.NONE
@@ -58,7 +58,7 @@ def enter(recorded: Member | None, wish: ReenrollmentStatus, *, triggered: bool)
         return Member(wish, ours=recorded.ours, machine=recorded.machine)
     if wish is recorded.wish:
         return recorded
-    stays = recorded.phase is Phase.REENROLLED or recorded.phase in _NOT_ASKED_SINCE
+    stays = recorded.phase is Phase.REENROLLED or recorded.phase in FAILED
     return replace(recorded, wish=wish) if stays else replace(recorded, wish=wish, phase=Phase.DUE, reason="")
 
 
@@ -72,9 +72,7 @@ def judge(member: Member, seen: Seen | None) -> Judged:
 
     The rules are ordered, the first that matches wins (design: the life of one orchestrator in one round).
     """
-    if seen is not None:
-        ours = frozenset(status for status in member.ours if status.value == seen.flag)
-        member = replace(member, ours=ours, machine=seen.machine or member.machine)
+    member = _noting(member, seen)
     if member.wish is NONE:
         return _judge_release(member, seen)
     if member.phase is Phase.REENROLLED:
@@ -98,7 +96,8 @@ def judge(member: Member, seen: Seen | None) -> Judged:
 
 def accepted(member: Member, asked: ReenrollmentStatus) -> Member:
     """The member after Command accepted the request."""
-    return _settled(member) if asked is NONE else _holds(member)
+    # Whatever stood there before, of ours or not, is overwritten.
+    return _settled(member) if asked is NONE else _holds(replace(member, ours=frozenset()))
 
 
 def refused(member: Member, reason: str) -> Member:
@@ -116,24 +115,31 @@ def unreached(member: Member, reason: str, *, outcome_open: bool) -> Member:
 class Departed:
     """A member that leaves: whether its flag is to be taken back first, or what to say of it."""
 
+    member: Member
     take_back: bool = False
     warning: str = ""
 
 
 def depart(member: Member, seen: Seen | None) -> Departed:
     """What is to be done for a member that leaves its fleet, whatever its phase."""
+    member = _noting(member, seen)
     if seen is None:
-        return Departed(warning="is gone from Command; there was nothing to take back" if member.ours else "")
-    if seen.flag == NONE.value:
-        return Departed()
-    if seen.flag in {status.value for status in member.ours}:
-        return Departed(take_back=True)
-    return Departed(warning=f"keeps its flag {seen.flag}: somebody else set it")
+        return Departed(member, warning="is gone from Command; there was nothing to take back" if member.ours else "")
+    if member.ours or seen.flag == NONE.value:
+        return Departed(member, take_back=bool(member.ours))
+    return Departed(member, warning=f"keeps its flag {seen.flag}: somebody else set it")
 
 
 def leaving(member: Member, reason: str) -> Member:
     """A member whose flag could not be taken back; the next run tries again."""
     return replace(member, phase=Phase.LEAVING, reason=reason)
+
+
+def _noting(member: Member, seen: Seen | None) -> Member:
+    if seen is None:
+        return member
+    ours = frozenset(status for status in member.ours if status.value == seen.flag)
+    return replace(member, ours=ours, machine=seen.machine or member.machine)
 
 
 def _judge_release(member: Member, seen: Seen | None) -> Judged:
@@ -153,10 +159,10 @@ def _holds(member: Member) -> Member:
 
 
 def _still_to_ask(member: Member, drift: Phase, reason: str) -> Member:
-    if member.phase is Phase.PENDING or member.phase in DRIFTED:
-        return replace(member, phase=drift, reason=reason)
     if member.phase in _NOT_ASKED_SINCE:
         return member
+    if member.asked is member.wish:
+        return replace(member, phase=drift, reason=reason)
     return replace(member, phase=Phase.DUE, reason="")
 
 

@@ -171,6 +171,13 @@ class Record:
             trouble=state.get("trouble", ""),
         )
 
+    @property
+    def untouched(self) -> bool:
+        """Whether a run left nothing behind at Command: nobody was asked, adopted, or found done or turned down."""
+        return all(
+            member.phase in (Phase.UNREACHED, Phase.MISSING) and not member.ours for member in self.members.values()
+        )
+
     def wish(self) -> Wish:
         """The wish of the last run, for the members that have not left."""
         return Wish(

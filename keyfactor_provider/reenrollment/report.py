@@ -5,9 +5,8 @@ from typing import Final
 
 from keyfactor_provider.errors import ReenrollmentFailed
 from keyfactor_provider.reenrollment.fleet import Forecast
-from keyfactor_provider.reenrollment.record import FAILED, Phase, Record
+from keyfactor_provider.reenrollment.record import DRIFTED, FAILED, Phase, Record
 from keyfactor_provider.reenrollment.wish import Wish
-from keyfactor_provider.status import ReenrollmentStatus
 
 MOST_NAMED: Final = 20
 """No message names more orchestrators than this; the state has the rest."""
@@ -18,6 +17,11 @@ _MEANING: Final = {
     Phase.MISSING: "missing",
     Phase.LEAVING: "not released",
 }
+
+
+def title(fleet: str) -> str:
+    """How a message on a fleet begins."""
+    return f'Fleet "{fleet}": '
 
 
 def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
@@ -44,8 +48,8 @@ def intent(wish: Wish, ahead: Forecast) -> str:
     ]
     doing = ", ".join(part for part in parts if part)
     opening = "a new round: " if ahead.new_round else ""
-    line = f'Fleet "{wish.fleet}": {opening}{doing or "records its options"}.'
-    if ahead.reenrolled and ahead.again and wish.status is not ReenrollmentStatus.NONE:
+    line = f"{title(wish.fleet)}{opening}{doing or 'records its options'}."
+    if ahead.reenrolled and (ahead.again or ahead.new_status):
         line += (
             f" {len(ahead.reenrolled)} of those left alone have re-enrolled in this round; "
             "a change of triggers starts a new one."
@@ -59,8 +63,20 @@ def retry(record: Record, member_ids: Iterable[str]) -> str:
     if not failed:
         return ""
     return (
-        f'Fleet "{record.fleet}": {count(len(failed))} failed in the last run and will be asked again: '
+        f"{title(record.fleet)}{count(len(failed))} failed in the last run and will be asked again: "
         f"{_by_reason(record, failed)}."
+    )
+
+
+def drifted(record: Record, member_ids: Iterable[str]) -> str:
+    """The warning that names the members whose flag somebody else moved; empty when there are none."""
+    moved = [member_id for member_id in sorted(member_ids) if record.members[member_id].phase in DRIFTED]
+    if not moved:
+        return ""
+    names = [f"{record.name(member_id)}: {record.members[member_id].reason}" for member_id in moved]
+    return (
+        f"{title(record.fleet)}the flag of {count(len(moved))} was moved by somebody else and will be set again: "
+        f"{listed(names)}."
     )
 
 
@@ -83,10 +99,11 @@ def failure(record: Record) -> ReenrollmentFailed | None:
     ]
     kept = f"The others are recorded: {', '.join(rest)}. " if rest else ""
     trouble = f"{record.trouble} " if record.trouble else ""
+    again = "asks the failed ones alone" if failed else "tries again"
     return ReenrollmentFailed(
-        f'Fleet "{record.fleet}": {" and ".join(parts)}',
+        f"{title(record.fleet)}{' and '.join(parts)}",
         _by_reason(record, failed + stuck),
-        f"{trouble}{kept}The next run asks the failed ones alone.",
+        f"{trouble}{kept}The next run {again}.",
     )
 
 

@@ -10,10 +10,16 @@ from aiohttp import web
 from standins.command.faults import Faults
 from standins.command.login import MODIFY, READ, Login
 from standins.command.query import FIELDS, parse
-from standins.command.world import APPROVED, DISAPPROVED, FLAGS, Agent, Refused, World
+from standins.command.world import APPROVED, DISAPPROVED, FLAGS, Agent, Refused, World, plain
 
-_GUID = re.compile(r"\{?[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}?")
-_SORT = {"agentid", "clientmachine", "identity", "username", "lastseen", "platform", "status", "version"}
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_SORT = FIELDS.keys() - {"capabilities"}
+_ALSO_KNOWN_AS = {"username": "identity", "agentplatform": "platform"}
+_DIRECTIONS = {"": False, "0": False, "ascending": False, "1": True, "descending": True}
+"""SortAscending, whose name misleads: 1 is descending."""
+_CALLERS = ("apiclient", "xmlhttprequest")
+_VERSIONS = ("", "1", "1.0")
+_BODIES = re.compile(r"(application|text)/(json|[\w.-]+\+json)")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -43,6 +49,7 @@ class Api:
             web.post(f"{base}/Agents/Disapprove", modify(self._judge(DISAPPROVED))),
             web.post(f"{base}/Agents/Reset", modify(self.reset)),
             web.post(f"{base}/Agents/{{id}}/Reset", modify(self.reset)),
+            web.post(f"{base}/Agents/{{id}}/FetchLogs", modify(self.fetch_logs)),
             web.delete(f"{base}/Agents/{{id}}", self._needing(MODIFY)(self.delete)),
         ]
 
@@ -56,9 +63,8 @@ class Api:
                 if lacking:
                     text = f"User does not have the required permissions: {lacking[0]}"
                     return failure(Refused(text, "0xA0140002", 403))
-                if not request.headers.get("x-keyfactor-requested-with"):
-                    return failure(Refused("The x-keyfactor-requested-with header is required.", "0xA0110007"))
                 try:
+                    _check_headers(request)
                     return await handler(request)
                 except Refused as error:
                     return failure(error)
@@ -75,30 +81,24 @@ class Api:
     async def agents(self, request: web.Request) -> web.Response:
         """One page. Parameters count with and without the older `pq.`, in any case."""
         given = {name.lower().removeprefix("pq."): value for name, value in request.query.items()}
-        page = _whole(given, "pagereturned", 1)
-        size = _whole(given, "returnlimit", 50)
+        page, size = _whole(given, "PageReturned", 1), _whole(given, "ReturnLimit", 50)
         if self._faults.page_cap:
             size = min(size, self._faults.page_cap)
-        field = given.get("sortfield", "AgentId").lower()
-        if field not in _SORT:
-            raise Refused(f"The sort field {given['sortfield']} is not valid.", "0xA011004A")
         found = self._world.in_order()
         if query := given.get("querystring"):
             test = parse(query)
             found = [agent for agent in found if test(agent)]
-        if field != "agentid":
-            key = FIELDS["identity" if field == "username" else field]
-            found = sorted(found, key=lambda agent: str(key(agent)))
-        if given.get("sortascending", "0") in ("1", "Descending"):
-            found = found[::-1]
+        found = _sorted(found, given.get("sortfield") or "AgentId", given.get("sortascending", ""))
         start = (page - 1) * size
         return web.json_response([self._shown(agent) for agent in found[start : start + size]], dumps=_compact)
 
     async def agent(self, request: web.Request) -> web.Response:
         """One orchestrator, as an object."""
-        agent_id = request.match_info["id"]
-        _check_guids([agent_id])
-        return web.json_response(self._shown(self._world.known(agent_id)))
+        return web.json_response(self._shown(self._named(request)))
+
+    def _named(self, request: web.Request) -> Agent:
+        _check_guids([request.match_info["id"]])
+        return self._world.known(request.match_info["id"])
 
     async def set_reenrollment(self, request: web.Request) -> web.Response:
         """POST /Agents/SetAuthCertificateReenrollment, as the vendor's page describes it."""
@@ -112,7 +112,7 @@ class Api:
             raise Refused("OrchestratorIds is required.", "0xA0110007")
         _check_guids(ids)
         status = self._status(given)
-        if rejected := [each for each in ids if each.strip("{}").lower() in self._faults.rejected]:
+        if rejected := [each for each in ids if plain(each) in self._faults.rejected]:
             raise Refused(f"Agent {rejected[0]} can't be changed.")
         failed = self._world.set_flag(ids, status, self._faults.refused)
         shown: int | str = status if self._response_as_integer else FLAGS[status]
@@ -120,13 +120,14 @@ class Api:
 
     def _status(self, given: dict[str, Any]) -> int:
         # A client generated from a later specification sends `statusEnum` beside or in place of `status`.
-        value = given.get("status", given.get("statusenum"))
+        value = given.get("status")
+        value = given.get("statusenum") if value is None else value
         if isinstance(value, int) and self._faults.refuses_integers:
             raise Refused("The Status could not be converted to a string.", "0xA0110007")
         by_name = {name.lower(): number for number, name in enumerate(FLAGS)}
         by_name |= {str(number): number for number in range(len(FLAGS))}
-        number = by_name.get(str(value).strip().lower()) if not isinstance(value, bool) else None
-        if number is None or value is None:
+        number = by_name.get(str(value).strip().lower()) if isinstance(value, (int, str)) else None
+        if number is None:
             raise Refused(f"The Status {value!r} is not valid.", "0xA0110007")
         return number
 
@@ -140,12 +141,21 @@ class Api:
     async def reset(self, request: web.Request) -> web.Response:
         """Of one in the path, or of those in the body."""
         one = request.match_info.get("id")
-        self._world.reset([one] if one else await _guids(request))
+        ids = [one] if one else await _guids(request)
+        _check_guids(ids)
+        self._world.reset(ids)
+        return web.Response(status=204)
+
+    async def fetch_logs(self, request: web.Request) -> web.Response:
+        """Our choice: the job is scheduled, and never handed out; refused where the capability is lacking."""
+        agent = self._named(request)
+        if not any(each.upper().endswith("LOGS") for each in agent.capabilities):
+            raise Refused(f"Agent {agent.agent_id} does not support fetching logs.")
         return web.Response(status=204)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Only of a disapproved orchestrator."""
-        agent = self._world.known(request.match_info["id"])
+        """Only of a disapproved orchestrator. Nothing here has jobs or stores, so `force` has nothing to drop."""
+        agent = self._named(request)
         if agent.status != DISAPPROVED:
             raise Refused("Only a disapproved agent can be deleted.")
         self._world.remove(agent.agent_id)
@@ -159,7 +169,7 @@ class Api:
             "AgentPlatform": agent.agent_platform,
             "Version": agent.version,
             "Status": agent.status,
-            "LastSeen": agent.last_seen,
+            "LastSeen": agent.last_seen or None,
             "Capabilities": agent.capabilities,
             "Blueprint": agent.blueprint,
             "Thumbprint": agent.thumbprint,
@@ -180,23 +190,47 @@ def _compact(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
+def _check_headers(request: web.Request) -> None:
+    caller = request.headers.get("x-keyfactor-requested-with", "")
+    if caller.lower() not in _CALLERS:
+        raise Refused(f"The x-keyfactor-requested-with header {caller!r} is not valid.", "0xA0110007")
+    # Our choice: a version that no agents API has is a bad request.
+    version = request.headers.get("x-keyfactor-api-version", "")
+    if version not in _VERSIONS:
+        raise Refused(f"The x-keyfactor-api-version header {version!r} is not supported.", "0xA0110007")
+
+
+def _sorted(agents: list[Agent], by: str, direction: str) -> list[Agent]:
+    name = _ALSO_KNOWN_AS.get(by.lower(), by.lower())
+    if name not in _SORT or direction.lower() not in _DIRECTIONS:
+        raise Refused(f"The sort field {by} or direction {direction} is not valid.", "0xA011004A")
+    descending = _DIRECTIONS[direction.lower()]
+    if name == "agentid":
+        return agents[::-1] if descending else agents
+    key = FIELDS[name].of
+    return sorted(agents, key=lambda agent: (key(agent) is not None, key(agent)), reverse=descending)
+
+
 def _whole(given: dict[str, str], name: str, default: int) -> int:
-    text = given.get(name, str(default))
-    if not text.isdigit() or int(text) < 1:
-        raise Refused(f"{name} {text!r} is not valid.", "0xA0110007")
+    text = given.get(name.lower()) or str(default)
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise Refused(f"The {name} {text!r} is not valid.", "0xA0110007")
     return int(text)
 
 
 def _check_guids(ids: list[Any]) -> None:
     for each in ids:
-        if not isinstance(each, str) or not _GUID.fullmatch(each):
+        if not isinstance(each, str) or not _GUID.fullmatch(plain(each)):
             raise Refused(f"The value {each!r} is not a GUID.", "0xA0110007")
 
 
 async def _json(request: web.Request) -> Any:
+    if "Content-Type" in request.headers and not _BODIES.fullmatch(request.content_type):
+        # Our choice: as the framework that Command is built with does it.
+        raise Refused(f"The Content-Type {request.content_type} is not supported.", "0xA0110007", 415)
     try:
         return json.loads(await request.text())
-    except ValueError:
+    except (ValueError, LookupError):
         raise Refused("The request body is not JSON.", "0xA0110007") from None
 
 

@@ -1,15 +1,15 @@
 """A certificate authority: issues the orchestrators' client certificates and this server's own."""
 
 import base64
-import binascii
 import ipaddress
+import re
 import ssl
 import tempfile
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -60,16 +60,17 @@ class Authority:
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def issue(self, csr_text: str) -> x509.Certificate:
-        """A client certificate for a CSR in base64 DER, as orchestrators send it.
+        """A client certificate for a CSR in base64 DER, as orchestrators send it; a PEM header does no harm.
 
         Raises:
             Refused: it is no CSR, or its signature is wrong.
         """
         try:
-            csr = x509.load_der_x509_csr(base64.b64decode(csr_text.encode(), validate=False))
-        except (ValueError, binascii.Error):
+            csr = x509.load_der_x509_csr(_der(csr_text))
+            signed = csr.is_signature_valid
+        except (ValueError, UnsupportedAlgorithm):
             raise Refused("The CSR can't be read.", "0xA0110007") from None
-        if not csr.is_signature_valid:
+        if not signed:
             raise Refused("The CSR's signature is wrong.", "0xA0110007")
         return self._sign(
             x509.CertificateBuilder()
@@ -81,10 +82,14 @@ class Authority:
             _YEAR,
         )
 
-    def presented(self, der: bytes) -> str | None:
-        """The thumbprint of a certificate that a client presents; None where this CA did not issue it."""
+    def presented(self, given: bytes | str) -> str | None:
+        """The thumbprint of a certificate that a client presents; None where this CA did not issue it.
+
+        Args:
+            given: DER, or text in base64. Keyfactor's agent sends PEM in which line ends are missing.
+        """
         try:
-            certificate = x509.load_der_x509_certificate(der)
+            certificate = x509.load_der_x509_certificate(given if isinstance(given, bytes) else _der(given))
             certificate.verify_directly_issued_by(self.certificate)
         except (ValueError, TypeError, InvalidSignature):
             return None
@@ -131,6 +136,10 @@ class Authority:
 def thumbprint(certificate: x509.Certificate) -> str:
     """SHA-1 of the DER in upper-case hex, as Command shows it."""
     return certificate.fingerprint(hashes.SHA1()).hex().upper()
+
+
+def _der(text: str) -> bytes:
+    return base64.b64decode(re.sub(r"-----[A-Z ]+-----|\s", "", text), validate=True)
 
 
 def _pem(key: ec.EllipticCurvePrivateKey) -> str:

@@ -2,17 +2,19 @@
 
 import asyncio
 import json
+import struct
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 from aiohttp import web
 
 from standins.command.login import Login
-from standins.command.world import Agent, Refused, World
+from standins.command.world import Agent, Refused, World, plain
 
 CONTROL = "/_standin"
-ACTS = ("status", "delay", "drop", "reset", "truncate", "drip", "huge", "body", "redirect")
+ACTS = ("status", "delay", "drop", "reset", "truncate", "drip", "huge", "body", "redirect", "rewrite", "pass")
 
 
 @dataclass
@@ -20,10 +22,13 @@ class Fault:
     """One thing that goes wrong.
 
     Attributes:
-        on: the requests it is for, by the beginning of "METHOD /path" (the API's own path left out).
+        on: the requests it is for, by the beginning of "METHOD /path?query" (the API's own path left out).
         act: what happens: `status` answers with it, `delay` waits `seconds` and goes on, `drop` ends the
             connection without an answer, `reset` with a TCP reset, `truncate` sends half of the answer,
-            `drip` a byte every `seconds`, `huge` `mib` MiB, `body` `body` with 200, `redirect` to `to`.
+            `drip` a byte every `seconds`, `huge` `mib` MiB, `body` `body` with 200, `redirect` to `to`,
+            `rewrite` takes it with other parameters (those in `query`), `pass` lets it pass.
+        world: what somebody else does first, as for `change_world`.
+        settings: what changes here first, as for `apply`, faults excepted.
         applied: the request is carried out first, so that only its answer is lost.
         skip: so many matching requests are left alone first.
         times: how many it then hits; None for all.
@@ -38,6 +43,9 @@ class Fault:
     seconds: float = 0.05
     mib: int = 80
     to: str = ""
+    query: dict[str, str] = field(default_factory=dict)
+    world: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
     applied: bool = False
     skip: int = 0
     times: int | None = None
@@ -99,6 +107,8 @@ class Faults:
         Raises:
             ValueError, TypeError: a setting or a fault that does not exist.
         """
+        if not isinstance(given, dict):
+            raise ValueError(f"expected an object of settings, not {given!r}")
         for name, value in given.items():
             if name == "faults":
                 self._faults = [Fault(**each) for each in value]
@@ -106,7 +116,7 @@ class Faults:
                 if wrong:
                     raise ValueError(f"{wrong[0]!r} is no fault; expected one of {', '.join(ACTS)}")
             elif name in ("refused", "rejected"):
-                setattr(self, name, frozenset(each.strip("{}").lower() for each in value))
+                setattr(self, name, frozenset(map(plain, value)))
             elif name == "page_cap":
                 self.page_cap = int(value)
             elif name == "refuses_integers":
@@ -115,6 +125,8 @@ class Faults:
                 self._login.denied = set(value)
             elif name == "token_life":
                 self._login.token_life = float(value)
+            elif name == "form_only":
+                self._login.form_only = bool(value)
             elif name == "revoke_tokens":
                 self._login.revoke()
             else:
@@ -122,21 +134,22 @@ class Faults:
 
     async def change_world(self, request: web.Request) -> web.Response:
         """What somebody else does: change fields, reenroll, add, populate, remove, reset, approve."""
-        given = await request.json()
-        made: list[Agent] = []
         try:
-            for agent_id, fields in given.get("change", {}).items():
-                self._world.change(agent_id, **fields)
-            self._world.reenroll(given.get("reenroll", ()))
-            self._world.reset(given.get("reset", ()))
-            self._world.judge(given.get("approve", ()), 2)
-            for agent_id in given.get("remove", ()):
-                self._world.remove(agent_id)
-            self._world.add(*(Agent(**fields) for fields in given.get("add", ())))
-            made = self._world.populate(given.get("populate", 0))
-        except (Refused, TypeError) as error:
+            made = self._change(await request.json())
+        except (Refused, TypeError, ValueError, AttributeError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response([agent.agent_id for agent in made])
+
+    def _change(self, given: dict[str, Any]) -> list[Agent]:
+        for agent_id, fields in given.get("change", {}).items():
+            self._world.change(agent_id, **fields)
+        self._world.reenroll(given.get("reenroll", ()))
+        self._world.reset(given.get("reset", ()))
+        self._world.judge(given.get("approve", ()), 2)
+        for agent_id in given.get("remove", ()):
+            self._world.remove(agent_id)
+        self._world.add(*(Agent(**fields) for fields in given.get("add", ())))
+        return self._world.populate(given.get("populate", 0))
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
@@ -145,7 +158,8 @@ class Faults:
             return await handler(request)  # type: ignore[no-any-return]
         path = request.path
         for base in self._bases:
-            path = path.removeprefix(base)
+            if path.lower().startswith(base.lower()):
+                path = path[len(base) :]
         entry: dict[str, Any] = {"method": request.method, "path": path, "query": dict(request.query)}
         if path.endswith("/SetAuthCertificateReenrollment"):
             text = await request.text()
@@ -153,19 +167,24 @@ class Faults:
                 entry["body"] = json.loads(text)
             except ValueError:
                 entry["body"] = text
+        elif path.endswith("/token"):
+            form = await request.post()
+            entry["form"] = {name: str(value) for name, value in form.items() if name != "client_secret"}
         self._journal.append(entry)
-        fault = self._due(f"{request.method} {path}")
+        fault = self._due(f"{request.method} {path}?{request.query_string}")
         entry["fault"] = fault.act if fault else None
         if fault is None:
             response: web.StreamResponse = await handler(request)
         else:
+            self._change(fault.world)
+            self.apply(fault.settings)
             response = await _Acting(fault, request, handler).act()
         entry["status"] = response.status
         return response
 
     def _due(self, line: str) -> Fault | None:
         for fault in self._faults:
-            if not line.startswith(fault.on):
+            if not line.lower().startswith(fault.on.lower()):
                 continue
             if fault.skip > 0:
                 fault.skip -= 1
@@ -186,13 +205,22 @@ class _Acting:
         if fault.act == "delay":
             await asyncio.sleep(fault.seconds)
             return await self._handler(self._request)  # type: ignore[no-any-return]
+        if fault.act == "rewrite":
+            url = self._request.rel_url.update_query(fault.query)
+            return await self._handler(self._request.clone(rel_url=url))  # type: ignore[no-any-return]
+        if fault.act == "pass":
+            return await self._handler(self._request)  # type: ignore[no-any-return]
         answer: web.StreamResponse | None = None
         if fault.applied or fault.act in ("truncate", "drip"):
             answer = await self._handler(self._request)
         if fault.act in ("drop", "reset"):
             transport = self._request.transport
-            if transport is not None:
-                transport.abort() if fault.act == "reset" else transport.close()
+            if transport is not None and fault.act == "reset":
+                # Without lingering, closing sends a reset.
+                transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+                transport.abort()
+            elif transport is not None:
+                transport.close()
             return web.Response(status=499)
         if fault.act == "redirect":
             return web.Response(status=302, headers={"Location": fault.to})

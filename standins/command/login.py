@@ -1,7 +1,6 @@
 """Who may come in: Basic, bearer tokens, the OAuth2 token endpoint, and permissions."""
 
 import base64
-import binascii
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ class Login:
     Attributes:
         denied: permission paths that every identity lacks.
         token_life: seconds for which a fetched token is good.
+        form_only: the token endpoint looks for the client's secret in the form alone, as some do.
     """
 
     username: str = "svc-enroll"
@@ -33,6 +33,7 @@ class Login:
     access_token: str = ""
     denied: set[str] = field(default_factory=set)
     token_life: float = 300.0
+    form_only: bool = False
     _tokens: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -64,7 +65,7 @@ class Login:
         form = await request.post()
         client, secret = str(form.get("client_id", "")), str(form.get("client_secret", ""))
         header = request.headers.get("Authorization", "")
-        if header.lower().startswith("basic "):
+        if header.lower().startswith("basic ") and not self.form_only:
             # RFC 6749 2.3.1: both are form-encoded before they are joined.
             client, _, secret = _basic(header[6:]).partition(":")
             client, secret = unquote_plus(client), unquote_plus(secret)
@@ -87,7 +88,7 @@ class Login:
 def _basic(value: str) -> str:
     try:
         return base64.b64decode(value, validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return ""
 
 

@@ -6,7 +6,6 @@ Requested and which Required is an inference.
 """
 
 import base64
-import binascii
 import json
 import uuid
 from typing import Any
@@ -16,11 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from standins.command.authority import Authority, thumbprint
 from standins.command.login import Login
-from standins.command.world import APPROVED, FLAGS, NEW, Agent, Refused, World
+from standins.command.world import APPROVED, DISAPPROVED, FLAGS, Agent, Refused, World, now
 
 _ENROLL = {"Requested": (2, "A0100007"), "Required": (3, "A0100008")}
 _OK, _WARNING, _ERROR = 1, 2, 3
-_NOT_APPROVED = "A0100001"
+_NOT_APPROVED = "0xA0100001"
 """Our choice: no source gives the code for an orchestrator that is not approved."""
 
 
@@ -39,69 +38,80 @@ class Sessions:
         if not self._login.admits(request.headers.get("Authorization", "")):
             return web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
         try:
-            body = json.loads(await request.text())
-            csr, agent_id = body.get("CSR") or "", body.get("AgentId") or ""
-        except (ValueError, AttributeError):
-            return web.json_response({"Message": "The request body is not JSON."}, status=400)
-        agent = self._world.agents.get(agent_id.lower())
+            given = _Registration(json.loads(await request.text()))
+        except (ValueError, TypeError, LookupError, AttributeError):
+            return web.json_response({"Message": "The request body is no registration."}, status=400)
+        agent = self._world.agents.get(given.agent_id)
+        if agent is not None:
+            self._world.seen(agent, self._presented(request))
         try:
+            if agent is not None and agent.status == DISAPPROVED:
+                raise Refused("The orchestrator is disapproved.", _NOT_APPROVED)
+            if given.csr:
+                return self._enroll(agent, given)
             if agent is None:
-                return self._first(body, csr)
-            if csr:
-                return self._enroll(agent, csr)
-            return self._session(agent, self._presented(request))
+                return _answer(*_ENROLL["Required"], "Enroll for a certificate first.")
+            return self._session(agent)
         except Refused as error:
             if agent is not None:
-                self._world.change(
-                    agent.agent_id, last_error_code=int(error.code, 16), last_error_message=error.message
-                )
-            return _answer(_ERROR, error.code[2:], error.message)
+                self._world.failed(agent, int(error.code, 16), error.message)
+            return _answer(_ERROR, error.code[2:], error.message, agent=agent)
 
     def _presented(self, request: web.Request) -> str | None:
         """The client certificate of the connection, or of the header that a reverse proxy would set."""
         tls = request.transport.get_extra_info("ssl_object") if request.transport else None
-        der = tls.getpeercert(True) if tls is not None else None
-        if der is None:
-            try:
-                der = base64.b64decode(request.headers.get("X-ARR-ClientCert", ""), validate=True)
-            except binascii.Error:
-                return None
-        return self._authority.presented(der) if der else None
+        der: bytes | None = tls.getpeercert(True) if tls is not None else None
+        text = request.headers.get("X-ARR-ClientCert", "")
+        return self._authority.presented(der if der else text)
 
-    def _first(self, body: dict[str, Any], csr: str) -> web.Response:
-        if not csr:
-            return _answer(*_ENROLL["Required"], "Enroll for a certificate first.")
-        certificate = self._authority.issue(csr)
-        agent = Agent(
-            agent_id=self._world.guid(),
-            client_machine=str(body.get("ClientMachine") or "unnamed"),
-            username=f"{self._login.domain}\\{self._login.username}",
-            agent_platform=int(body.get("AgentPlatform") or 0),
-            version=_version(body.get("AgentVersion")),
-            capabilities=[str(each) for each in body.get("Capabilities") or []],
-            status=NEW,
-        )
-        self._world.add(agent)
+    def _enroll(self, agent: Agent | None, given: "_Registration") -> web.Response:
+        certificate = self._authority.issue(given.csr)
+        if agent is None:
+            # Our choice: one that Command has forgotten comes back as New under its GUID. Keyfactor's agent
+            # would not take another one.
+            agent = Agent(
+                agent_id=given.agent_id or self._world.guid(),
+                client_machine=given.machine,
+                username=f"{self._login.domain}\\{self._login.username}",
+                agent_platform=given.platform,
+                version=given.version,
+                capabilities=given.capabilities,
+                last_seen=now(),
+            )
+            self._world.add(agent)
         self._world.issued(agent, thumbprint(certificate))
         return _answer(_OK, certificate=certificate, agent=agent, token=True)
 
-    def _enroll(self, agent: Agent, csr: str) -> web.Response:
-        certificate = self._authority.issue(csr)
-        self._world.issued(agent, thumbprint(certificate))
-        return _answer(_OK, certificate=certificate, agent=agent, token=True)
-
-    def _session(self, agent: Agent, presented: str | None) -> web.Response:
+    def _session(self, agent: Agent) -> web.Response:
         if agent.status != APPROVED:
-            self._world.seen(agent, None)
-            return _answer(_ERROR, _NOT_APPROVED, "The orchestrator is not approved.", agent=agent)
+            # Our choice: a warning. After an error here Keyfactor's agent forgets its GUID and starts anew.
+            message = "The orchestrator is not approved."
+            self._world.failed(agent, int(_NOT_APPROVED, 16), message)
+            return _answer(_WARNING, _NOT_APPROVED[2:], message, agent=agent)
         if agent.thumbprint is None:
             return _answer(*_ENROLL["Required"], "Enroll for a certificate.", agent=agent)
         if agent.flag:
-            self._world.seen(agent, presented)
             result, code = _ENROLL[FLAGS[agent.flag]]
             return _answer(result, code, "Enroll for a new certificate.", agent=agent, token=result == _WARNING)
-        self._world.seen(agent, presented)
+        self._world.succeeded(agent)
         return _answer(_OK, agent=agent, token=True)
+
+
+class _Registration:
+    """What an orchestrator says of itself.
+
+    Raises:
+        ValueError, TypeError, AttributeError: it can't be read.
+    """
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.csr = str(body.get("CSR") or "")
+        agent_id = str(body.get("AgentId") or "")
+        self.agent_id = str(uuid.UUID(agent_id)) if agent_id else ""
+        self.machine = str(body.get("ClientMachine") or "unnamed")
+        self.platform = int(body.get("AgentPlatform") or 0)
+        self.version = _version(body.get("AgentVersion"))
+        self.capabilities = [str(each) for each in body.get("Capabilities") or ()]
 
 
 def _answer(

@@ -4,7 +4,7 @@ import json
 import random
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TextIO
@@ -43,52 +43,69 @@ class Refused(Exception):
         self.message, self.code, self.status = message, code, status
 
 
+class UnreadableStateError(Exception):
+    """A file given as the state is not one."""
+
+
+def plain(guid: str) -> str:
+    """A GUID as this Command writes it: lower case, without braces."""
+    return (guid[1:-1] if guid[:1] == "{" and guid[-1:] == "}" else guid).lower()
+
+
 class World:
     """Every orchestrator, on disk after each change where a file is given.
 
     Args:
-        seed: makes the GUIDs and thumbprints of a fleet the same each time.
+        seed: makes the GUIDs and thumbprints of a fleet the same each time; without effect on one that is kept.
         state: one JSON object a line, the newest of an orchestrator counts; None keeps all in memory.
     """
 
     def __init__(self, seed: int = 1, state: Path | None = None) -> None:
-        self._random = random.Random(seed)
         self.agents: dict[str, Agent] = {}
         self.kept: dict[str, Any] = {}
-        self._order: list[str] | None = None
+        self._order: list[Agent] | None = None
         self._file: TextIO | None = None
         if state is not None:
             self._load(state)
             self._file = state.open("a", encoding="utf-8")
+        # Begun again, the sequence would give out what it gave out before.
+        self._random = random.Random(None if self.agents else seed)
+
+    @property
+    def new(self) -> bool:
+        """Whether nobody has used it yet."""
+        return not self.agents and not self.kept
 
     def _load(self, state: Path) -> None:
-        lines = state.read_text(encoding="utf-8").splitlines() if state.exists() else []
-        for number, line in enumerate(lines):
+        lines = state.read_text(encoding="utf-8", errors="replace").split("\n") if state.exists() else [""]
+        # A kill can tear the last line; what it would have said was never answered. The first one is always whole.
+        whole = lines[:-1] or lines[: bool(lines[0])]
+        for number, line in enumerate(whole, 1):
             try:
-                entry = json.loads(line)
-            except ValueError:
-                if number != len(lines) - 1:
-                    raise
-                # A kill tore the last line; what it would have said was never answered.
-                break
-            if "agent" in entry:
-                self.agents[entry["agent"]["agent_id"]] = Agent(**entry["agent"])
-            elif "gone" in entry:
-                self.agents.pop(entry["gone"], None)
-            else:
-                self.kept |= entry["kept"]
-        news = state.with_suffix(".new")
+                self._recall(json.loads(line))
+            except (ValueError, TypeError, KeyError):
+                raise UnreadableStateError(f"line {number} of {state} is not the stand-in's: {line[:60]!r}") from None
+        news = state.with_name(f"{state.name}.new")
         news.write_text(
             "".join(
                 json.dumps(each) + "\n"
                 for each in (
                     {"kept": self.kept},
-                    *({"agent": asdict(agent)} for agent in self.agents.values()),
+                    *({"agent": vars(agent)} for agent in self.agents.values()),
                 )
             ),
             encoding="utf-8",
         )
         news.replace(state)
+
+    def _recall(self, entry: dict[str, Any]) -> None:
+        if "agent" in entry:
+            agent = Agent(**entry["agent"])
+            self.agents[agent.agent_id] = agent
+        elif "gone" in entry:
+            self.agents.pop(entry["gone"], None)
+        else:
+            self.kept |= entry["kept"]
 
     def keep(self, name: str, value: Any) -> None:
         """Remembers something besides the orchestrators, such as a key, over a restart."""
@@ -102,7 +119,7 @@ class World:
 
     def _saved(self, *agents: Agent) -> None:
         if self._file is not None:
-            self._write(*({"agent": asdict(agent)} for agent in agents))
+            self._write(*({"agent": vars(agent)} for agent in agents))
 
     def guid(self) -> str:
         """A new GUID, the same for the same seed."""
@@ -127,7 +144,7 @@ class World:
                     agent_platform=NATIVE if edge else DOTNET,
                     status=NEW if number >= count - unapproved else APPROVED,
                     last_seen=now(),
-                    capabilities=["CertStores.PEM.Inventory", "CertStores.PEM.Management"]
+                    capabilities=["CertStores.PEM.Inventory", "CertStores.PEM.Management", "Custom.FetchLogs"]
                     if edge
                     else ["CertStores.IIS.Inventory", "LOGS"],
                     thumbprint=print_,
@@ -145,9 +162,9 @@ class World:
 
     def remove(self, agent_id: str) -> None:
         """Deletes an orchestrator."""
-        del self.agents[self.known(agent_id).agent_id]
+        gone = self.agents.pop(self.known(agent_id).agent_id)
         self._order = None
-        self._write({"gone": agent_id})
+        self._write({"gone": gone.agent_id})
 
     def change(self, agent_id: str, **fields: Any) -> Agent:
         """Sets fields of an orchestrator, as somebody else would."""
@@ -159,18 +176,18 @@ class World:
         self._saved(agent)
         return agent
 
-    def known(self, agent_id: str) -> Agent:
-        """The orchestrator of that GUID; Refused with 404 where there is none. Our choice."""
-        agent = self.agents.get(agent_id.strip("{}").lower())
+    def known(self, agent_id: str, status: int = 404) -> Agent:
+        """The orchestrator of that GUID; Refused with that HTTP status where there is none. 404 is our choice."""
+        agent = self.agents.get(plain(agent_id))
         if agent is None:
-            raise Refused(f"Agent {agent_id} was not found.", status=404)
+            raise Refused(f"Agent {agent_id} was not found.", status=status)
         return agent
 
     def in_order(self) -> list[Agent]:
         """Every orchestrator by its GUID, the order in which Command lists them."""
         if self._order is None:
-            self._order = sorted(self.agents)
-        return [self.agents[agent_id] for agent_id in self._order]
+            self._order = [self.agents[agent_id] for agent_id in sorted(self.agents)]
+        return self._order
 
     def set_flag(self, agent_ids: Iterable[str], flag: int, refused: frozenset[str]) -> list[str]:
         """Sets the flag of many; the GUIDs that failed, as they were written.
@@ -180,7 +197,7 @@ class World:
         """
         failed, changed = [], {}
         for given in agent_ids:
-            agent = self.agents.get(given.strip("{}").lower())
+            agent = self.agents.get(plain(given))
             if agent is None or agent.agent_id in refused or (flag and agent.status != APPROVED):
                 failed.append(given)
             elif agent.flag != flag:
@@ -190,15 +207,15 @@ class World:
         return failed
 
     def judge(self, agent_ids: Iterable[str], status: int) -> None:
-        """Approves or disapproves; all or nothing. Our choice."""
-        agents = [self.known(agent_id) for agent_id in agent_ids]
+        """Approves or disapproves. Our choice: all or nothing, and 400 for an unknown one, as Reset answers."""
+        agents = [self.known(agent_id, 400) for agent_id in agent_ids]
         for agent in agents:
             agent.status = status
         self._saved(*agents)
 
     def reset(self, agent_ids: Iterable[str]) -> None:
         """Back to New, without certificates (AgentsResetPOST). Our choice: the flag is cleared as well."""
-        agents = [self.known(agent_id) for agent_id in agent_ids]
+        agents = [self.known(agent_id, 400) for agent_id in agent_ids]
         for agent in agents:
             agent.status, agent.flag = NEW, 0
             agent.thumbprint = agent.legacy_thumbprint = agent.last_thumbprint_used = None
@@ -207,8 +224,7 @@ class World:
     def issued(self, agent: Agent, thumbprint: str) -> None:
         """A new certificate was issued: it is expected from now on, and the flag has done its work."""
         agent.legacy_thumbprint, agent.thumbprint, agent.flag = agent.thumbprint, thumbprint, 0
-        agent.last_error_code = agent.last_error_message = None
-        self._saved(agent)
+        self.succeeded(agent)
 
     def reenroll(self, agent_ids: Iterable[str]) -> None:
         """Stands for a whole re-enrollment, certificate in use, where no orchestrator runs."""
@@ -217,8 +233,18 @@ class World:
             self.issued(agent, self.thumbprint())
             self.seen(agent, agent.thumbprint)
 
+    def failed(self, agent: Agent, code: int, message: str) -> None:
+        """A registration failed."""
+        agent.last_error_code, agent.last_error_message = code, message
+        self._saved(agent)
+
+    def succeeded(self, agent: Agent) -> None:
+        """A registration went well: it clears the last error."""
+        agent.last_error_code = agent.last_error_message = None
+        self._saved(agent)
+
     def seen(self, agent: Agent, presented: str | None) -> None:
-        """A session began, with that certificate presented; None where none was."""
+        """An orchestrator registers, with that certificate presented; None where none was."""
         agent.last_seen = now()
         if presented is not None:
             agent.last_thumbprint_used = presented

@@ -27,7 +27,8 @@ from standins.engine.wire import Secret, plain
 
 _KINDS = {"preview": "update", "up": "update", "refresh": "refresh", "destroy": "destroy"}
 _TITLES = {"update": "Updating", "refresh": "Refreshing", "destroy": "Destroying"}
-_NO_CHANGES_EXPECTED = 7  # the CLI's exit codes
+_WRONG_CALL = 2  # the CLI's exit codes
+_NO_CHANGES_EXPECTED = 7
 _CANCELLED = 8
 
 
@@ -213,7 +214,10 @@ def _run(given: argparse.Namespace) -> int:
     print("standins.engine: a stand-in for the Pulumi engine, not the Pulumi CLI", flush=True)
     preview = given.command == "preview"
     if not (preview or given.yes or given.skip_preview or sys.stdin.isatty()):
-        raise EngineError("--yes or --skip-preview must be passed in to proceed when running in non-interactive mode")
+        raise EngineError(
+            "--yes or --skip-preview must be passed in to proceed when running in non-interactive mode",
+            1 if given.command == "refresh" else _WRONG_CALL,
+        )
     # a config whose secrets were written before the state was has a salt of its own
     config_vault = vault if config.salt in (None, vault.salt) else Vault(phrase, config.salt)
     values = config.values(config_vault)

@@ -91,7 +91,8 @@ class Display:
 
     def started(self, step: Step) -> None:
         """A step begins: said where it may take long."""
-        if not self._dry and step.about.custom and step.op in (planner.CREATE, planner.UPDATE, planner.DELETE):
+        made = step.about.custom and step.about.type != PROVIDER_TYPE
+        if not self._dry and made and step.op in (planner.CREATE, planner.UPDATE, planner.DELETE):
             self._row(step.op, step, step.op.removesuffix("e") + "ing")
 
     def finished(self, step: Step, *, failed: bool = False, status: str = "") -> None:

@@ -131,6 +131,8 @@ class Executor:
                     return None
                 if not await self._execute(step):
                     return Registered(new, done=False) if self.options.continue_on_error else None
+            if new.urn in self._hook_failed and not self.options.continue_on_error:
+                return None
         finally:
             self._workers.release()
         return Registered(steps[-1].new or new)
@@ -157,7 +159,7 @@ class Executor:
     def finish_outputs(self) -> None:
         """The stack's outputs take effect: all of them after a good run, else over the old ones."""
         step = next((each for each in self._open.values() if each.about.type == STACK_TYPE), None)
-        if step is None or self._stack_outputs is None:
+        if step is None or self._stack_outputs is None or self.options.mode == "destroy":
             return
         old = step.old.outputs if step.old is not None else {}
         new = {**old, **self._stack_outputs} if self.failed else self._stack_outputs
@@ -186,14 +188,16 @@ class Executor:
         if self.options.mode != "update":
             if old is None or new.needs() & self._held_back:
                 return None
-            return [Step(REFRESH if self.options.mode == "refresh" else SAME, old, old)]
+            if self.options.mode == "refresh":
+                return [Step(REFRESH, old, replace(old, property_dependencies=new.property_dependencies))]
+            return [Step(SAME, old, old)]
         given = new.inputs
         targeted = old is not None and bool({new.urn, old.urn} & set(self.options.replace))
         anew = old is None or targeted or old.urn in self._recreating
         await self._check(new, given, {} if anew or old is None else old.inputs)
         if old is None or old.urn in self._recreating:
             return planner.plan(new, old, Diff(True))
-        diff = Diff(True, ("id",)) if targeted else await self.host.diff(old, new.inputs)
+        diff = Diff(True, ("id",)) if targeted else await self.host.diff(old, new.inputs, unknowns=self.options.dry)
         steps = planner.plan(new, old, diff, delete_first=goal.delete_before_replace)
         if len(steps) > 1 and not targeted:
             await self._check(new, given, {})
@@ -217,7 +221,7 @@ class Executor:
         return None
 
     async def _check(self, new: Resource, given: Properties, olds: Properties) -> None:
-        new.inputs, failures = await self.host.check(new.urn, olds, given)
+        new.inputs, failures = await self.host.check(new.urn, olds, given, unknowns=self.options.dry)
         where = f"{new.type} resource '{new.name}'"
         for failure in failures:
             name = failure.property
@@ -339,8 +343,9 @@ class Executor:
         return None
 
     async def _refresh(self, step: Step) -> None:
-        old = step.old
+        old, wanted = step.old, step.new
         assert old is not None
+        assert wanted is not None
         if not old.custom or old.type == PROVIDER_TYPE or old.pending_replacement:
             return self._display.drifted(step, SAME)
         identity, outputs, inputs = await self.host.read(old)
@@ -350,7 +355,7 @@ class Executor:
             self._store.drop(self._slots[id(old)], old.urn)
             self._resources.pop(self._slots[id(old)], None)
             return None
-        new = step.new = replace(old, id=identity, outputs=outputs, inputs=inputs)
+        new = step.new = replace(wanted, id=identity, outputs=outputs, inputs=inputs)
         diff = await self.host.diff(new, old.inputs)  # the other way round: what the next update would undo
         if new != old:
             new.modified = now()
@@ -405,11 +410,15 @@ class Executor:
         await asyncio.gather(*(self._in_turn(Step(REFRESH, each, each)) for each in left))
         known = {each.urn for each in self._resources.values()}
         for slot, each in list(self._resources.items()):
-            if each.needs() - known:
+            remaining = {
+                key: [urn for urn in urns if urn in known]
+                for key, urns in each.property_dependencies.items()
+                # The CLI drops what depends on nothing, but for what the program has just told.
+                if each.urn in self._seen or known.intersection(urns)
+            }
+            if each.needs() - known or remaining != each.property_dependencies:
                 each.dependencies = [urn for urn in each.dependencies if urn in known]
-                each.property_dependencies = {
-                    key: [urn for urn in urns if urn in known] for key, urns in each.property_dependencies.items()
-                }
+                each.property_dependencies = remaining
                 self._store.put(each, slot)
         if not self.failed:
             self._store.forget_pending()

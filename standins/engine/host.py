@@ -14,6 +14,7 @@ from standins.engine.wire import (
     Properties,
     from_struct,
     keep_secrets,
+    known,
     plain,
     provider_pb2,
     provider_pb2_grpc,
@@ -61,14 +62,16 @@ class Host:
         except grpc.aio.AioRpcError as error:
             raise StepError(error.details() or f"the provider host answered {error.code().name}") from error
 
-    async def check(self, urn: str, olds: Properties, news: Properties) -> tuple[Properties, Any]:
+    async def check(self, urn: str, olds: Properties, news: Properties, *, unknowns: bool) -> tuple[Properties, Any]:
         """The inputs as the provider wants them, and what is wrong with them."""
+        news = news if unknowns else known(news)
         request = provider_pb2.CheckRequest(**_naming(urn), olds=to_struct(olds), news=to_struct(news))
         answer = await self._call("Check", request)
         return keep_secrets(from_struct(answer.inputs), news), answer.failures
 
-    async def diff(self, old: Resource, news: Properties) -> Diff:
+    async def diff(self, old: Resource, news: Properties, *, unknowns: bool = True) -> Diff:
         """The verdict on going from the old state to the new inputs."""
+        news = news if unknowns else known(news)
         request = provider_pb2.DiffRequest(**_sent(old, "olds"), news=to_struct(news))
         answer = await self._call("Diff", request)
         changes = _CHANGES.get(answer.changes, plain(old.inputs) != plain(news))

@@ -141,6 +141,13 @@ def mapped(value: Any, leaf: Callable[[Any], Any]) -> Any:
     return [mapped(item, leaf) for item in value] if isinstance(value, list) else leaf(value)
 
 
+def known(value: Any) -> Any:
+    """The value without what is not known: outside previews the CLI's protocol leaves that out."""
+    if isinstance(value, dict):
+        return {key: known(item) for key, item in value.items() if item != UNKNOWN}
+    return [known(item) for item in value if item != UNKNOWN] if isinstance(value, list) else value
+
+
 def plain(value: Any) -> Any:
     """The value with every secret in it laid open; never for a display."""
     return mapped(value, lambda leaf: plain(leaf.value) if isinstance(leaf, Secret) else leaf)

@@ -14,36 +14,39 @@ import httpx
 
 from standins.orchestrator.orchestrator import Orchestrator
 
+NEEDED = ("AGENTS_URL", "KEYFACTOR_USERNAME", "KEYFACTOR_PASSWORD", "KEYFACTOR_DOMAIN")
 
-def _arguments() -> argparse.Namespace:
+
+def _known(text: str) -> tuple[str, str]:
+    agent_id, equals, machine = text.partition("=")
+    if not (agent_id and equals and machine):
+        raise argparse.ArgumentTypeError(f"{text!r} is not GUID=MACHINE")
+    return agent_id, machine
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m standins.orchestrator",
         description="Stand-ins for Keyfactor orchestrators. They are not Keyfactor's.",
     )
     parser.add_argument("--register", type=int, default=0, metavar="N", help="so many new ones")
     parser.add_argument("--name", default="edge", help="their machines: NAME-001, NAME-002, ...")
-    parser.add_argument("--adopt", nargs="*", default=[], metavar="GUID=MACHINE", help="ones that Command has already")
+    parser.add_argument(
+        "--adopt", type=_known, nargs="*", default=[], metavar="GUID=MACHINE", help="ones that Command has already"
+    )
     parser.add_argument("--failing", nargs="*", default=[], metavar="MACHINE", help="these can't renew")
     parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between sessions")
     parser.add_argument("--once", action="store_true", help="one session each, then end")
-    return parser.parse_args()
+    return parser
 
 
-def main() -> int:
-    """Run the fleet; 0 at its end, 1 where settings are missing or, with --once, one could not register."""
-    given = _arguments()
-    try:
-        url, password = os.environ["AGENTS_URL"], os.environ["KEYFACTOR_PASSWORD"]
-        user = f"{os.environ['KEYFACTOR_DOMAIN']}\\{os.environ['KEYFACTOR_USERNAME']}"
-    except KeyError as error:
-        print(f"standins.orchestrator: {error.args[0]} is not set", file=sys.stderr)
-        return 1
-    known = [tuple(each.partition("=")[::2]) for each in given.adopt]
-    known += [("", f"{given.name}-{number + 1:03}") for number in range(given.register)]
-    fleet = [
+def _fleet(given: argparse.Namespace) -> list[Orchestrator]:
+    url, user, password, domain = (os.environ[name] for name in NEEDED)
+    known = [*given.adopt, *(("", f"{given.name}-{number + 1:03}") for number in range(given.register))]
+    return [
         Orchestrator(
             url,
-            (user, password),
+            (f"{domain}\\{user}", password),
             machine,
             agent_id=agent_id,
             ca=os.environ.get("KEYFACTOR_CA_CERT", ""),
@@ -51,21 +54,45 @@ def main() -> int:
         )
         for agent_id, machine in known
     ]
+
+
+def _session(each: Orchestrator) -> tuple[str, bool]:
+    try:
+        return each.session(), True
+    except httpx.HTTPStatusError as error:
+        return f"no session: HTTP {error.response.status_code}", False
+    except httpx.HTTPError as error:
+        return f"no session: {type(error).__name__}: {error}", False
+
+
+def main() -> int:
+    """Run the fleet; 0 at its end, 1 where it can't start or, with --once, one could not reach Command."""
+    parent, parser = os.getppid(), _parser()
+    given = parser.parse_args()
+    if missing := [name for name in NEEDED if name not in os.environ]:
+        print(f"standins.orchestrator can't start: {', '.join(missing)} not set in the environment", file=sys.stderr)
+        return 1
+    if not given.adopt and given.register < 1:
+        parser.error("no orchestrators: expected --register N or --adopt GUID=MACHINE")
+    try:
+        fleet = _fleet(given)
+    except OSError as error:
+        ca = os.environ.get("KEYFACTOR_CA_CERT")
+        print(f"standins.orchestrator can't start: KEYFACTOR_CA_CERT {ca!r} can't be used: {error}", file=sys.stderr)
+        return 1
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
-    parent, said, trouble = os.getppid(), dict[str, str](), False
+    said, trouble = dict[Orchestrator, str](), False
     while not over.is_set() and os.getppid() == parent:
         for each in fleet:
             if over.is_set():
                 break
-            try:
-                happened = each.session()
-            except httpx.HTTPError as error:
-                happened, trouble = f"no session: {type(error).__name__}", True
-            if said.get(each.machine) != happened:
+            happened, reached = _session(each)
+            trouble |= not reached
+            if said.get(each) != happened:
                 print(f"{each.machine} {each.agent_id}: {happened}", flush=True)
-            said[each.machine] = happened
+            said[each] = happened
         if given.once:
             break
         over.wait(given.every)

@@ -3,6 +3,7 @@
 import base64
 import ssl
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,12 @@ ENROLL = ("A0100007", "A0100008")
 """The codes at which an orchestrator enrolls again (Keyfactor-CAgent, session.c)."""
 
 
+@cache
+def _trusting(ca: str) -> ssl.SSLContext:
+    # Making one takes longer than a session, and a fleet has one CA.
+    return ssl.create_default_context(cafile=ca or None)
+
+
 class Orchestrator:
     """One orchestrator; its key never leaves this object.
 
@@ -24,8 +31,8 @@ class Orchestrator:
         login: Basic credentials.
         machine: ClientMachine.
         agent_id: its GUID; empty for one that has not registered yet.
-        ca: path of the CA of an https server; empty for plain http.
-        failing: it can't renew: the CSR that it makes is none.
+        ca: path of the CA of an https server; empty for the system's.
+        failing: it can register, but not renew: the CSR that it makes then is none.
     """
 
     def __init__(
@@ -69,7 +76,8 @@ class Orchestrator:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, self.machine)])
         csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
-        der = b"no request" if self.failing else csr.public_bytes(serialization.Encoding.DER)
+        broken = self.failing and self.agent_id
+        der = b"no request" if broken else csr.public_bytes(serialization.Encoding.DER)
         answer = self._register(base64.b64encode(der).decode())
         text = answer["Session"].get("Certificate")
         if not text:
@@ -101,27 +109,27 @@ class Orchestrator:
 
     def _client(self) -> httpx.Client:
         """A client that presents the certificate: by TLS, or without it as a proxy would."""
-        headers = {}
-        if not self._ca and self.certificate:
-            der = self.certificate.public_bytes(serialization.Encoding.DER)
-            headers["X-ARR-ClientCert"] = base64.b64encode(der).decode()
-        return httpx.Client(verify=self._tls() if self._ca else True, headers=headers, trust_env=False)
-
-    def _tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context(cafile=self._ca)
+        context, headers = _trusting(self._ca), {}
         if self._key and self.certificate:
-            with tempfile.TemporaryDirectory() as folder:
-                file = Path(folder) / "own.pem"
-                file.touch(0o600)
-                file.write_bytes(
-                    self._key.private_bytes(
-                        serialization.Encoding.PEM,
-                        serialization.PrivateFormat.PKCS8,
-                        serialization.NoEncryption(),
-                    )
-                    + self.certificate.public_bytes(serialization.Encoding.PEM)
+            if self._url.startswith("https"):
+                context = self._presenting(self._key, self.certificate)
+            else:
+                der = self.certificate.public_bytes(serialization.Encoding.DER)
+                headers["X-ARR-ClientCert"] = base64.b64encode(der).decode()
+        return httpx.Client(verify=context, headers=headers, trust_env=False)
+
+    def _presenting(self, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=self._ca or None)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "own.pem"
+            file.touch(0o600)
+            file.write_bytes(
+                key.private_bytes(
+                    serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
                 )
-                context.load_cert_chain(file)
+                + certificate.public_bytes(serialization.Encoding.PEM)
+            )
+            context.load_cert_chain(file)
         return context
 
     def close(self) -> None:

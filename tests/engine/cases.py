@@ -134,7 +134,7 @@ CASES: dict[str, list[Run]] = {
     "failing after hook to recorded, failed, dependents held back": [
         up(
             "create a",
-            HOOKED.format("after_create", 1),
+            HOOKED.format("after_create", 1) + "\npulumi.export('made', a.made)",
             exit_code=1,
             says=('after hook "no" failed', "said no"),
         ),
@@ -254,8 +254,8 @@ CASES: dict[str, list[Run]] = {
         up("", f"pulumi.require_pulumi_version('>=4.0.0')\n{ONE}", exit_code=1, says=("3.260.0", ">=4.0.0")),
     ],
     "without --yes to refused": [
-        Run("up", exit_code=1, program=ONE, says=("--yes or --skip-preview",)),
-        Run("destroy", exit_code=1),
+        Run("up", exit_code=2, program=ONE, says=("--yes or --skip-preview",)),
+        Run("destroy", exit_code=2),
         Run("refresh", exit_code=1),
     ],
     "program-run commands to skipped creates": [

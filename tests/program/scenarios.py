@@ -66,6 +66,29 @@ def one_member_more_is_one_line_and_one_asked(stack: Stack) -> None:
     assert stack.run("up").posts == [(1, (ids[0],))]
 
 
+def members_and_status_may_be_outputs_that_a_preview_does_not_know(stack: Stack) -> None:
+    ids = stack.command.ids()[:4]
+    stack.fleets(fleet("first", ids[:2], as_set=True), fleet("second", ids[2:], told_by="first"))
+    ran = stack.run("preview")
+    assert (ran.exit_code, ran.posts) == (0, [])
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (0, [(1, tuple(ids[:2])), (1, tuple(ids[2:]))])
+    assert stack.run("preview", "--expect-no-changes").exit_code == 0
+
+
+def a_fleet_told_by_a_failed_one_is_held_back(stack: Stack) -> None:
+    ids = stack.command.ids()[:5]
+    stack.fleets(fleet("first", ids[:2]), fleet("second", ids[2:4], told_by="first"), fleet("apart", ids[4:]))
+    stack.command.faults(refused=ids[:1])
+    ran = stack.run("up", "--continue-on-error")
+    assert ran.exit_code == 1
+    assert ran.says('"second" is held back')
+    assert {each: flag for each, flag in stack.command.flags().items() if flag != "None"} == {
+        ids[1]: "Requested",
+        ids[4]: "Requested",
+    }
+
+
 def members_that_leave_are_taken_back_whatever_their_phase(stack: Stack) -> None:
     ids = stack.command.ids()[:6]
     stack.fleets(fleet("edge", ids))
@@ -80,15 +103,19 @@ def members_that_leave_are_taken_back_whatever_their_phase(stack: Stack) -> None
     assert stack.phases("edge") == {ids[4]: "pending"}
 
 
-def destroy_takes_pending_requests_back(stack: Stack) -> None:
+def destroy_takes_pending_requests_back(stack: Stack, *arguments: str) -> None:
     ids = stack.command.ids()[:4]
     stack.fleets(fleet("edge", ids[:2]), fleet("kept", ids[2:], on_removal="retain"))
     stack.run("up")
     stack.command.world(reenroll=[ids[0]])
-    ran = stack.run("destroy")
+    ran = stack.run("destroy", *arguments)
     assert (ran.exit_code, ran.posts) == (0, [(0, (ids[1],))])
     assert [stack.command.flags()[each] for each in ids] == ["None", "None", "Requested", "Requested"]
     assert stack.resources() == {}
+
+
+def destroy_that_runs_the_program_takes_them_back_too(stack: Stack) -> None:
+    destroy_takes_pending_requests_back(stack, "--run-program")
 
 
 def status_none_clears_and_forgets_and_a_new_wish_begins_a_round(stack: Stack) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from standins.command.process import running
-from tests.program.scenarios import SCENARIOS
+from tests.program.scenarios import SCENARIOS, fleet
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
@@ -32,3 +32,19 @@ def test_both_engines_agree(scenario: Callable[[Stack], None], tmp_path: Path) -
     real = _played(scenario, "pulumi", tmp_path / "pulumi")
     for mine, theirs in zip(ours.trace, real.trace, strict=True):
         assert mine == theirs
+
+
+@pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI)
+def test_ignored_changes_of_the_members_leave_them_as_they_are(tmp_path: Path) -> None:
+    """On the real engine alone: the stand-in refuses ignore_changes."""
+    with running("--orchestrators", "12") as command:
+        stack, ids = Stack("pulumi", tmp_path, command), command.ids()
+        ignoring = ["orchestrator_ids"]
+        stack.fleets(fleet("edge", ids[:2], ignore_changes=ignoring))
+        assert stack.run("up").posts == [(1, tuple(ids[:2]))]
+        stack.fleets(fleet("edge", ids[:5], ignore_changes=ignoring))
+        assert stack.run("preview", "--expect-no-changes").exit_code == 0
+        stack.fleets(fleet("edge", ids[:5], "Required", ignore_changes=ignoring))
+        assert stack.run("up").posts == [(2, tuple(ids[:2]))]
+        stack.fleets(fleet("edge", ids[:5], ignore_changes=[f'orchestrator_ids["{ids[0]}"]']))
+        assert stack.run("preview").says("ignore_changes names orchestrator_ids[", "a part of a set")

@@ -78,7 +78,8 @@ def test_members_not_at_rest_are_a_change(phase: Phase) -> None:
 def test_a_member_that_another_fleet_claims_is_only_forgotten() -> None:
     ahead = forecast(record(P, P, P), wish(1), claimed=IDS[1:2])
     assert (ahead.let_go, ahead.taken_back) == ((IDS[1],), (IDS[2],))
-    assert set(goers(record(P, P, P), wish(1), IDS[1:2])) == {IDS[2]}
+    held = {IDS[1]: frozenset({REQUESTED})}
+    assert set(goers(record(P, P, P), wish(1), held)) == {IDS[2]}
 
 
 def test_a_member_stuck_in_leaving_is_tried_again_and_one_that_comes_back_begins_a_round() -> None:
@@ -90,7 +91,7 @@ def test_a_member_stuck_in_leaving_is_tried_again_and_one_that_comes_back_begins
 
 def test_a_run_that_could_not_read_claims_nothing_and_forgets_nothing() -> None:
     before = record(P, R, F, P)
-    made = plan_unread(members_of(before, wish(3)), goers(before, wish(3), ()), "down")
+    made = plan_unread(members_of(before, wish(3)), goers(before, wish(3), {}), "down")
     after = recorded(wish(3), made, "trouble")
     assert {place: after.members[member].phase for place, member in enumerate(IDS[:4])} == {
         0: P,

@@ -62,7 +62,8 @@ def planted(folder: Path) -> Iterator[Command]:
     login = {"password": PASSWORD, "client_secret": CLIENT_SECRET, "access_token": ACCESS_TOKEN}
     file = folder / "command-state"
     file.write_text(json.dumps({"kept": {"login": login}}) + "\n")
-    with running("--orchestrators", "12", "--state", str(file)) as command:
+    with running("--state", str(file)) as command:
+        command.world(populate=12)
         yield command
 
 

@@ -39,12 +39,18 @@ for fleet in json.loads(Path("fleets.json").read_text()):
         depends_on=after,
         aliases=[pulumi.Alias(name=name) for name in fleet.get("aliases", ())] or None,
         delete_before_replace=fleet.get("delete_before_replace"),
+        ignore_changes=fleet.get("ignore_changes"),
     )
     if "completes" in fleet:
         made[fleet["name"]] = ReenrollmentCompletion(
             fleet["name"], fleet=made[fleet["completes"]], timeout=fleet.get("timeout", 20), opts=opts
         )
         continue
+    if "told_by" in fleet:
+        told = made[fleet["told_by"]].failed_orchestrator_ids
+        fleet |= {name: told.apply(lambda _, value=fleet[name]: value) for name in ("orchestrator_ids", "status")}
+    if fleet.get("as_set"):
+        fleet["orchestrator_ids"] = set(fleet["orchestrator_ids"])
     made[fleet["name"]] = OrchestratorReenrollment(
         fleet["name"], **{name: fleet[name] for name in names if name in fleet}, opts=opts
     )

@@ -1,0 +1,69 @@
+"""When to try again: backoff with jitter, never before the server said so, never past the time there is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
+
+from keyfactor_provider.errors import CommandError
+
+_BACKOFF: Final = wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5)
+_LONGEST: Final = 1e9
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a request may take with its retries.
+
+    Attributes:
+        until: a reading of the client's clock, in seconds.
+        retries: whether to try again at all.
+    """
+
+    until: float
+    retries: bool = True
+
+
+def retrying(
+    patience: Patience,
+    worth_another: Callable[[BaseException], bool],
+    *,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Retrying:
+    """Tries again after the errors that are worth it; the last one is raised when the time is up.
+
+    A server that asks for more time than there is ends it at once.
+    """
+
+    def wait(state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, CommandError) else None
+        # "Retry-After: 0" must not become a loop without a pause.
+        return max(asked or 0.0, _BACKOFF(state))
+
+    def over(state: RetryCallState) -> bool:
+        return not patience.retries or clock() + state.upcoming_sleep >= patience.until
+
+    return Retrying(retry=retry_if_exception(worth_another), wait=wait, stop=over, sleep=sleep, reraise=True)
+
+
+def seconds_asked(text: str | None, now: datetime | None = None) -> float | None:
+    """What a Retry-After header asks for, in seconds; None where it says nothing that can be read.
+
+    Args:
+        text: seconds, or an HTTP date.
+        now: what a date counts from; the present.
+    """
+    text = (text or "").strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text), _LONGEST)
+    try:
+        at = parsedate_to_datetime(text)
+        at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+        return max(0.0, (at - (now or datetime.now(timezone.utc))).total_seconds())
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

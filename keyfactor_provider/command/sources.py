@@ -1,0 +1,64 @@
+"""A setting as it was found, and the words that name where: what every message about settings is made of."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from keyfactor_provider.errors import SettingsError
+
+WRONG = "A setting for Keyfactor Command is wrong"
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How messages name the first source and the settings in it, which each engine spells its own way.
+
+    Attributes:
+        place: the source.
+        names: a setting's name there by its key; one that is not listed stands under `keyfactor:`.
+    """
+
+    place: str = "the stack's config"
+    names: Mapping[str, str] = field(default_factory=dict)
+
+    def full(self, key: str) -> str:
+        """A setting as one would write it there."""
+        return self.names.get(key, f"keyfactor:{key}")
+
+    def short(self, key: str) -> str:
+        """A setting where it is clear that one is meant."""
+        return self.names.get(key, key)
+
+
+@dataclass(frozen=True)
+class Value:
+    """One setting as found, with the words that name its source; its text may be a secret.
+
+    Attributes:
+        key: its key, where it comes from the engine's own config.
+    """
+
+    text: str = field(repr=False)
+    source: str
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One place that settings come from."""
+
+    values: Mapping[str, Value]
+
+
+def first(sources: Iterable[Source], key: str) -> Value | None:
+    """The setting of the first source that has it."""
+    return next((source.values[key] for source in sources if key in source.values), None)
+
+
+def text_of(value: Value | None) -> str:
+    """Its text; empty where there is none."""
+    return value.text if value else ""
+
+
+def wrong(value: Value, expected: str) -> SettingsError:
+    """The error for a value that can't be meant; it repeats the value, so never use it for a secret."""
+    return SettingsError(WRONG, f"{value.source} is {value.text!r}", f"Expected {expected}.", key=value.key)

@@ -1,0 +1,44 @@
+"""What a resource of a program depends on: by its options, and by the outputs among its inputs."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+import pulumi
+
+Need = Callable[[], Awaitable[Iterable[pulumi.Resource]]]
+"""Gives resources that another one depends on, once they are known."""
+
+
+def needs_of(opts: pulumi.ResourceOptions | None, *inputs: Any) -> list[Need]:
+    """What gives the resources that a resource depends on, by its options and by its inputs."""
+    needs: list[Need] = [value.resources for value in _outputs(inputs)]
+    depends_on = opts.depends_on if opts else None
+    if depends_on is not None:
+        needs.append(lambda: resolved(depends_on))
+    return needs
+
+
+def _outputs(value: Any) -> Iterable[pulumi.Output[Any]]:
+    if isinstance(value, pulumi.Output):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _outputs(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _outputs(item)
+
+
+async def resolved(depends_on: Any) -> Iterable[pulumi.Resource]:
+    """The resources behind a `depends_on`, those inside components included."""
+    if isinstance(depends_on, (pulumi.Output, Awaitable)):
+        depends_on = await pulumi.Output.from_input(depends_on).future()
+    found: list[pulumi.Resource] = []
+    for item in [depends_on] if isinstance(depends_on, pulumi.Resource) else depends_on or ():
+        if isinstance(item, (pulumi.Output, Awaitable)):
+            found += await resolved(item)
+            continue
+        found.append(item)
+        if isinstance(item, pulumi.ComponentResource):
+            found += await resolved(list(item._childResources))
+    return found

@@ -1,0 +1,56 @@
+"""Logs in the form that Terraform shows at their own level: hclog's JSON lines on stderr (go-plugin)."""
+
+import json
+import logging
+import os
+import sys
+from datetime import datetime, timezone
+from typing import Final
+
+LOG: Final = logging.getLogger("keyfactorcommand")
+
+_LEVELS: Final = {
+    "TRACE": logging.DEBUG,
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERROR": logging.ERROR,
+}
+_NAMES: Final = {"WARNING": "warn", "CRITICAL": "error"}
+
+
+class Hclog(logging.Formatter):
+    """One record as one line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; a traceback goes into a field of its own."""
+        at = datetime.fromtimestamp(record.created, timezone.utc)
+        line = {
+            "@level": _NAMES.get(record.levelname, record.levelname.lower()),
+            "@message": record.getMessage(),
+            "@module": record.name,
+            "@timestamp": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def _requests_are_details(record: logging.LogRecord) -> bool:
+    # httpx reports each request at INFO: method, URL and status.
+    if record.name == "httpx" and record.levelno == logging.INFO:
+        record.levelno, record.levelname = logging.DEBUG, "DEBUG"
+    return True
+
+
+def start(environment: "os._Environ[str] | dict[str, str]") -> None:
+    """Sends all logging of this process to Terraform, at the level that it asks for (TF_LOG, TF_LOG_PROVIDER)."""
+    asked = environment.get("TF_LOG_PROVIDER") or environment.get("TF_LOG") or ""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Hclog())
+    handler.addFilter(_requests_are_details)
+    handler.setLevel(_LEVELS.get(asked.upper(), logging.DEBUG if asked else logging.WARNING))
+    logging.basicConfig(handlers=[handler], level=logging.DEBUG, force=True)
+    # Below WARNING these tell of every byte, headers among them.
+    for chatty in ("httpcore", "asyncio", "authlib"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

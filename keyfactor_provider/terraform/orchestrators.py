@@ -1,0 +1,171 @@
+"""The data sources keyfactorcommand_orchestrator and keyfactorcommand_orchestrators."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from tf.schema import Attribute, Schema
+from tf.types import List, Number, String
+from tf.utils import Diagnostics
+
+from keyfactor_provider import guid
+from keyfactor_provider.errors import InputError, LookupRefused
+from keyfactor_provider.reenrollment import report
+from keyfactor_provider.terraform.diagnostics import add_problems
+from keyfactor_provider.terraform.provider import CommandProvider
+from keyfactor_provider.terraform.servicer import Call, State
+from keyfactor_provider.terraform.values import Object, has_unknown
+
+_FIELDS: Final = {
+    "agent_id": ("id", String(), "Its GUID."),
+    "client_machine": ("machine", String(), "Its machine; not unique."),
+    "username": ("identity", String(), "Its identity in Command."),
+    "agent_platform": ("platform", Number(), "Command's number for its platform."),
+    "version": ("version", String(), "Its own."),
+    "status": ("status", Number(), "1 New, 2 Approved, 3 Disapproved."),
+    "last_seen": ("last_seen", String(), "As Command writes it, UTC."),
+    "capabilities": ("capabilities", List(String()), "What it can do."),
+    "blueprint": ("blueprint", String(), "The blueprint applied to it."),
+    "thumbprint": ("thumbprint", String(), "The certificate that Command expects of it."),
+    "legacy_thumbprint": ("legacy_thumbprint", String(), "The one before, until it registers with the new one."),
+    "last_thumbprint_used": ("last_thumbprint_used", String(), "The certificate that it last presented."),
+    "last_error_code": ("last_error_code", Number(), "Of its last session."),
+    "last_error_message": ("last_error_message", String(), "Of its last session."),
+    "auth_certificate_reenrollment": ("flag", String(), "Its flag: None, Requested or Required."),
+}
+"""Named as in Keyfactor's own provider, each with the field that it shows."""
+
+_ORCHESTRATOR: Final = Object({name: of for name, (_, of, _) in _FIELDS.items()})
+
+
+class OneOrchestrator:
+    """One orchestrator, by its GUID or its machine."""
+
+    def __init__(self, provider: CommandProvider) -> None:
+        self._provider = provider
+
+    @classmethod
+    def get_name(cls) -> str:
+        """Its type, without the provider's prefix."""
+        return "orchestrator"
+
+    @classmethod
+    def get_schema(cls) -> Schema:
+        """Its attributes."""
+        return Schema(
+            attributes=[
+                Attribute("agent_identifier", String(), "Its GUID, or its machine's name.", required=True),
+                Attribute("id", String(), "Its GUID.", computed=True),
+                *(Attribute(name, of, text, computed=True) for name, (_, of, text) in _FIELDS.items()),
+            ],
+            description="One orchestrator of Keyfactor Command.",
+        )
+
+    def validate(self, _diagnostics: Diagnostics, _config: State) -> None:
+        """Any text may be a machine's name."""
+
+    def read(self, _call: Call, config: State) -> State:
+        """Looks it up; several of one name are never guessed among."""
+        wanted = config["agent_identifier"]
+        found = self._find(wanted)
+        if len(found) != 1:
+            names = report.listed([f"{each.machine} ({each.id})" for each in found])
+            raise LookupRefused(
+                f'Looking up orchestrator "{wanted}"',
+                f"{len(found)} have that name: {names}" if found else "Command has none of that GUID or machine",
+                "Name the one meant by its GUID." if found else "Correct agent_identifier.",
+            )
+        return {**config, "id": found[0].id, **_shown(found[0])}
+
+    def _find(self, wanted: str) -> Sequence[Any]:
+        operations = self._provider.operations
+        try:
+            agent = operations.agent(guid.canonical(wanted))
+        except ValueError:
+            return [each for each in operations.everyone() if each.machine.lower() == wanted.lower()]
+        return [agent] if agent else []
+
+
+class Orchestrators:
+    """The orchestrators that match every filter given."""
+
+    def __init__(self, provider: CommandProvider) -> None:
+        self._provider = provider
+
+    @classmethod
+    def get_name(cls) -> str:
+        """Its type, without the provider's prefix."""
+        return "orchestrators"
+
+    @classmethod
+    def get_schema(cls) -> Schema:
+        """Its attributes."""
+        texts = {
+            "machine": "Machine names; `*` and `?` stand for any text, case does not matter.",
+            "platform": "Unknown, .NET, Java, Mac, Android, Native, Bash or Universal, or its number.",
+            "capability": "Capabilities of which it must have one, whole and in any case.",
+            "identity": "Identities in Command (Username), with `*` and `?`.",
+            "exclude": "GUIDs, or machine names with `*` and `?`.",
+            "status": "New, Approved or Disapproved, or its number. Not for the members of a re-enrollment.",
+        }
+        numbers = {
+            "seen_within_hours": "How long ago it was seen at most. Not for the members of a re-enrollment.",
+            "at_least": "Fewer are refused.",
+            "at_most": "More are refused.",
+        }
+        return Schema(
+            attributes=[
+                *(Attribute(name, List(String()), text, optional=True) for name, text in texts.items()),
+                *(Attribute(name, Number(), text, optional=True) for name, text in numbers.items()),
+                Attribute("id", String(), "Always `orchestrators`.", computed=True),
+                Attribute("ids", List(String()), "Their GUIDs, sorted.", computed=True),
+                Attribute("orchestrators", List(_ORCHESTRATOR), "Each of them, in the same order.", computed=True),
+            ],
+            description="The orchestrators of Keyfactor Command that match every filter given.",
+        )
+
+    def validate(self, diagnostics: Diagnostics, config: State) -> None:
+        """Refuses filters that nothing can match."""
+        if has_unknown(config):
+            return
+        from keyfactor_provider.lookup import check
+
+        try:
+            check(_filter(config))
+        except InputError as error:
+            add_problems(diagnostics, error.problems)
+
+    def read(self, call: Call, config: State) -> State:
+        """Looks them up over every page of Command's list."""
+        from keyfactor_provider.lookup import find
+
+        found = find(self._provider.operations.everyone(), _filter(config))
+        if found.unmatched:
+            call.diagnostics.add_warning("Nothing matches an entry of exclude", f"It is {', '.join(found.unmatched)}.")
+        return {
+            **config,
+            "id": "orchestrators",
+            "ids": list(found.ids),
+            "orchestrators": [_shown(each) for each in found],
+        }
+
+
+def _filter(config: State) -> Any:
+    from keyfactor_provider.lookup import Filter
+
+    hours = config["seen_within_hours"]
+    several = ("machine", "platform", "capability", "identity", "exclude", "status")
+    return Filter(
+        **{name: tuple(config[name] or ()) for name in several},
+        seen_within=None if hours is None else timedelta(hours=hours),
+        at_least=config["at_least"] or 0,
+        at_most=config["at_most"],
+    )
+
+
+def _shown(agent: Any) -> dict[str, Any]:
+    values = {name: getattr(agent, of) for name, (of, _, _) in _FIELDS.items()}
+    return {
+        name: list(value) if isinstance(value, tuple) else None if value == "" else value
+        for name, value in values.items()
+    }

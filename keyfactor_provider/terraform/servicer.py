@@ -1,0 +1,204 @@
+"""Terraform's calls: what `tf` serves, and what it lacks.
+
+`tf` 1.2.0 plans no creation and no destruction, has no private data between plan and apply, and turns an
+exception into a broken connection. All that reads values is served here; schemas and the rest stay with `tf`.
+"""
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tf.gen import tfplugin_pb2 as pb
+from tf.provider import ProviderServicer
+from tf.utils import Diagnostics
+
+from keyfactor_provider.errors import ProviderError
+from keyfactor_provider.terraform.diagnostics import add_error
+from keyfactor_provider.terraform.logs import LOG
+from keyfactor_provider.terraform.provider import CommandProvider
+from keyfactor_provider.terraform.values import read, written
+
+State = dict[str, Any]
+
+
+@dataclass
+class Call:
+    """One call of Terraform's for a resource.
+
+    Attributes:
+        private: what the plan of this change left for its apply.
+        fleet: how `operations` names the resource; Terraform names it itself, so no message has to.
+    """
+
+    diagnostics: Diagnostics
+    private: dict[str, Any] = field(default_factory=dict)
+    fleet: str = ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A planned change; the state is None for a destruction, and what is unknown in it is left to apply."""
+
+    state: State | None
+    private: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _answering(response: Any) -> Callable[[Any], Any]:
+    """Gives a call its diagnostics; what it raises becomes one of them."""
+
+    def decorate(serve: Any) -> Any:
+        @functools.wraps(serve)
+        def wrapper(self: Any, request: Any, _context: Any) -> Any:
+            diagnostics = Diagnostics()
+            try:
+                fields = serve(self, request, diagnostics) or {}
+            except ProviderError as error:
+                add_error(diagnostics, error)
+                fields = {}
+            except Exception as error:
+                LOG.exception("%s failed", serve.__name__)
+                diagnostics.add_error(
+                    "The provider has a defect",
+                    f"{serve.__name__} ended with {type(error).__name__}. Run again with TF_LOG=error for its "
+                    "traceback, and report it.",
+                )
+                fields = {}
+            return response(diagnostics=diagnostics.to_pb(), **fields)
+
+        return wrapper
+
+    return decorate
+
+
+class Servicer(ProviderServicer):
+    """The provider over plugin protocol 6."""
+
+    def __init__(self, provider: CommandProvider) -> None:
+        super().__init__(provider)
+        self._provider = provider
+
+    def GetProviderSchema(self, request: Any, context: Any) -> Any:  # noqa: N802  # gRPC names its methods
+        """As `tf` has it, and that destructions are planned too."""
+        response = super().GetProviderSchema(request, context)
+        response.server_capabilities.plan_destroy = True
+        response.server_capabilities.get_provider_schema_optional = True
+        return response
+
+    @_answering(pb.ValidateProviderConfig.Response)
+    def ValidateProviderConfig(self, request: Any, diagnostics: Diagnostics) -> None:  # noqa: N802
+        """Looks at the provider block."""
+        self._provider.validate_config(diagnostics, read(request.config) or {})
+
+    @_answering(pb.ConfigureProvider.Response)
+    def ConfigureProvider(self, request: Any, diagnostics: Diagnostics) -> None:  # noqa: N802
+        """Takes the provider block."""
+        self._provider.configure_provider(diagnostics, read(request.config) or {})
+
+    @_answering(pb.ValidateResourceConfig.Response)
+    def ValidateResourceConfig(self, request: Any, diagnostics: Diagnostics) -> None:  # noqa: N802
+        """Looks at a resource's block."""
+        self._resource(request).validate(diagnostics, read(request.config))
+
+    @_answering(pb.ValidateDataResourceConfig.Response)
+    def ValidateDataResourceConfig(self, request: Any, diagnostics: Diagnostics) -> None:  # noqa: N802
+        """Looks at a data source's block."""
+        self._data_source(request).validate(diagnostics, read(request.config))
+
+    @_answering(pb.UpgradeResourceState.Response)
+    def UpgradeResourceState(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
+        """Brings recorded state to this version's schema; called whenever state is read."""
+        kind = self._get_res_cls(request.type_name)
+        state = json.loads(request.raw_state.json)
+        newest = kind.get_schema().version
+        if request.version > newest:
+            diagnostics.add_error(
+                "State of a newer version of the provider",
+                f"It has version {request.version}, and this release reads up to {newest}. "
+                "Use the release that wrote it, or a newer one.",
+            )
+            return {}
+        known = self._get_res_attrs(request.type_name)
+        return {"upgraded_state": written({name: state.get(name) for name in known})}
+
+    @_answering(pb.ReadResource.Response)
+    def ReadResource(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
+        """Reads a resource; where that fails, its state stands as it was."""
+        state, call = read(request.current_state), Call(diagnostics)
+        try:
+            state = self._resource(request).read(call, state)
+        except ProviderError as error:
+            add_error(diagnostics, error, call.fleet)
+        return {"new_state": self._encoded(request, state), "private": request.private}
+
+    @_answering(pb.PlanResourceChange.Response)
+    def PlanResourceChange(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
+        """Plans a creation, an update or a destruction."""
+        prior, config = read(request.prior_state), read(request.config)
+        call = Call(diagnostics, _private(request.prior_private))
+        planned = self._resource(request).plan(call, prior, config)
+        return {
+            "planned_state": self._encoded(request, planned.state),
+            "planned_private": json.dumps(dict(planned.private)).encode(),
+        }
+
+    @_answering(pb.ApplyResourceChange.Response)
+    def ApplyResourceChange(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
+        """Creates, updates or destroys; what stands afterwards is the answer, whatever failed."""
+        prior, planned = read(request.prior_state), read(request.planned_state)
+        resource, call = self._resource(request), Call(diagnostics, _private(request.planned_private))
+        try:
+            if planned is None:
+                resource.delete(call, prior)
+                state = prior if diagnostics.has_errors() else None
+            elif prior is None:
+                state = resource.create(call, planned)
+            else:
+                state = resource.update(call, prior, planned)
+        except ProviderError as error:
+            add_error(diagnostics, error, call.fleet)
+            state = prior
+        return {"new_state": self._encoded(request, state)}
+
+    @_answering(pb.ImportResourceState.Response)
+    def ImportResourceState(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
+        """Takes over what is there."""
+        state = self._resource(request).import_(Call(diagnostics), request.id)
+        if state is None:
+            return {}
+        made = pb.ImportResourceState.ImportedResource(type_name=request.type_name, state=self._encoded(request, state))
+        return {"imported_resources": [made]}
+
+    @_answering(pb.ReadDataSource.Response)
+    def ReadDataSource(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
+        """Reads a data source."""
+        source = self._data_source(request)
+        return {
+            "state": written(
+                _encode(source.get_schema().attributes, source.read(Call(diagnostics), read(request.config)))
+            )
+        }
+
+    def StopProvider(self, _request: Any, _context: Any) -> Any:  # noqa: N802
+        """What waits ends soon; what posts ends by itself, with its state."""
+        self._provider.stopping.set()
+        return pb.StopProvider.Response()
+
+    def _resource(self, request: Any) -> Any:
+        return self._provider.new_resource(self._get_res_cls(request.type_name))
+
+    def _data_source(self, request: Any) -> Any:
+        return self._provider.new_data_source(self._get_ds_cls(request.type_name))
+
+    def _encoded(self, request: Any, state: State | None) -> Any:
+        return written(_encode(self._get_res_attrs(request.type_name).values(), state))
+
+
+def _encode(attributes: Any, state: State | None) -> State | None:
+    return None if state is None else {each.name: each.type.encode(state.get(each.name)) for each in attributes}
+
+
+def _private(data: bytes) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(data) if data else {}
+    return found

@@ -1,0 +1,115 @@
+"""A client of the Command stand-in, on a clock that waits for nobody; and a fleet's life on plain values."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.settings import Settings, load
+from keyfactor_provider.operations import Operations
+from standins.command.process import Command
+
+SET = "POST /Agents/SetAuthCertificateReenrollment"
+ONE = "GET /Agents/"
+LIST = "GET /Agents?"
+TOKEN = "POST /identity/token"
+
+
+class Clock:
+    """The real time, and besides it all that was slept: nobody waits for it.
+
+    Attributes:
+        slept: every pause in seconds, in order.
+    """
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+
+    def __call__(self) -> float:
+        return time.monotonic() + sum(self.slept)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+
+def settings_for(command: Command, method: str = "basic", **config: str) -> Settings:
+    """Settings for the stand-in, by one of the three ways to sign in."""
+    said = command.said
+    environment = {"KEYFACTOR_HOSTNAME": said["url"], "KEYFACTOR_CA_CERT": said.get("ca_cert", "")}
+    environment |= {
+        "basic": command.environment(),
+        "token": {"KEYFACTOR_AUTH_ACCESS_TOKEN": said["access_token"]},
+        "oauth": {
+            "KEYFACTOR_AUTH_CLIENT_ID": said["client_id"],
+            "KEYFACTOR_AUTH_CLIENT_SECRET": said["client_secret"],
+            "KEYFACTOR_AUTH_TOKEN_URL": said["token_url"],
+        },
+    }[method]
+    return load(config.get, environment, Path("/nonexistent"))
+
+
+@dataclass
+class Fleet:
+    """One fleet's life through `Operations`, as an engine would lead it.
+
+    Attributes:
+        state: what the engine keeps.
+        said: what the user was told, with its severity.
+    """
+
+    operations: Operations
+    said: list[tuple[str, str]]
+    name: str = "edge"
+    state: dict[str, Any] = field(default_factory=dict)
+
+    def up(self, ids: list[str], status: str = "Requested", **options: Any) -> dict[str, str]:
+        """Check, diff, then create or update; the phases that were recorded."""
+        raw = {"fleet": self.name, "orchestrator_ids": ids, "status": status, **options}
+        checked = self.operations.check(raw, {}, preview=False)
+        assert checked.wish is not None, checked.problems
+        inputs = checked.wish.to_inputs()
+        if not self.state:
+            self.state = self.operations.create(inputs)
+        elif self.operations.diff(self.state, inputs):
+            self.state = self.operations.update(self.state, inputs)
+        return self.phases()
+
+    def phases(self) -> dict[str, str]:
+        """The recorded phase of each member."""
+        return {member_id: member["phase"] for member_id, member in self.state["members"].items()}
+
+    def counts(self) -> dict[str, int]:
+        """How many members are in each phase."""
+        found = list(self.phases().values())
+        return {phase: found.count(phase) for phase in sorted(set(found))}
+
+    @property
+    def trouble(self) -> str:
+        """What the last run recorded as gone wrong."""
+        return str(self.state["trouble"])
+
+
+@dataclass
+class Lab:
+    """One process's operations on the stand-in: fleets, their client and its clock."""
+
+    command: Command
+    config: Mapping[str, str] = field(default_factory=dict)
+    method: str = "basic"
+
+    def __post_init__(self) -> None:
+        self.clock = Clock()
+        self.said: list[tuple[str, str]] = []
+        settings = settings_for(self.command, self.method, **self.config)
+        self.client = CommandClient(settings, clock=self.clock, sleep=self.clock.sleep)
+        self.operations = Operations(lambda: self.client, lambda severity, text: self.said.append((severity, text)))
+
+    def fleet(self, name: str = "edge", state: Mapping[str, Any] | None = None) -> Fleet:
+        """A fleet of this process, new or with the state of an earlier run."""
+        return Fleet(self.operations, self.said, name, dict(state or {}))
+
+    def reads(self) -> int:
+        """How many GETs Command has seen."""
+        return sum(entry["method"] == "GET" for entry in self.command.journal())
