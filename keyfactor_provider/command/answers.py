@@ -44,7 +44,7 @@ def transport_failure(
             f"Set {naming.full('caCert')} or KEYFACTOR_CA_CERT to the CA that issued it, or correct the host name.",
         )
     if isinstance(error, httpx.RemoteProtocolError):
-        # Behind the colon stands what was sent, cut and quoted so that no search for a secret finds it.
+        # What a peer sent stands behind the colon, cut and quoted so that no search for a secret would find it.
         said = said.partition(":")[0]
     told = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if isinstance(error, NEVER_SENT):

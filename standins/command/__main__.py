@@ -88,11 +88,11 @@ async def _serve(server: Server, port: int, folder: Path, parent: int) -> None:
     if server.tls:
         ca_file = folder / "ca.pem"
         ca_file.write_text(server.authority.pem)
-    print(json.dumps(server.announcement(bound, ca_file)), flush=True)
-    print("standins.command: a stand-in for Keyfactor Command, on loopback", file=sys.stderr, flush=True)
     over = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, over.set)
+    print("standins.command: a stand-in for Keyfactor Command, on loopback", file=sys.stderr, flush=True)
+    print(json.dumps(server.announcement(bound, ca_file)), flush=True)
     while not over.is_set() and os.getppid() == parent:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(over.wait(), 0.5)

@@ -85,7 +85,7 @@ class Api:
         if self._faults.page_cap:
             size = min(size, self._faults.page_cap)
         found = self._world.in_order()
-        if query := given.get("querystring"):
+        if query := given.get("querystring", "").strip():
             test = parse(query)
             found = [agent for agent in found if test(agent)]
         found = _sorted(found, given.get("sortfield") or "AgentId", given.get("sortascending", ""))

@@ -16,6 +16,9 @@ from standins.command.world import Agent, Refused, World, plain
 CONTROL = "/_standin"
 ACTS = ("status", "delay", "drop", "reset", "truncate", "drip", "huge", "body", "redirect", "rewrite", "pass")
 
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""To linger for no time: what makes a close a reset (socket(7))."""
+
 
 @dataclass
 class Fault:
@@ -111,10 +114,11 @@ class Faults:
             raise ValueError(f"expected an object of settings, not {given!r}")
         for name, value in given.items():
             if name == "faults":
-                self._faults = [Fault(**each) for each in value]
-                wrong = [each.act for each in self._faults if each.act not in ACTS]
+                faults = [Fault(**each) for each in value]
+                wrong = [each.act for each in faults if each.act not in ACTS]
                 if wrong:
                     raise ValueError(f"{wrong[0]!r} is no fault; expected one of {', '.join(ACTS)}")
+                self._faults = faults
             elif name in ("refused", "rejected"):
                 setattr(self, name, frozenset(map(plain, value)))
             elif name == "page_cap":
@@ -217,7 +221,7 @@ class _Acting:
             transport = self._request.transport
             if transport is not None and fault.act == "reset":
                 # Without lingering, closing sends a reset.
-                transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, struct.pack("ii", 1, 0))
+                transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, _AT_ONCE)
                 transport.abort()
             elif transport is not None:
                 transport.close()

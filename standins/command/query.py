@@ -131,11 +131,13 @@ def _comparison(name: str, dashed: str, value: str) -> Test:
     if field is None or not dashed.startswith("-"):
         raise _unread(f"The query's field or operator is not supported: {name} {dashed}")
     compare = field.operators.get(dashed[1:].lower())
-    if value.upper() == "NULL" and dashed[1:].lower() in _EQUAL:
-        empty = dashed[1:].lower() == "eq"
-        return lambda agent: (field.of(agent) in (None, "")) is empty
+    if value.upper() == "NULL":
+        compare = _EQUAL.get(dashed[1:].lower())
     if compare is None:
         raise _unread(f"The query's field or operator is not supported: {name} {dashed}")
+    if value.upper() == "NULL":
+        empty = compare is operator.eq
+        return lambda agent: (field.of(agent) in (None, "")) is empty
     try:
         wanted = field.read(value.strip('"'))
     except ValueError:

@@ -1,0 +1,216 @@
+"""An abstract Command, and a client of it without a wire: every call can be made to go wrong.
+
+Written from `keyfactor-command.md` alone; it imports nothing of what decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.credentials import Credentials
+from keyfactor_provider.command.retrying import Patience
+from keyfactor_provider.command.settings import Settings
+from keyfactor_provider.command.wire import Agent
+from keyfactor_provider.errors import (
+    BadAnswer,
+    CommandError,
+    Forbidden,
+    NotFound,
+    Rejected,
+    Unauthorized,
+    Unreachable,
+)
+
+IDS = tuple(f"3f2504e0-4f89-11d3-9a0c-0000000000{number:02x}" for number in range(0xA0, 0xA7))
+
+BOTH = ("fine", "down", "forbidden", "unauthorized")
+"""What can happen to any call."""
+POSTS = ("lost", "lost-applied", "lost-reenrolled", "lost-renewed", "garbled", "renewed", "refused-all")
+"""And to one that asks: its answer is lost before or after it was carried out, after the orchestrators have
+re-enrolled, or although they had renewed before; the answer is unreadable; they renew just before; 400."""
+
+
+@dataclass
+class Orchestrator:
+    thumbprint: str | None
+    flag: str = "None"
+    approved: bool = True
+    last_used: str | None = None
+    legacy: str | None = None
+
+
+@dataclass
+class World:
+    """What Command knows.
+
+    Attributes:
+        refused: listed as failed, whatever is asked of them.
+        rejected: answered with 400, with whomever they are asked.
+        set_by: which stack's request it was that set a flag which still stands.
+        version: counts the changes.
+    """
+
+    agents: dict[str, Orchestrator] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
+    set_by: dict[str, str] = field(default_factory=dict)
+    version: int = 0
+    _certificates: int = 0
+
+    def certificate(self) -> str:
+        self._certificates += 1
+        return f"{self._certificates:040X}"
+
+    def set_flag(self, agent_id: str, flag: str, by: str = "") -> None:
+        """Somebody, or the stack named, sets a flag."""
+        self.version += 1
+        self.agents[agent_id].flag = flag
+        self.set_by.pop(agent_id, None)
+        if by and flag != "None":
+            self.set_by[agent_id] = by
+
+    def renew(self, agent_id: str, *, used: bool = True) -> None:
+        """A new certificate is issued; it is used at the next registration."""
+        self.version += 1
+        agent = self.agents[agent_id]
+        agent.legacy, agent.thumbprint = agent.thumbprint, self.certificate()
+        if used:
+            agent.last_used, agent.legacy = agent.thumbprint, None
+
+    def reenroll(self, agent_id: str, *, used: bool = True) -> None:
+        """The orchestrator does what its flag tells it, and Command sets the flag back."""
+        if self.agents[agent_id].flag != "None":
+            self.renew(agent_id, used=used)
+            self.set_flag(agent_id, "None")
+
+    def reset(self, agent_id: str) -> None:
+        """AgentsResetPOST."""
+        agent = self.agents[agent_id]
+        agent.thumbprint = agent.last_used = agent.legacy = None
+        agent.approved = False
+        self.set_flag(agent_id, "None")
+
+    def remove(self, agent_id: str) -> None:
+        """AgentsIDDELETE."""
+        self.set_flag(agent_id, "None")
+        del self.agents[agent_id]
+
+    def add(self, agent_id: str, *, certificate: bool = True) -> None:
+        """An orchestrator registers; without client-certificate authentication it has no thumbprint."""
+        self.version += 1
+        thumbprint = self.certificate() if certificate else None
+        self.agents[agent_id] = Orchestrator(thumbprint, last_used=thumbprint)
+
+    def show(self, agent_id: str) -> Agent | None:
+        """What a reading shows."""
+        agent = self.agents.get(agent_id)
+        if agent is None:
+            return None
+        return Agent(
+            id=agent_id,
+            machine=f"machine-{agent_id[-2:]}",
+            status=2 if agent.approved else 1,
+            thumbprint=agent.thumbprint,
+            last_thumbprint_used=agent.last_used,
+            legacy_thumbprint=agent.legacy,
+            flag=agent.flag,
+        )
+
+
+@dataclass
+class Event:
+    """One call as its caller knows it; `shown` of a reading, `ids` and `failed` of one that asks."""
+
+    kind: str
+    shown: dict[str, Agent | None] = field(default_factory=dict)
+    status: str = ""
+    ids: tuple[str, ...] = ()
+    failed: frozenset[str] = frozenset()
+
+
+class Client:
+    """The four methods of a CommandClient that Operations uses, on a World."""
+
+    retrying = CommandClient.retrying
+
+    def __init__(self, world: World, stack: str, faults: Sequence[str] = ()) -> None:
+        self.world, self.stack, self.faults = world, stack, list(faults)
+        self.settings = Settings("https://command", Credentials("token", access_token="t"), batch_size=2)
+        self.events: list[Event] = []
+        self._now = 0.0
+
+    def clock(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
+
+    def patience(self) -> Patience:
+        return Patience(self._now + self.settings.timeout)
+
+    def agent(self, agent_id: str, *, patience: Patience | None = None) -> list[Agent]:
+        self._reading(patience)
+        shown = self.world.show(agent_id)
+        self.events.append(Event("read", {agent_id: shown}))
+        if shown is None:
+            raise NotFound("Reading", "404", "")
+        return [shown]
+
+    def agents_page(self, page: int, _size: int, *, query: str = "", patience: Patience | None = None) -> list[Agent]:
+        self._reading(patience)
+        found = [shown for agent_id in sorted(self.world.agents) if (shown := self.world.show(agent_id))]
+        if query:
+            found = [agent for agent in found if f'"{agent.id}"' in query]
+        elif page == 1:
+            self.events.append(Event("read", {agent_id: self.world.show(agent_id) for agent_id in IDS}))
+        return found if page == 1 else []
+
+    def ask(self, members: Sequence[str], status: Any, *, patience: Patience | None = None) -> frozenset[str]:
+        ids = tuple(members)
+        fault = self._fault(patience, Event("ask", status=status.value, ids=ids))
+        if fault in ("renewed", "lost-renewed"):
+            for agent_id in self.world.agents.keys() & set(ids):
+                self.world.renew(agent_id)
+        if fault == "refused-all" or self.world.rejected & set(ids):
+            self.events.append(Event("rejected", status=status.value, ids=ids))
+            raise Rejected("Asking", "400, no such request", "", status=400)
+        failed = frozenset(ids if fault == "lost" else self._set(ids, status.value))
+        if fault == "lost-reenrolled":
+            for agent_id in self.world.agents.keys() & set(ids):
+                self.world.reenroll(agent_id)
+        if fault.startswith("lost") or fault == "garbled":
+            self.events.append(Event("lost", status=status.value, ids=ids))
+            lost = Unreachable if fault.startswith("lost") else BadAnswer
+            raise lost("Asking", "no answer", "", outcome_open=True, transient=fault != "garbled")
+        self.events.append(Event("answered", status=status.value, ids=ids, failed=failed))
+        return failed
+
+    def _set(self, ids: Sequence[str], status: str) -> list[str]:
+        failed = []
+        for agent_id in ids:
+            agent = self.world.agents.get(agent_id)
+            if agent is None or agent_id in self.world.refused or (status != "None" and not agent.approved):
+                failed.append(agent_id)
+            elif agent.flag != status:
+                self.world.set_flag(agent_id, status, self.stack)
+        return failed
+
+    def _reading(self, patience: Patience | None) -> None:
+        self._fault(patience, Event("read"))
+
+    def _fault(self, patience: Patience | None, call: Event) -> str:
+        self._now += 0.01
+        fault = self.faults.pop(0) if self.faults else "fine"
+        errors: dict[str, type[CommandError]] = {
+            "down": Unreachable,
+            "forbidden": Forbidden,
+            "unauthorized": Unauthorized,
+        }
+        if fault not in errors:
+            return fault
+        if fault == "down":  # what passes is tried until the time is up
+            self._now = max(self._now, patience.until if patience else self._now + self.settings.timeout)
+        call.kind += "-failed" if fault == "forbidden" else "-outage"
+        self.events.append(call)
+        raise errors[fault]("A call", fault, "", transient=fault == "down")

@@ -1,0 +1,396 @@
+"""Stacks and their runs as Pulumi does them, each step followed by the rules.
+
+A run is a new process, and so new Operations: every fleet in the program's order is checked, compared, and
+created or updated; what the program no longer has is deleted last; state is kept after each step, as JSON, and
+after a failure the rest is not run unless the run goes on. The engine stand-in does the same with processes.
+"""
+
+import copy
+import itertools
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from keyfactor_provider.errors import CommandError, ReenrollmentFailed
+from keyfactor_provider.operations import Operations
+from tests.model import rules
+from tests.model.command import Client, World
+from tests.model.rules import FAILED, RESTING, Ghost, Step
+
+_numbers = itertools.count()
+
+
+@dataclass
+class Fleet:
+    """A fleet as the program declares it; `spelling` varies how its GUIDs are written and ordered."""
+
+    name: str
+    ids: frozenset[str]
+    status: str = "Requested"
+    triggers: str = ""
+    on_removal: str = "unset"
+    on_failure: str = "error"
+    alias: str = ""
+    delete_first: bool = False
+    spelling: int = 0
+
+    def raw(self, preview: bool) -> dict[str, Any]:
+        spellings = (str, str.upper, "{{{}}}".format)
+        ids = sorted(self.ids, reverse=bool(self.spelling % 2))
+        written = [spellings[(self.spelling + place) % 3](each) for place, each in enumerate(ids)]
+        numbers = {"None": 0.0, "Requested": 1.0, "Required": 2.0}
+        return {
+            "fleet": self.name,
+            "orchestrator_ids": written + written[: self.spelling % 2],
+            "status": numbers[self.status] if self.spelling % 3 else self.status,
+            "triggers": {"round": self.triggers} if self.triggers else (None, {})[self.spelling % 2],
+            "on_removal": self.on_removal,
+            "on_failure": self.on_failure,
+            "preview": preview,
+        }
+
+
+@dataclass
+class Kept:
+    """A fleet in a stack's state.
+
+    Attributes:
+        ghosts: what the rules say must be recorded of its members.
+        version: of the world when it was last read.
+    """
+
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    ghosts: dict[str, Ghost]
+    version: int
+
+
+@dataclass
+class Ran:
+    """How a run ended: whether it failed, and every (status, GUID) that it posted."""
+
+    failed: bool = False
+    posted: list[tuple[str, str]] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Stack:
+    """A stack: its program and its state.
+
+    Attributes:
+        succeeded: the world's version and the program of the last `up` that succeeded, unless a refresh has
+            shown a change since.
+        excused: members whose flag may stand unowned: it was retained, or the engine was interrupted between
+            the deletion and the creation of a replacement.
+    """
+
+    name: str
+    world: World
+    program: list[Fleet] = field(default_factory=list)
+    state: dict[str, Kept] = field(default_factory=dict)
+    succeeded: tuple[int, list[Fleet]] | None = None
+    excused: set[str] = field(default_factory=set)
+
+    def preview(self, faults: Sequence[str] = ()) -> Ran:
+        return Run(self, faults).preview()
+
+    def up(self, faults: Sequence[str] = (), **options: Any) -> Ran:
+        quiet = self.succeeded == self._now()
+        ran = Run(self, faults, **options).up()
+        if quiet and not options.get("replaced"):
+            assert not ran.posted, "an up after a successful one posted, without a change from outside"
+            assert not ran.failed
+        self.succeeded = self._now() if self._healthy() and not ran.failed else None
+        return ran
+
+    def _healthy(self) -> bool:
+        return all(ghost.phase in RESTING for kept in self.state.values() for ghost in kept.ghosts.values())
+
+    def _now(self) -> tuple[int, list[Fleet]]:
+        return self.world.version, [replace(fleet, spelling=0) for fleet in self.program]
+
+    def refresh(self, faults: Sequence[str] = ()) -> Ran:
+        ran = Run(self, faults).refresh()
+        if not self._healthy():
+            self.succeeded = None
+        return ran
+
+    def destroy(self, faults: Sequence[str] = ()) -> Ran:
+        run = Run(self, faults)
+        self.succeeded = None
+        run.delete(reversed(list(self.state)))
+        return run.ran
+
+
+class Run:
+    """One run of a stack.
+
+    Args:
+        goes_on: `--continue-on-error`.
+        replace: names of fleets that `--replace` names.
+        late: all fleets are compared before the first one's step is carried out, as steps may overlap.
+        stops_after: so many steps, the engine is interrupted.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        faults: Sequence[str],
+        *,
+        goes_on: bool = False,
+        replaced: Iterable[str] = (),
+        late: bool = False,
+        stops_after: int = 99,
+    ) -> None:
+        self.stack, self.world = stack, stack.world
+        self.goes_on, self.replaced, self.late, self.steps_left = goes_on, frozenset(replaced), late, stops_after
+        self.client = Client(stack.world, stack.name, faults)
+        self.said: list[str] = []
+        self.operations = Operations(lambda: self.client, lambda _severity, text: self.said.append(text))
+        self.ran = Ran()
+        self._view: dict[str, Any] = {}
+        self._down = False
+        self._held: dict[str, frozenset[str]] = {}
+        self._awaited: dict[str, str] = {}
+
+    def preview(self) -> Ran:
+        """Check and diff of every fleet; nothing else is called."""
+        before = copy.deepcopy(self.world)
+        for fleet in self.stack.program:
+            inputs = self._check(fleet, preview=True)
+            kept = self._old(fleet)
+            if kept is not None and self._diff(kept, inputs):
+                self.ran.changed.append(fleet.name)
+        assert self.world == before, "a preview changed Command"
+        self.ran.changed += self._condemned()
+        return self.ran
+
+    def up(self) -> Ran:
+        todo = []
+        for fleet in self.stack.program:
+            if self._over():
+                return self.ran
+            inputs = self._check(fleet, preview=False)
+            todo.append((fleet, inputs, self._compare(fleet, inputs)))
+            if not self.late:
+                self._carry_out(*todo.pop())
+        for each in todo:
+            if not self._over():
+                self._carry_out(*each)
+        self.delete(self._condemned())
+        return self.ran
+
+    def refresh(self) -> Ran:
+        before = copy.deepcopy(self.world)
+        for name, kept in list(self.stack.state.items()):
+            try:
+                outputs, inputs = self.operations.read(kept.outputs)
+            except CommandError:
+                self.ran.failed = True
+                self._events()
+                continue
+            ghosts = {}
+            self._take_in_readings()
+            for agent_id, ghost in kept.ghosts.items():
+                shown = self._view[agent_id]
+                if ghost.phase != "leaving":
+                    ghosts[agent_id], _ = rules.after_reading(ghost, shown)
+                elif shown is not None and shown.flag in ghost.ours:
+                    ghosts[agent_id] = replace(ghost, ours=frozenset({shown.flag}))
+            drifted = {
+                agent_id: self._view[agent_id].flag if ghost.phase in ("cleared", "changed") else ghost.wish
+                for agent_id, ghost in ghosts.items()
+                if ghost.phase != "leaving"
+            }
+            assert inputs["orchestrators"] == drifted, "a refresh shows drift for the changed and cleared, no others"
+            self._keep(name, inputs, outputs, ghosts)
+        assert self.world == before, "a refresh changed Command"
+        return self.ran
+
+    def delete(self, names: Iterable[str]) -> None:
+        for name in list(names):
+            if not self._over():
+                self._delete(name)
+
+    # Steps
+
+    def _check(self, fleet: Fleet, *, preview: bool) -> dict[str, Any]:
+        kept = self._old(fleet)
+        checked = self.operations.check(fleet.raw(preview), kept.inputs if kept else {}, preview=preview)
+        assert not checked.problems
+        assert checked.wish is not None
+        self._take_in_readings()
+        self._awaited |= dict.fromkeys(fleet.ids, fleet.name)
+        return through_json(checked.wish.to_inputs())
+
+    def _diff(self, kept: Kept, inputs: dict[str, Any]) -> bool:
+        changes = self.operations.diff(kept.outputs, inputs)
+        assert not self._events(), "diff called Command"
+        if not changes:
+            self._hold(inputs["fleet"], kept.ghosts)
+            self._would_post_nothing(kept, inputs)
+        return changes
+
+    def _would_post_nothing(self, kept: Kept, inputs: dict[str, Any]) -> None:
+        """No change in sight must mean that an update finds nothing to do, unless somebody else changed something."""
+        if kept.version != self.world.version:
+            return
+        client = Client(copy.deepcopy(self.world), self.stack.name)
+        Operations(lambda: client, lambda *_: None).update(kept.outputs, inputs)
+        assert all(event.kind == "read" for event in client.events), "an update without a change posted"
+
+    def _compare(self, fleet: Fleet, inputs: dict[str, Any]) -> str:
+        kept = self._old(fleet)
+        if kept is None:
+            return "create"
+        if fleet.name in self.replaced and fleet.name in self.stack.state:
+            return "replace"
+        return "update" if self._diff(kept, inputs) else "same"
+
+    def _carry_out(self, fleet: Fleet, inputs: dict[str, Any], doing: str) -> None:
+        kept = self._old(fleet)
+        if fleet.alias in self.stack.state and fleet.name not in self.stack.state:
+            self.stack.state = {
+                fleet.name if name == fleet.alias else name: each for name, each in self.stack.state.items()
+            }
+        if doing == "same":
+            assert kept is not None
+            kept.inputs = inputs
+            return
+        self.steps_left -= 1
+        if doing == "replace" and fleet.delete_first:
+            self._delete(fleet.name)
+            if fleet.name in self.stack.state:
+                return
+            if self._over():
+                self.stack.excused |= fleet.ids
+                return
+        old = kept if doing == "update" else None
+        outputs = self.operations.update(old.outputs, inputs) if old else self.operations.create(inputs)
+        before = old.ghosts if old else {}
+        if doing == "replace" and fleet.delete_first:
+            assert kept is not None
+            before = {
+                agent_id: replace(ghost, phase="leaving")
+                for agent_id, ghost in kept.ghosts.items()
+                if agent_id in fleet.ids
+            }
+        triggers_then = (old.outputs["triggers"] if old else {}).get("round", "")
+        staying = {
+            agent_id: rules.entered(before.get(agent_id), fleet.status, bool(old) and triggers_then != fleet.triggers)
+            for agent_id in fleet.ids
+        }
+        step = self._follow(staying, self._goers(before, fleet.ids, fleet.on_removal))
+        self._never_again(old, fleet, step)
+        self._keep(fleet.name, inputs, outputs, step.staying | step.leaving)
+        self._hold(fleet.name, step.staying)
+        phases = {ghost.phase for ghost in [*step.staying.values(), *step.leaving.values()]}
+        if phases - set(RESTING):
+            self.ran.failed = self.ran.failed or fleet.on_failure == "error"
+        if doing == "replace" and not fleet.delete_first:
+            assert kept is not None
+            self.stack.state[f"{fleet.name} replaced {next(_numbers)}"] = kept
+
+    def _never_again(self, old: Kept | None, fleet: Fleet, step: Step) -> None:
+        """The promise itself, by the recorded state alone."""
+        if old is None or old.outputs["triggers"] != ({"round": fleet.triggers} if fleet.triggers else {}):
+            return
+        if "None" in (old.outputs["status"], fleet.status):
+            return
+        done = set(old.outputs["reenrolled_orchestrator_ids"])
+        assert not done & {agent_id for status, agent_id in step.asked if status != "None"} & fleet.ids
+
+    def _delete(self, name: str) -> None:
+        self.steps_left -= 1
+        kept = self.stack.state[name]
+        fleet = kept.outputs["fleet"]
+        own = {each for each in kept.ghosts if self._awaited.get(each) == fleet and each not in self._held}
+        try:
+            self.operations.delete(kept.outputs)
+            failed = False
+        except ReenrollmentFailed as error:
+            failed = True
+            said = str(error)
+        leaving = self._goers(kept.ghosts, own, kept.outputs["on_removal"])
+        step = self._follow({}, leaving)
+        assert failed == bool(step.leaving)
+        if failed:
+            self.ran.failed = True
+            assert all(agent_id in said for agent_id in step.leaving)
+        else:
+            del self.stack.state[name]
+
+    def _goers(self, ghosts: dict[str, Ghost], staying: Iterable[str], on_removal: str) -> dict[str, Ghost]:
+        """Those whose flag has to be looked at: not of what another fleet of the run has made its own."""
+        goers = {}
+        for agent_id in ghosts.keys() - set(staying):
+            left = ghosts[agent_id].ours - self._held.get(agent_id, frozenset())
+            if on_removal == "retain":
+                self.stack.excused.add(agent_id)
+            elif left or agent_id not in self._held:
+                goers[agent_id] = replace(ghosts[agent_id], ours=left)
+        return goers
+
+    def _follow(self, staying: dict[str, Ghost], leaving: dict[str, Ghost]) -> Step:
+        step = Step(dict(staying), dict(leaving), self._view, self._down)
+        step.follow(self._events())
+        self._down = step.down
+        self.ran.posted += step.asked
+        return step
+
+    def _hold(self, name: str, ghosts: dict[str, Ghost]) -> None:
+        for agent_id, ghost in ghosts.items():
+            if self._awaited.get(agent_id) == name:
+                self._held[agent_id] = ghost.ours
+
+    def _keep(self, name: str, inputs: dict[str, Any], outputs: dict[str, Any], ghosts: dict[str, Ghost]) -> None:
+        outputs = through_json(outputs)
+        recorded = {agent_id: _recorded(member) for agent_id, member in outputs["members"].items()}
+        assert recorded == ghosts
+        by_phase = {
+            "failed": {agent_id for agent_id, ghost in ghosts.items() if ghost.phase in FAILED},
+            "pending": {agent_id for agent_id, ghost in ghosts.items() if ghost.phase == "pending"},
+            "reenrolled": {agent_id for agent_id, ghost in ghosts.items() if ghost.phase == "re-enrolled"},
+        }
+        assert {kind: set(outputs[f"{kind}_orchestrator_ids"]) for kind in by_phase} == by_phase
+        self.stack.excused -= {agent_id for agent_id, ghost in ghosts.items() if ghost.ours}
+        self.stack.state[name] = Kept(through_json(inputs), outputs, ghosts, self.world.version)
+
+    # What a process knows
+
+    def _old(self, fleet: Fleet) -> Kept | None:
+        return self.stack.state.get(fleet.name) or self.stack.state.get(fleet.alias)
+
+    def _condemned(self) -> list[str]:
+        kept = {fleet.name for fleet in self.stack.program}
+        return [name for name in self.stack.state if name not in kept]
+
+    def _over(self) -> bool:
+        if self.steps_left <= 0:
+            self.ran.failed = True
+            return True
+        return self.ran.failed and not self.goes_on
+
+    def _events(self) -> list[Any]:
+        events, self.client.events = self.client.events, []
+        return events
+
+    def _take_in_readings(self) -> None:
+        for event in self._events():
+            assert event.kind.startswith("read"), "asked without a step"
+            self._view |= event.shown
+
+
+def through_json(value: dict[str, Any]) -> dict[str, Any]:
+    """As an engine keeps it: numbers are floats, and nothing that is None is kept."""
+    made: dict[str, Any] = json.loads(json.dumps(value), parse_int=float)
+    return {key: each for key, each in made.items() if each is not None}
+
+
+def _recorded(member: dict[str, Any]) -> Ghost:
+    baseline = member.get("baseline", rules.UNSEEN)
+    return Ghost(
+        member["status"], member["phase"], baseline or None, member.get("asked", ""), frozenset(member.get("ours", ()))
+    )

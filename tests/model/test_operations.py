@@ -1,0 +1,220 @@
+"""Whatever happens to orchestrators, programs and calls: what is asked and recorded is what the rules say.
+
+The machine runs the operations of one process per run, on a model of Command; `rules` judges every step.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+
+from tests.model.command import BOTH, IDS, POSTS, World
+from tests.model.rules import RESTING
+from tests.model.runs import Fleet, Stack
+
+ID = st.sampled_from(IDS)
+NAMES = ("edge", "rim", "core")
+NAME = st.sampled_from(NAMES)
+STATUS = st.sampled_from(("Requested", "Requested", "Required", "None"))
+FAULTS = st.lists(st.sampled_from(BOTH + POSTS + ("fine",) * 8), max_size=6)
+SMALL = st.frozensets(ID, min_size=1, max_size=4)
+
+
+class Fleets(RuleBasedStateMachine):
+    """One or two stacks, the world around them, and what people do to both."""
+
+    @initialize(
+        lacking=st.sets(ID, max_size=2), bare=st.sets(ID, max_size=2), ids=SMALL, status=STATUS, both=st.booleans()
+    )
+    def begin(self, lacking: set[str], bare: set[str], ids: frozenset[str], status: str, both: bool) -> None:
+        self.world = World()
+        for agent_id in IDS:
+            if agent_id not in lacking:
+                self.world.add(agent_id, certificate=agent_id not in bare)
+        self.stacks = [Stack(name, self.world) for name in ("north", "south")[: 1 + both]]
+        for stack in self.stacks:
+            stack.program.append(Fleet("edge", ids, status))
+
+    # What happens to orchestrators.
+
+    @rule(agent_id=ID, how=st.sampled_from(("reenroll", "issue", "renew", "reset", "remove", "add", "approve", "use")))
+    def an_orchestrator_moves_on(self, agent_id: str, how: str) -> None:
+        agent = self.world.agents.get(agent_id)
+        if agent is None:
+            if how == "add":
+                self.world.add(agent_id)
+            return
+        self.world.version += 1
+        if how == "reenroll":
+            self.world.reenroll(agent_id)
+        elif how == "issue":
+            self.world.reenroll(agent_id, used=False)
+        elif how == "use":
+            agent.last_used, agent.legacy = agent.thumbprint, None
+        elif how == "renew":
+            self.world.renew(agent_id)
+        elif how == "reset":
+            self.world.reset(agent_id)
+        elif how == "remove":
+            self.world.remove(agent_id)
+        else:
+            agent.approved = how == "approve"
+
+    @rule(data=st.data(), flag=st.sampled_from(("None", "None", "Requested", "Required", "Postponed")))
+    def somebody_sets_a_flag(self, data: st.DataObject, flag: str) -> None:
+        if self.world.agents:
+            self.world.set_flag(data.draw(st.sampled_from(sorted(self.world.agents))), flag)
+
+    @rule(agent_id=ID)
+    def everybody_reenrolls_but(self, agent_id: str) -> None:
+        for each in self.world.agents.keys() - {agent_id}:
+            self.world.reenroll(each)
+
+    @rule(refused=st.sets(ID, max_size=2), rejected=st.sets(ID, max_size=1))
+    def command_refuses(self, refused: set[str], rejected: set[str]) -> None:
+        self.world.refused, self.world.rejected = refused, rejected
+
+    # What happens to programs.
+
+    def _stack(self, number: int) -> Stack:
+        return self.stacks[number % len(self.stacks)]
+
+    @rule(number=st.integers(0, 1), data=st.data(), spelling=st.integers(0, 5))
+    def a_fleet_is_edited(self, number: int, data: st.DataObject, spelling: int) -> None:
+        program = self._stack(number).program
+        if not program:
+            return
+        place = data.draw(st.integers(0, len(program) - 1))
+        change: dict[str, Any] = data.draw(
+            st.one_of(
+                STATUS.map(lambda status: {"status": status}),
+                st.sampled_from(("", "2", "3")).map(lambda triggers: {"triggers": triggers}),
+                st.sampled_from(("unset", "retain")).map(lambda option: {"on_removal": option}),
+                st.sampled_from(("error", "warn")).map(lambda option: {"on_failure": option}),
+                st.booleans().map(lambda option: {"delete_first": option}),
+                ID.map(lambda each: {"toggle": each}),
+                ID.map(lambda each: {"toggle": each}),
+            )
+        )
+        fleet = program[place]
+        if toggled := change.pop("toggle", None):
+            self._claim(program, toggled)
+            if program and place < len(program):
+                fleet = program[place]
+                program[place] = replace(fleet, ids=fleet.ids | {toggled}, spelling=spelling)
+            return
+        program[place] = replace(fleet, **change, spelling=spelling)
+
+    @staticmethod
+    def _claim(program: list[Fleet], *ids: str) -> None:
+        """Takes members away from whoever has them; a fleet without any is not declared any more."""
+        program[:] = [replace(fleet, ids=fleet.ids - set(ids)) for fleet in program if fleet.ids - set(ids)]
+
+    @rule(number=st.integers(0, 1), name=NAME, ids=SMALL, status=STATUS, first=st.booleans())
+    def a_fleet_is_declared(self, number: int, name: str, ids: frozenset[str], status: str, first: bool) -> None:
+        program = self._stack(number).program
+        if name not in {each for fleet in program for each in (fleet.name, fleet.alias)}:
+            self._claim(program, *ids)
+            program.insert(0 if first else len(program), Fleet(name, ids, status))
+
+    @rule(number=st.integers(0, 1), name=NAME)
+    def a_fleet_is_dropped(self, number: int, name: str) -> None:
+        program = self._stack(number).program
+        program[:] = [fleet for fleet in program if fleet.name != name]
+
+    @rule(number=st.integers(0, 1), old=NAME, new=NAME, aliased=st.booleans())
+    def a_fleet_is_renamed(self, number: int, old: str, new: str, aliased: bool) -> None:
+        stack = self._stack(number)
+        taken = {each for fleet in stack.program for each in (fleet.name, fleet.alias)} | stack.state.keys()
+        if new not in taken:
+            stack.program[:] = [
+                replace(fleet, name=new, alias=old if aliased else "") if fleet.name == old else fleet
+                for fleet in stack.program
+            ]
+
+    # Runs.
+
+    @rule(number=st.integers(0, 1), faults=FAULTS)
+    def preview(self, number: int, faults: list[str]) -> None:
+        self._stack(number).preview(faults)
+
+    @rule(
+        number=st.integers(0, 1),
+        faults=FAULTS,
+        goes_on=st.booleans(),
+        replaced=st.one_of(st.just(()), st.just(()), st.tuples(NAME)),
+        late=st.booleans(),
+        stops_after=st.sampled_from((99, 99, 99, 1, 2)),
+    )
+    def up(self, number: int, faults: list[str], **options: Any) -> None:
+        self._stack(number).up(faults, **options)
+        self._nothing_unowned()
+
+    @rule(number=st.integers(0, 1), faults=FAULTS)
+    def refresh(self, number: int, faults: list[str]) -> None:
+        self._stack(number).refresh(faults)
+        self._nothing_unowned()
+
+    @rule(number=st.integers(0, 1), faults=FAULTS)
+    def destroy(self, number: int, faults: list[str]) -> None:
+        self._stack(number).destroy(faults)
+        self._nothing_unowned()
+
+    def _nothing_unowned(self) -> None:
+        """Every request of a stack that stands is some fleet's own, and so will be taken back one day."""
+        for agent_id, by in self.world.set_by.items():
+            stack = next(each for each in self.stacks if each.name == by)
+            owned = any(
+                self.world.agents[agent_id].flag in ghost.ours
+                for kept in stack.state.values()
+                if (ghost := kept.ghosts.get(agent_id))
+            )
+            assert owned or agent_id in stack.excused
+
+    @precondition(lambda self: len(self.stacks) == 1)
+    @rule()
+    def when_the_faults_are_over_two_runs_converge(self) -> None:
+        self.world.refused, self.world.rejected = set(), set()
+        for agent_id in IDS:
+            if agent_id not in self.world.agents:
+                self.world.add(agent_id)
+            self.world.agents[agent_id].approved = True
+        (stack,) = self.stacks
+        stack.refresh()
+        if stack.up().failed:
+            assert not stack.up().failed
+        phases = {ghost.phase for kept in stack.state.values() for ghost in kept.ghosts.values()}
+        assert phases <= set(RESTING)
+        for fleet in stack.program:
+            for agent_id, ghost in stack.state[fleet.name].ghosts.items():
+                flag = self.world.agents[agent_id].flag
+                assert flag == fleet.status or ghost.phase in ("re-enrolled", "unverified")
+        assert stack.preview().changed == []
+        assert stack.up().posted == []
+
+
+def _run(examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        Fleets,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+            derandomize=False,
+        ),
+    )
+
+
+def test_every_run_of_every_stack_does_what_the_rules_say() -> None:
+    _run(examples=1000, steps=12)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_every_run_of_every_stack_does_what_the_rules_say_for_long() -> None:
+    _run(examples=30_000, steps=30)

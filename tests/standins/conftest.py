@@ -1,0 +1,35 @@
+"""A running stand-in and plain HTTP to it, so that a mistake in our own client can't hide here."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from standins.command.process import Command, running
+
+
+@pytest.fixture(scope="module")
+def command() -> Iterator[Command]:
+    """A Command that a module's tests share: each of them works on orchestrators of its own."""
+    with running("--orchestrators", "0") as command:
+        yield command
+
+
+@pytest.fixture
+def api(command: Command) -> Iterator[httpx.Client]:
+    """The Keyfactor API, signed in with Basic; the faults of a test end with it."""
+    with httpx.Client(
+        base_url=f"{command.url}/KeyfactorAPI",
+        auth=(f"{command.said['domain']}\\{command.said['username']}", command.said["password"]),
+        headers={"x-keyfactor-requested-with": "APIClient"},
+        trust_env=False,
+        verify=False,
+    ) as client:
+        yield client
+    command.faults(faults=[], refused=[], rejected=[], denied=[], page_cap=0, refuses_integers=False, token_life=300)
+
+
+@pytest.fixture
+def agent(command: Command) -> str:
+    """A new approved orchestrator's GUID."""
+    return command.world(populate=1)[0]
