@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.installed
 
-.PHONY: demo test long audit bench pulumi clean
+.PHONY: demo test long audit bench pulumi terraform-install clean
 
 demo: $(READY)
 	$(PY) -m standins.demo
@@ -29,6 +29,10 @@ bench: $(READY)
 # The vendor's own installer, run by the SDK; the CLI goes to .pulumi in this checkout.
 pulumi: $(READY)
 	$(PY) -m standins.cli
+
+# Where a plain `terraform init` or `tofu init` finds it; this checkout and its .venv have to stay in place.
+terraform-install: $(READY)
+	$(PY) -m keyfactor_provider.terraform.install
 
 clean:
 	rm -rf .venv .demo .pulumi .mypy_cache .ruff_cache .hypothesis .coverage

@@ -268,10 +268,21 @@ class Operations:
         with self._lock:
             self._connected()
 
-    def claimed(self, name: str, members: Iterable[str]) -> frozenset[str]:
-        """Those of the members that other fleets than this one claim in this run."""
+    def close(self) -> None:
+        """Closes the connections, if there are any."""
         with self._lock:
-            return self._claims.of_others(name, members)
+            if self._connection is not None:
+                self._connection[1].close()
+
+    def has(self, name: str, members: Iterable[str]) -> None:
+        """Notes whom a fleet has by its state, until it claims whom it wants."""
+        with self._lock:
+            self._claims.has(name, members)
+
+    def wanted_elsewhere(self, name: str, members: Iterable[str]) -> frozenset[str]:
+        """Those of the members that other fleets than this one claim in this run, or have and have not claimed yet."""
+        with self._lock:
+            return self._claims.wanted_elsewhere(name, members)
 
     def _run(self, record: Record, wish: Wish, keep: Collection[str] = ()) -> dict[str, Any]:
         members = fleet.members_of(record, wish)
@@ -365,12 +376,12 @@ class Operations:
         return self._claims.held(record.members) | dict.fromkeys(keep, frozenset(ReenrollmentStatus))
 
     def _claim(self, name: str, members: frozenset[str]) -> list[Problem]:
+        shared: dict[str, list[str]] = {}
+        for member_id, owner in self._claims.claim(name, members).items():
+            shared.setdefault(owner, []).append(member_id)
         return [
-            Problem(
-                "orchestrator_ids",
-                self._words.claimed_twice.format(member=member_id, owner=owner, name=name),
-            )
-            for member_id, owner in self._claims.claim(name, members).items()
+            Problem("orchestrator_ids", self._words.claimed_twice(report.listed(ids), len(ids), owner, name))
+            for owner, ids in shared.items()
         ]
 
     def _check_settings(self, preview: bool) -> list[Problem]:

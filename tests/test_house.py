@@ -13,23 +13,24 @@ import keyfactor_provider
 ROOT = Path(__file__).resolve().parents[1]
 HOUSE = "keyfactor_provider"
 
-CORE = {"errors", "guid", "status"}
+CORE = {"errors", "guid", "status", "version", "words"}
 MAY_IMPORT = {
     "errors": set[str](),
     "guid": set[str](),
     "status": set[str](),
+    "version": set[str](),
+    "words": set[str](),
     "reenrollment": CORE | {"reenrollment"},
     "command": CORE | {"command"},
     "lookup": CORE | {"command"},
     "preflight": CORE | {"command", "reenrollment"},
-    "words": set[str](),
-    "operations": CORE | {"command", "reenrollment", "preflight", "words"},
+    "operations": CORE | {"command", "reenrollment", "preflight"},
     "waiting": CORE | {"reenrollment"},
     "needs": set[str](),
     "program": CORE | {"command", "reenrollment", "operations", "lookup", "needs", "waiting"},
     "host": CORE | {"command", "reenrollment", "operations"},
     "dynamic": CORE | {"reenrollment", "lookup", "needs", "program", "host", "waiting"},
-    "terraform": CORE | {"command", "reenrollment", "operations", "lookup", "waiting", "words", "terraform"},
+    "terraform": CORE | {"command", "reenrollment", "operations", "lookup", "waiting", "terraform"},
     "__init__": CORE | {"dynamic", "lookup"},
 }
 """What each room may import of this project; front ends never import each other."""
@@ -100,3 +101,15 @@ def test_a_program_that_declares_fleets_loads_no_http_client() -> None:
     loaded = "import sys, keyfactor_provider.dynamic; print({'httpx', 'msgspec', 'authlib'} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "set()"
+
+
+def test_the_terraform_plugin_loads_no_pulumi_and_its_schema_no_http_client() -> None:
+    loaded = (
+        "import sys; from keyfactor_provider.terraform.servicer import Servicer; "
+        "from keyfactor_provider.terraform.provider import CommandProvider; "
+        "Servicer(CommandProvider()).GetProviderSchema(None, None); "
+        "print({'httpx', 'authlib'} & set(sys.modules)); "
+        "import keyfactor_provider.operations, keyfactor_provider.lookup; print({'pulumi'} & set(sys.modules))"
+    )
+    ran = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["set()", "set()"]

@@ -10,7 +10,7 @@ from keyfactor_provider.command.retrying import Patience
 from keyfactor_provider.errors import CommandError, Rejected
 from keyfactor_provider.status import ReenrollmentStatus
 
-ENOUGH_REFUSALS: Final = 3
+ENOUGH_REFUSALS: Final = 5
 """Single members with the same 400, and none accepted: the fault is the request's, not theirs."""
 
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -129,8 +129,9 @@ class _Asking:
         never takes from one that names a bad member.
         """
         probes: list[int] = []
-        if not (self._outcome.accepted or self._outcome.refused or self._alone):
-            probes = sorted({len(batch) - 1, len(batch) // 2, 0}, reverse=True)
+        if not (self._outcome.accepted or self._outcome.refused):
+            last = len(batch) - 1
+            probes = sorted({last * number // (ENOUGH_REFUSALS - 1) for number in range(ENOUGH_REFUSALS)}, reverse=True)
         rest = [member for place, member in enumerate(batch) if place not in probes]
         middle = (len(rest) + 1) // 2
         return [half for half in (rest[middle:], rest[:middle]) if half] + [[batch[place]] for place in probes]

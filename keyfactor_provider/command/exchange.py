@@ -4,6 +4,7 @@ import logging
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final
 
 import httpx
@@ -113,6 +114,8 @@ class Connections:
                 trust_env=not is_loopback(url),
                 transport=self._transport,
                 limits=httpx.Limits(max_connections=4),
+                # No cookie is kept: nothing here needs one, and a broken one would break every later request.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )
         except (ImportError, ValueError, httpx.InvalidURL) as error:
             # A proxy's address may hold its password: it is not repeated.

@@ -121,11 +121,13 @@ class Roster:
 
     def _carry_on(self, listing: "_Listing", lacking: list[str], most: int, patience: Patience | None) -> list[str]:
         """Reads up to `most` pages, until nobody is lacking; those who still are."""
-        while most and lacking and (page := listing.next_page(patience)) is not None:
+        left = dict.fromkeys(lacking)
+        while most and left and (page := listing.next_page(patience)) is not None:
             most -= 1
             self._learn(page)
-            lacking = self._stale(lacking)
-        return lacking
+            for agent in page:
+                left.pop(agent.id, None)
+        return list(left)
 
     def _read_each(self, ids: Sequence[str], patience: Patience | None, *, sure: bool = False) -> None:
         """Reads agents one by one.

@@ -146,7 +146,11 @@ def _profile(named: Mapping[str, Value], home: Path | None) -> Source:
             raise wrong(profile, "no profile: this user has no home directory; set configFile as well") from None
         return Source({})
     name = profile.text if profile else "default"
-    found = read_profile(path, name, required=bool(named))
+    try:
+        found = read_profile(path, name, required=bool(named))
+    except SettingsError as error:
+        error.key = next((value.key for value in named.values() if value.key), "")
+        raise
     return Source({key: Value(text, f"profile {name!r} of {path}, {theirs}") for key, (text, theirs) in found.items()})
 
 

@@ -18,9 +18,11 @@ class Claims:
         self._named: dict[str, Collection[str]] = {}
         self._held: dict[str, frozenset[ReenrollmentStatus]] = {}
         self._released: set[str] = set()
+        self._had: dict[str, frozenset[str]] = {}
 
     def claim(self, name: str, members: Collection[str]) -> dict[str, str]:
         """Claims members for a fleet, in place of what it claimed before; those that another has, with its name."""
+        self._had.pop(name, None)
         for member_id in self._named.pop(name, ()):
             if self._owner.get(member_id) == name:
                 del self._owner[member_id]
@@ -28,6 +30,10 @@ class Claims:
         self._named[name] = members
         owners = {member_id: self._owner.setdefault(member_id, name) for member_id in sorted(members)}
         return {member_id: owner for member_id, owner in owners.items() if owner != name}
+
+    def has(self, name: str, members: Iterable[str]) -> None:
+        """Notes whom a fleet has by its state, until it claims whom it wants."""
+        self._had[name] = frozenset(members)
 
     def hold(self, name: str, members: Mapping[str, Member]) -> None:
         """A fleet's step is done: what it records of the members that it claims holds from now on."""
@@ -42,6 +48,11 @@ class Claims:
     def of_others(self, name: str, members: Iterable[str]) -> frozenset[str]:
         """Those of the members that another fleet claims."""
         return frozenset(member_id for member_id in members if self._owner.get(member_id, name) != name)
+
+    def wanted_elsewhere(self, name: str, members: Iterable[str]) -> frozenset[str]:
+        """Those of the members that another fleet claims, or has by its state and has not claimed yet."""
+        had = frozenset().union(*(each for owner, each in self._had.items() if owner != name))
+        return self.of_others(name, members) | had.intersection(members)
 
     def held(self, members: Iterable[str]) -> dict[str, frozenset[ReenrollmentStatus]]:
         """Those of the members that a fleet of this run holds, and the flags that it calls its own."""

@@ -23,7 +23,9 @@ def main() -> int:
     from keyfactor_provider.terraform.servicer import Servicer
 
     logs.start(os.environ)
-    serve(Servicer(CommandProvider()))
+    provider = CommandProvider()
+    serve(Servicer(provider))
+    provider.close()
     return 0
 
 

@@ -5,7 +5,7 @@ import uuid
 from typing import Any
 
 from tf.schema import Attribute, Schema
-from tf.types import Map, Number, String, Unknown
+from tf.types import Map, Number, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import ProviderError
@@ -14,7 +14,7 @@ from keyfactor_provider.terraform.fleetstate import MEMBER
 from keyfactor_provider.terraform.logs import LOG
 from keyfactor_provider.terraform.provider import CommandProvider
 from keyfactor_provider.terraform.servicer import Call, Planned, State
-from keyfactor_provider.terraform.values import has_unknown
+from keyfactor_provider.terraform.values import UNKNOWN, has_unknown, is_unknown
 from keyfactor_provider.waiting import MOST_SECONDS, Wait
 
 _DEFAULT_SECONDS = 3600
@@ -58,7 +58,7 @@ class Completion:
     def validate(self, diagnostics: Diagnostics, config: State) -> None:
         """Refuses a time that is none."""
         timeout = config["timeout"]
-        if timeout is not None and timeout is not Unknown and not 0 < timeout <= MOST_SECONDS:
+        if timeout is not None and not is_unknown(timeout) and not 0 < timeout <= MOST_SECONDS:
             diagnostics.add_error(
                 "Wrong value for timeout",
                 f"{timeout} is not a time to wait; expected seconds above 0, up to 7 days ({MOST_SECONDS}).",
@@ -70,7 +70,7 @@ class Completion:
         if config is None:
             return Planned(None)
         if prior is None:
-            return Planned({**config, "id": Unknown})
+            return Planned({**config, "id": UNKNOWN})
         return Planned({**config, "members": _awaited(prior["members"], config["members"]), "id": prior["id"]})
 
     def create(self, call: Call, planned: State) -> State:
@@ -123,10 +123,9 @@ class Completion:
 
 
 def _awaited(prior: Any, config: Any) -> Any:
-    if has_unknown(
-        {member_id: (each["status"], each["baseline"], each["phase"]) for member_id, each in config.items()}
-        if isinstance(config, dict)
-        else config
-    ):
+    """The members of a plan: those of the round that was waited for, until a new one begins."""
+    if is_unknown(config) or any(map(is_unknown, config.values())):
+        return config
+    if any(has_unknown([each["status"], each["baseline"]]) for each in config.values()):
         return config
     return prior if round_of(config) == round_of(prior) else config

@@ -9,7 +9,7 @@ from typing import Final
 from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import Problem, ProviderError, SettingsError
-from keyfactor_provider.reenrollment.report import title
+from keyfactor_provider.reenrollment.report import MOST_NAMED, title
 from keyfactor_provider.terraform.logs import LOG
 
 _LONGEST_HEADING: Final = 110
@@ -57,9 +57,14 @@ def add_failure(diagnostics: Diagnostics, error: ProviderError, fleet: str, more
 
 def add_problems(diagnostics: Diagnostics, problems: Iterable[Problem]) -> None:
     """Wrong values, each with the path of its attribute; a set's elements have none (Terraform)."""
+    by_attribute: dict[str, list[str]] = {}
     for problem in problems:
-        attribute = re.split(r"\W", problem.property, maxsplit=1)[0]
-        diagnostics.add_error(f"Wrong value for {attribute}", _sentence(problem.reason), path=[attribute])
+        by_attribute.setdefault(re.split(r"\W", problem.property, maxsplit=1)[0], []).append(problem.reason)
+    for attribute, reasons in by_attribute.items():
+        for reason in sorted(reasons)[:MOST_NAMED]:
+            diagnostics.add_error(f"Wrong value for {attribute}", _sentence(reason), path=[attribute])
+        if (more := len(reasons) - MOST_NAMED) > 0:
+            diagnostics.add_error(f"Wrong value for {attribute}", f"So are {more} more.", path=[attribute])
 
 
 def add_settings_error(diagnostics: Diagnostics, error: SettingsError, attributes: dict[str, str]) -> None:
@@ -67,24 +72,33 @@ def add_settings_error(diagnostics: Diagnostics, error: SettingsError, attribute
     diagnostics.add_error(error.what, _below(error), path=[attributes[error.key]] if error.key in attributes else [])
 
 
+def add_settings_warning(diagnostics: Diagnostics, error: SettingsError, more: str) -> None:
+    """A setting that is still missing."""
+    diagnostics.add_warning(error.what, f"{_below(error)}{more}")
+
+
 def _below(error: ProviderError) -> str:
     return f"{_sentence(error.came_back)} {error.next_step}".strip()
 
 
 def _sentence(text: str) -> str:
-    text = text.rstrip()
+    text = _capitalised(text.rstrip())
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _unnamed(message: str, fleet: str) -> str:
-    rest = message.removeprefix(title(fleet))
-    return rest[:1].upper() + rest[1:]
+    return _capitalised(message.removeprefix(title(fleet)))
+
+
+def _capitalised(text: str) -> str:
+    """With a capital, unless it begins with a machine's name, which a GUID in parentheses follows."""
+    return text[:1].upper() + text[1:] if re.match(r"[a-z]+,? (?!\()", text) else text
 
 
 def _split(message: str) -> tuple[str, str]:
     heading, colon, detail = message.partition(": ")
     if colon and len(heading) <= _LONGEST_HEADING:
-        return heading, detail[:1].upper() + detail[1:]
+        return heading, _capitalised(detail)
     heading, stop, detail = message.partition(". ")
     if stop and len(heading) <= _LONGEST_HEADING:
         return heading, detail

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tf.schema import Attribute
-from tf.types import List, Map, Set, String, Unknown
+from tf.types import List, Map, Set, String
 
 from keyfactor_provider.reenrollment import fleet
 from keyfactor_provider.reenrollment.record import VERSION, Phase, Record
-from keyfactor_provider.reenrollment.wish import UNKNOWN, Wish
+from keyfactor_provider.reenrollment.wish import UNKNOWN as NOT_KNOWN_YET
+from keyfactor_provider.reenrollment.wish import Wish
 from keyfactor_provider.status import ReenrollmentStatus
-from keyfactor_provider.terraform.values import Object
+from keyfactor_provider.terraform.values import UNKNOWN, Object, is_unknown
 
 GIVEN: Final = ("orchestrator_ids", "status", "triggers", "on_removal", "on_failure")
 """The attributes that a configuration gives."""
@@ -94,9 +95,9 @@ def from_operations(state: Mapping[str, Any]) -> dict[str, Any]:
     } | {name: state[name] for name in LISTS}
 
 
-def unknown(name: Any = Unknown) -> dict[str, Any]:
+def unknown(name: Any = UNKNOWN) -> dict[str, Any]:
     """The computed attributes of a change of which only an apply can tell the outcome."""
-    return {"id": name, "members": Unknown} | dict.fromkeys(LISTS, Unknown)
+    return {"id": name, "members": UNKNOWN} | dict.fromkeys(LISTS, UNKNOWN)
 
 
 def expected(record: Record, wish: Wish, ahead: fleet.Forecast) -> dict[str, Any]:
@@ -109,8 +110,8 @@ def expected(record: Record, wish: Wish, ahead: fleet.Forecast) -> dict[str, Any
     for member_id, member in fleet.members_of(record, wish).items():
         shown = MEMBER.encode(member.to_state())
         if member_id in asked:
-            shown |= dict.fromkeys(_LEFT_TO_APPLY, Unknown)
-            shown |= {name: Unknown for name in ("machine", "baseline") if shown[name] is None}
+            shown |= dict.fromkeys(_LEFT_TO_APPLY, UNKNOWN)
+            shown |= {name: UNKNOWN for name in ("machine", "baseline") if shown[name] is None}
         members[member_id] = shown
     pending = {member_id for member_id, member in members.items() if member["phase"] == Phase.PENDING.value}
     if wish.status is not ReenrollmentStatus.NONE:
@@ -118,15 +119,15 @@ def expected(record: Record, wish: Wish, ahead: fleet.Forecast) -> dict[str, Any
     return {
         "id": record.fleet,
         "members": members,
-        "failed_orchestrator_ids": Unknown if asked or ahead.taken_back else [],
+        "failed_orchestrator_ids": UNKNOWN if asked or record.members.keys() - wish.members else [],
         "pending_orchestrator_ids": sorted(pending),
         "reenrolled_orchestrator_ids": sorted(ahead.reenrolled),
     }
 
 
 def _plain(value: Any) -> Any:
-    if value is Unknown:
-        return UNKNOWN
+    if is_unknown(value):
+        return NOT_KNOWN_YET
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, list) else value

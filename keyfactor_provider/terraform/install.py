@@ -8,11 +8,11 @@ import os
 import platform
 import shlex
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
 from keyfactor_provider.terraform.provider import ADDRESS
+from keyfactor_provider.version import RELEASE
 
 MIRROR: Final = ".terraform.d/plugins"
 """Under the user's home; Terraform and OpenTofu look there without being told."""
@@ -29,7 +29,10 @@ def install(mirror: Path, python: str, release: str, target: str) -> Path:
     folder = mirror / ADDRESS / release / target
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / f"terraform-provider-keyfactorcommand_v{release}"
-    script.write_text(f"#!/bin/sh\nexec {shlex.quote(python)} -m keyfactor_provider.terraform\n", encoding="utf-8")
+    # A checkout need not be installed into its environment.
+    package = shlex.quote(str(Path(__file__).resolve().parents[2]))
+    start = f"exec env PYTHONPATH={package} {shlex.quote(python)} -m keyfactor_provider.terraform"
+    script.write_text(f"#!/bin/sh\n{start}\n", encoding="utf-8")
     script.chmod(0o755)
     return script
 
@@ -45,9 +48,8 @@ def main() -> int:
     if os.name != "posix":
         print("The provider's start script needs a POSIX shell.", file=sys.stderr)
         return 1
-    release = version("keyfactor-provider")
-    script = install(Path.home() / MIRROR, sys.executable, release, target())
-    print(f"Installed {ADDRESS} {release} as {script}")
+    script = install(Path.home() / MIRROR, sys.executable, RELEASE, target())
+    print(f"Installed {ADDRESS} {RELEASE} as {script}")
     return 0
 
 

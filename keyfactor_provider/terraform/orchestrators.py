@@ -9,7 +9,7 @@ from tf.types import List, Number, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider import guid
-from keyfactor_provider.errors import InputError, LookupRefused
+from keyfactor_provider.errors import InputError, LookupRefused, Problem
 from keyfactor_provider.reenrollment import report
 from keyfactor_provider.terraform.diagnostics import add_problems
 from keyfactor_provider.terraform.provider import CommandProvider
@@ -36,6 +36,9 @@ _FIELDS: Final = {
 """Named as in Keyfactor's own provider, each with the field that it shows."""
 
 _ORCHESTRATOR: Final = Object({name: of for name, (_, of, _) in _FIELDS.items()})
+
+
+_MOST_HOURS: Final = 10 * 365 * 24
 
 
 class OneOrchestrator:
@@ -127,6 +130,11 @@ class Orchestrators:
     def validate(self, diagnostics: Diagnostics, config: State) -> None:
         """Refuses filters that nothing can match."""
         if has_unknown(config):
+            return
+        hours = config["seen_within_hours"]
+        if hours is not None and not 0 < hours <= _MOST_HOURS:
+            reason = f"{hours} is not a time; expected hours above 0, up to {_MOST_HOURS}"
+            add_problems(diagnostics, [Problem("seen_within_hours", reason)])
             return
         from keyfactor_provider.lookup import check
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from tf.schema import Attribute, Schema
-from tf.types import Bool, Number, String, Unknown
+from tf.types import Bool, Number, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider.command.settings import SECRET_KEYS, load
 from keyfactor_provider.command.sources import Naming
 from keyfactor_provider.errors import MissingSettings, SettingsError
-from keyfactor_provider.terraform.diagnostics import Telling, add_settings_error
-from keyfactor_provider.terraform.values import has_unknown
+from keyfactor_provider.terraform.diagnostics import Telling, add_settings_error, add_settings_warning
+from keyfactor_provider.terraform.values import has_unknown, is_unknown
 from keyfactor_provider.words import Words
 
 if TYPE_CHECKING:
@@ -70,12 +70,17 @@ _TYPES: Final = {"skip_tls_verify": Bool(), "request_timeout": Number(), "batch_
 _SECRETS: Final = [ATTRIBUTES[key] for key in SECRET_KEYS]
 
 _NAMING: Final = Naming("the provider block", ATTRIBUTES)
-_WORDS: Final = Words(
-    preview="plan",
-    up="apply",
-    claimed_twice="{member} is in another keyfactorcommand_orchestrator_reenrollment of this configuration too; "
-    "expected each orchestrator in one",
-)
+
+
+def _in_two_resources(members: str, count: int, _owner: str, _name: str) -> str:
+    verb = "is" if count == 1 else "are"
+    return (
+        f"{members} {verb} in another keyfactorcommand_orchestrator_reenrollment of this configuration too; "
+        "expected each orchestrator in one"
+    )
+
+
+_WORDS: Final = Words(preview="plan", up="apply", claimed_twice=_in_two_resources)
 
 
 class CommandProvider:
@@ -129,14 +134,14 @@ class CommandProvider:
         from keyfactor_provider.command.client import CommandClient
         from keyfactor_provider.operations import Operations
 
-        self._unknown = [name for name, value in config.items() if value is Unknown]
+        self._unknown = [name for name, value in config.items() if is_unknown(value)]
 
         def connect() -> CommandClient:
             if self._unknown:
                 raise MissingSettings(
                     "Keyfactor Command can't be asked yet",
-                    f"{self._unknown[0]} in the provider block is known only after apply",
-                    "",
+                    f"the provider block's {self._unknown[0]} is known only after apply",
+                    "Existing orchestrators are not looked at.",
                 )
             return CommandClient(self._load(config))
 
@@ -145,8 +150,7 @@ class CommandProvider:
             with self.tell.into(diags):
                 self._operations.connect()
         except MissingSettings as error:
-            goes_on = "Existing orchestrators are not looked at." if self._unknown else "A plan may go on; apply fails."
-            diags.add_warning(error.what, f"{error.came_back}. {error.next_step} {goes_on}")
+            add_settings_warning(diags, error, "" if self._unknown else " A plan may go on without; apply will fail.")
         except SettingsError as error:
             add_settings_error(diags, error, dict(ATTRIBUTES))
 
@@ -168,6 +172,11 @@ class CommandProvider:
     def was_read(self, name: str) -> bool:
         """Whether it was."""
         return name in self._read
+
+    def close(self) -> None:
+        """Closes the connections to Command."""
+        if self._operations is not None:
+            self._operations.close()
 
     def get_resources(self) -> list[Any]:
         """Its resource types."""

@@ -9,7 +9,7 @@ from tf.types import Map, Set, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider import guid
-from keyfactor_provider.errors import InputError, Problem, ReenrollmentFailed
+from keyfactor_provider.errors import InputError, Problem, ProviderError, ReenrollmentFailed
 from keyfactor_provider.reenrollment import report
 from keyfactor_provider.reenrollment.record import VERSION, Record
 from keyfactor_provider.reenrollment.wish import Wish, check
@@ -18,13 +18,15 @@ from keyfactor_provider.terraform import fleetstate
 from keyfactor_provider.terraform.diagnostics import add_error, add_failure, add_problems
 from keyfactor_provider.terraform.provider import CommandProvider
 from keyfactor_provider.terraform.servicer import Call, Planned, State
-from keyfactor_provider.terraform.values import has_unknown, known_of
+from keyfactor_provider.terraform.values import has_unknown, is_unknown, known_of
 
 _ENDS_WELL: Final = (
     " Terraform ends this apply with success all the same, unless the resource has a postcondition on"
     " failed_orchestrator_ids (see its documentation)."
 )
 """An error on a creation would make Terraform destroy and create the resource next."""
+
+_NOTHING_SENT: Final = "Nothing was sent and nothing is recorded: the next apply begins anew."
 
 _GIVEN: Final = [
     Attribute(
@@ -123,6 +125,7 @@ class Reenrollment:
         record = Record.from_state(state)
         failure = report.failure(record)
         if failure is not None and record.untouched:
+            failure.next_step = f"{record.trouble} {_NOTHING_SENT}".strip()
             add_error(call.diagnostics, failure, name)
             return None
         if failure is not None:
@@ -136,6 +139,7 @@ class Reenrollment:
             return state
         call.fleet = state["id"]
         self._provider.note_read(call.fleet)
+        self._provider.operations.has(call.fleet, map(guid.canonical, state["orchestrator_ids"]))
         with self._provider.tell.into(call.diagnostics, call.fleet):
             read, _ = self._provider.operations.read(fleetstate.to_operations(state))
         return state | fleetstate.from_operations(read)
@@ -152,10 +156,10 @@ class Reenrollment:
         failure = report.failure(record)
         if failure is None:
             return {each: known_of(planned[each], after[each]) for each in after}
-        if record.on_failure == "error" or has_unknown(planned) is False:
-            add_error(call.diagnostics, failure, name)
-        else:
+        if record.on_failure == "warn" and is_unknown(planned["members"]):
             add_failure(call.diagnostics, failure, name)
+        else:
+            add_error(call.diagnostics, failure, name)
         return after
 
     def delete(self, call: Call, prior: State) -> None:
@@ -170,14 +174,18 @@ class Reenrollment:
 
     def import_(self, call: Call, ids: str) -> State | None:
         """Takes over orchestrators as they stand, by their GUIDs separated by commas."""
-        problems, members = [], []
+        wrong, members = [], []
         for each in ids.split(","):
             try:
                 members.append(guid.canonical(each.strip()))
-            except ValueError as error:
-                problems.append(Problem("import ID", str(error)))
-        if problems:
-            raise InputError("The import ID", problems)
+            except ValueError:
+                wrong.append(repr(each.strip()))
+        if wrong:
+            raise ProviderError(
+                "The import ID can't be used as written",
+                f"no orchestrator's GUID: {report.listed(wrong)}",
+                "Expected GUIDs such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301, separated by commas.",
+            )
         name = call.fleet = str(uuid.uuid4())
         with self._provider.tell.into(call.diagnostics, name):
             state = self._provider.operations.adopt(name, members)
@@ -191,7 +199,7 @@ class Reenrollment:
 
     def _kept(self, name: str, prior: State) -> dict[str, Any]:
         """The members that another resource of this plan claims: if they leave here, their flag stays."""
-        return {"keep": sorted(self._provider.operations.claimed(name, prior["members"] or ()))}
+        return {"keep": sorted(self._provider.operations.wanted_elsewhere(name, prior["members"] or ()))}
 
 
 def _wish(planned: State, name: str) -> Wish:

@@ -130,7 +130,7 @@ class Servicer(ProviderServicer):
             state = self._resource(request).read(call, state)
         except ProviderError as error:
             add_error(diagnostics, error, call.fleet)
-        return {"new_state": self._encoded(request, state), "private": request.private}
+        return {"new_state": written(state), "private": request.private}
 
     @_answering(pb.PlanResourceChange.Response)
     def PlanResourceChange(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
@@ -139,7 +139,7 @@ class Servicer(ProviderServicer):
         call = Call(diagnostics, _private(request.prior_private))
         planned = self._resource(request).plan(call, prior, config)
         return {
-            "planned_state": self._encoded(request, planned.state),
+            "planned_state": written(planned.state),
             "planned_private": json.dumps(dict(planned.private)).encode(),
         }
 
@@ -159,7 +159,7 @@ class Servicer(ProviderServicer):
         except ProviderError as error:
             add_error(diagnostics, error, call.fleet)
             state = prior
-        return {"new_state": self._encoded(request, state)}
+        return {"new_state": written(state)}
 
     @_answering(pb.ImportResourceState.Response)
     def ImportResourceState(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
@@ -167,18 +167,13 @@ class Servicer(ProviderServicer):
         state = self._resource(request).import_(Call(diagnostics), request.id)
         if state is None:
             return {}
-        made = pb.ImportResourceState.ImportedResource(type_name=request.type_name, state=self._encoded(request, state))
+        made = pb.ImportResourceState.ImportedResource(type_name=request.type_name, state=written(state))
         return {"imported_resources": [made]}
 
     @_answering(pb.ReadDataSource.Response)
     def ReadDataSource(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
         """Reads a data source."""
-        source = self._data_source(request)
-        return {
-            "state": written(
-                _encode(source.get_schema().attributes, source.read(Call(diagnostics), read(request.config)))
-            )
-        }
+        return {"state": written(self._data_source(request).read(Call(diagnostics), read(request.config)))}
 
     def StopProvider(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         """What waits ends soon; what posts ends by itself, with its state."""
@@ -190,13 +185,6 @@ class Servicer(ProviderServicer):
 
     def _data_source(self, request: Any) -> Any:
         return self._provider.new_data_source(self._get_ds_cls(request.type_name))
-
-    def _encoded(self, request: Any, state: State | None) -> Any:
-        return written(_encode(self._get_res_attrs(request.type_name).values(), state))
-
-
-def _encode(attributes: Any, state: State | None) -> State | None:
-    return None if state is None else {each.name: each.type.encode(state.get(each.name)) for each in attributes}
 
 
 def _private(data: bytes) -> dict[str, Any]:

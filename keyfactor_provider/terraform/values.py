@@ -1,31 +1,37 @@
-"""Terraform's values on the wire, and the types that `tf` lacks.
+"""Terraform's values on the wire, and the type that `tf` lacks.
 
 `tf` reads an unknown value only in its oldest form; since 1.3 Terraform sends most of them with what it knows
-of them already (go-cty: msgpack extension 12), so the reading is here.
+of them already, and wants that back (go-cty: msgpack extensions 0 and 12). So an unknown value stays here as it came.
 """
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgpack
 from msgpack.ext import ExtType
 from tf.gen.tfplugin_pb2 import DynamicValue
-from tf.types import TfType, Unknown
+from tf.types import TfType
 
-_UNKNOWN = ExtType(0, b"\x00")
+UNKNOWN: Final = ExtType(0, b"\x00")
+"""A value that only an apply will give."""
 
 
 def read(value: DynamicValue) -> Any:
-    """The plain value; `Unknown` stands for what is not known yet."""
+    """The plain value, in which the unknown stays as it came."""
     if value.msgpack:
-        return msgpack.unpackb(value.msgpack, ext_hook=lambda _code, _data: Unknown)
+        return msgpack.unpackb(value.msgpack)
     return json.loads(value.json) if value.json else None
 
 
 def written(value: Any) -> DynamicValue:
     """The wire form of a plain value."""
-    return DynamicValue(msgpack=msgpack.packb(value, default=_as_unknown))
+    return DynamicValue(msgpack=msgpack.packb(value))
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether it is not known yet."""
+    return isinstance(value, ExtType)
 
 
 def has_unknown(value: Any) -> bool:
@@ -34,7 +40,7 @@ def has_unknown(value: Any) -> bool:
         return any(has_unknown(item) for item in value.values())
     if isinstance(value, list):
         return any(has_unknown(item) for item in value)
-    return value is Unknown
+    return is_unknown(value)
 
 
 def known_of(planned: Any, actual: Any) -> Any:
@@ -43,7 +49,7 @@ def known_of(planned: Any, actual: Any) -> Any:
     Terraform refuses a result that differs from the plan. What the plan left alone may have moved on by itself
     meanwhile; the next reading shows that.
     """
-    if planned is Unknown:
+    if is_unknown(planned):
         return actual
     if isinstance(planned, Mapping) and isinstance(actual, Mapping):
         return {key: known_of(item, actual.get(key)) for key, item in planned.items()}
@@ -54,13 +60,11 @@ class Object(TfType):
     """Objects with attributes of fixed types; maps to `dict`."""
 
     def __init__(self, attributes: Mapping[str, TfType]) -> None:
-        self.attributes = dict(attributes)
+        self._attributes = dict(attributes)
 
-    def encode(self, value: Any) -> Any:
+    def encode(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """Every attribute is there; one that the value lacks is null."""
-        if value is None or value is Unknown:
-            return value
-        return {name: of.encode(value.get(name)) for name, of in self.attributes.items()}
+        return {name: value.get(name) for name in self._attributes}
 
     def decode(self, value: Any) -> Any:
         """As it is."""
@@ -68,11 +72,5 @@ class Object(TfType):
 
     def tf_type(self) -> bytes:
         """Its type in JSON (go-cty)."""
-        types = {name: json.loads(of.tf_type()) for name, of in self.attributes.items()}
+        types = {name: json.loads(of.tf_type()) for name, of in self._attributes.items()}
         return json.dumps(["object", types]).encode()
-
-
-def _as_unknown(value: Any) -> Any:
-    if value is Unknown:
-        return _UNKNOWN
-    raise TypeError(f"{type(value).__name__} is no value of Terraform's")

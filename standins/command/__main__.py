@@ -26,6 +26,8 @@ POST "control_url" + /faults makes things go wrong, with the same JSON as --faul
   {"faults": [{"on": "GET /Agents", "act": "status", "status": 503, "times": 2}]}
 POST "control_url" + /world does what somebody else would: {"populate": 5}, {"approve": ["GUID"]}, {"reenroll": ...}.
 GET "control_url" + /journal lists every request so far. standins/command/faults.py describes all of it.
+
+Keyfactor's Go clients want https, and most of them port 443: --tls --port 443, with "ca_cert" as their CA.
 """
 
 
@@ -77,22 +79,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _serve(server: Server, port: int, folder: Path, parent: int) -> None:
+async def _serve(server: Server, port: int, ca_file: Path | None, parent: int) -> None:
     # A request that a fault holds must not hold the end.
     runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=server.tls, backlog=512)
     await site.start()
-    bound = runner.addresses[0][1]
-    ca_file = None
-    if server.tls:
-        ca_file = folder / "ca.pem"
-        ca_file.write_text(server.authority.pem)
     over = asyncio.Event()
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, over.set)
     print("standins.command: a stand-in for Keyfactor Command, on loopback", file=sys.stderr, flush=True)
-    print(json.dumps(server.announcement(bound, ca_file)), flush=True)
+    print(json.dumps(server.announcement(runner.addresses[0][1], ca_file)), flush=True)
     while not over.is_set() and os.getppid() == parent:
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(over.wait(), 0.5)
@@ -114,8 +111,13 @@ def main() -> int:
             server.faults.apply(given.faults)
         except (TypeError, ValueError, AttributeError) as error:
             parser.error(f"argument --faults: {error}")
-        with tempfile.TemporaryDirectory(prefix="standins-command-") as folder:
-            asyncio.run(_serve(server, given.port, Path(folder), parent))
+        with contextlib.ExitStack() as stack:
+            ca_file = None
+            if given.tls:
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="standins-command-"))
+                ca_file = Path(folder) / "ca.pem"
+                ca_file.write_text(server.authority.pem)
+            asyncio.run(_serve(server, given.port, ca_file, parent))
     except (OSError, UnreadableStateError) as error:
         hint = "Check that --port is free and that --state names a file that this stand-in wrote, or may write."
         print(f"standins.command can't start: {error}. {hint}", file=sys.stderr)

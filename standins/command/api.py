@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from standins.command.faults import Faults
-from standins.command.login import MODIFY, READ, Login
+from standins.command.login import CHALLENGE, MODIFY, READ, Login
 from standins.command.query import FIELDS, parse
 from standins.command.world import APPROVED, DISAPPROVED, FLAGS, Agent, Refused, World, plain
 
@@ -58,7 +58,7 @@ class Api:
             async def guarded(request: web.Request) -> web.StreamResponse:
                 # Our choice: 401 without a body. What is seen of Command there is often no JSON.
                 if not self._login.admits(request.headers.get("Authorization", "")):
-                    return web.Response(status=401, headers={"WWW-Authenticate": "Basic, Bearer"})
+                    return web.Response(status=401, headers={"WWW-Authenticate": CHALLENGE})
                 lacking = [each for each in permissions if each in self._login.denied]
                 if lacking:
                     text = f"User does not have the required permissions: {lacking[0]}"

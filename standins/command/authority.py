@@ -36,6 +36,8 @@ class Authority:
             .issuer_name(name)
             .public_key(self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            # From Python 3.13 on a chain without key identifiers is not trusted.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .add_extension(
                 x509.KeyUsage(
                     digital_signature=True,
@@ -78,7 +80,8 @@ class Authority:
             .issuer_name(self.certificate.subject)
             .public_key(csr.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False),
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+            .add_extension(self._identifier(), critical=False),
             _YEAR,
         )
 
@@ -107,10 +110,7 @@ class Authority:
             .public_key(key.public_key())
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(self.certificate.public_key()),  # type: ignore[arg-type]
-                critical=False,
-            ),
+            .add_extension(self._identifier(), critical=False),
             _YEAR,
         )
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -122,6 +122,9 @@ class Authority:
         context.load_verify_locations(cadata=self.pem)
         context.verify_mode = ssl.CERT_OPTIONAL
         return context
+
+    def _identifier(self) -> x509.AuthorityKeyIdentifier:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.certificate.public_key())  # type: ignore[arg-type]
 
     def _sign(self, builder: x509.CertificateBuilder, life: timedelta) -> x509.Certificate:
         began = datetime.now(timezone.utc) - timedelta(minutes=5)

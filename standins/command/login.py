@@ -11,6 +11,7 @@ from aiohttp import web
 
 from standins.command.world import World
 
+CHALLENGE = 'Basic realm="Keyfactor Command", Bearer'
 READ = "/agents/management/read/"
 MODIFY = "/agents/management/modify/"
 

@@ -14,7 +14,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from standins.command.authority import Authority, thumbprint
-from standins.command.login import Login
+from standins.command.login import CHALLENGE, Login
 from standins.command.world import APPROVED, DISAPPROVED, FLAGS, Agent, Refused, World, now
 
 _ENROLL = {"Requested": (2, "A0100007"), "Required": (3, "A0100008")}
@@ -36,7 +36,7 @@ class Sessions:
     async def register(self, request: web.Request) -> web.Response:
         """One registration: a session, an order to enroll, or a new certificate for a CSR."""
         if not self._login.admits(request.headers.get("Authorization", "")):
-            return web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
+            return web.Response(status=401, headers={"WWW-Authenticate": CHALLENGE})
         try:
             given = _Registration(json.loads(await request.text()))
         except (ValueError, TypeError, LookupError, AttributeError):

@@ -172,6 +172,8 @@ class World:
         for name, value in fields.items():
             if not hasattr(agent, name):
                 raise Refused(f"an orchestrator has no field {name!r}")
+            if name == "flag" and value not in range(len(FLAGS)):
+                raise Refused(f"{value!r} is no flag; expected 0, 1 or 2")
             setattr(agent, name, value)
         self._saved(agent)
         return agent

@@ -1,14 +1,16 @@
 """Signing in over real HTTP: three ways, tokens that end too early, and a token endpoint in trouble."""
 
 import time
+from base64 import b64decode
 from collections.abc import Callable
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
 
 from keyfactor_provider.command.client import CommandClient
-from keyfactor_provider.command.settings import Settings
-from keyfactor_provider.errors import BadAnswer, Unauthorized, Unreachable
+from keyfactor_provider.command.settings import Settings, load
+from keyfactor_provider.errors import BadAnswer, Rejected, Unauthorized, Unreachable
 from standins.command.process import Command
 from tests.support.clients import LIST, ONE, SET, TOKEN, Lab, settings_for
 
@@ -62,6 +64,27 @@ def test_a_client_that_the_header_does_not_bring_in_comes_in_by_form_and_stays_w
     client.agents_page(1, 5)
     forms = token_requests(command)
     assert ["client_id" in form for form in forms] == [False, True, True]
+
+
+def test_a_client_with_odd_characters_is_form_encoded_before_it_becomes_a_header() -> None:
+    seen: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(401)
+
+    given = {
+        "KEYFACTOR_HOSTNAME": "command.example.com",
+        "KEYFACTOR_AUTH_CLIENT_ID": "a:b",
+        "KEYFACTOR_AUTH_CLIENT_SECRET": "c d+é%",
+        "KEYFACTOR_AUTH_TOKEN_URL": "https://login.example.com/token",
+    }
+    client = CommandClient(load({}.get, given), transport=httpx.MockTransport(answer))
+    with pytest.raises(Unauthorized):
+        client.agents_page(1, 5)
+    # RFC 6749, 2.3.1; the second try is the form.
+    assert b64decode(seen[0].headers["Authorization"].split()[1]) == b"a%3Ab:c%20d%2B%C3%A9%25"
+    assert parse_qs(seen[1].content.decode())["client_secret"] == ["c d+é%"]
 
 
 def test_a_token_near_its_end_is_replaced_before_it_is_used(command: Command, lab: Labs) -> None:
@@ -199,9 +222,10 @@ def test_a_secret_that_command_echoes_is_not_shown(command: Command, lab: Labs, 
     made.client.agents_page(1, 5)
     secret = sent[0].split(" ")[1]
     made.client._http.event_hooks = {}
-    body = f'{{"ErrorCode": "0xA0110001", "Message": "Seen: {secret}\\r\\n{command.said["password"]}"}}'
+    plain = {"basic": command.said["password"], "token": secret, "oauth": command.said["client_secret"]}[method]
+    body = f'{{"ErrorCode": "0xA0110001", "Message": "Seen: {secret}\\r\\n{plain}"}}'
     command.faults(faults=[{"on": ONE, "act": "status", "status": 400, "body": body}])
-    with pytest.raises(Exception, match=r"0xA0110001: Seen: \[secret\]") as raised:
+    with pytest.raises(Rejected, match=r"0xA0110001: Seen: \[secret\] \[secret\]") as raised:
         made.client.agent(command.ids()[0])
     assert secret not in str(raised.value)
 

@@ -326,6 +326,17 @@ def test_agents_that_disappear_between_reading_and_asking_are_refused_then_missi
     assert list(fleet.up(ids).values()).count("missing") == 2
 
 
+def test_a_cookie_is_neither_kept_nor_able_to_break_the_next_request(command: Command, lab: Labs) -> None:
+    for number, cookie in enumerate(("session=1; Path=/", "bücher=¼")):
+        command.faults(faults=[{"on": LIST, "times": 1, **status(503, **{"Set-Cookie": cookie})}])
+        made = lab()
+        sent: list[str] = []
+        made.client._http.event_hooks = {"request": [lambda request, sent=sent: sent.append(str(request.headers))]}
+        assert len(made.client.agents_page(1, 50)) == 12, number
+        assert len(sent) == 2
+        assert "cookie" not in sent[1].lower()
+
+
 def test_with_the_preview_only_one_try_is_made_and_three_seconds_are_spent(command: Command, lab: Labs) -> None:
     command.faults(faults=[{"on": "GET", "act": "delay", "seconds": 30}])
     made = lab()

@@ -298,6 +298,7 @@ def test_a_path_counts_in_any_case_and_with_careless_slashes(
 def test_what_is_not_there_has_no_body(api: httpx.Client, method: str, path: str, code: int) -> None:
     answer = api.request(method, path)
     assert (answer.status_code, answer.content) == (code, b"")
+    assert answer.headers.get("Allow", "") == ("GET,HEAD" if code == 405 else "")
 
 
 def test_head_answers_as_get_without_a_body(api: httpx.Client, agent: str) -> None:

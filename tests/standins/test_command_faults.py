@@ -1,5 +1,6 @@
 """What can be made to go wrong, and the journal of what was asked."""
 
+import json
 import time
 from typing import Any
 
@@ -143,10 +144,18 @@ def test_the_journal_tells_every_request_in_order_and_never_a_secret(
         ("/faults", ["drop"], "expected an object of settings"),
         ("/world", {"change": {"00000000-0000-0000-0000-000000000000": {}}}, "was not found"),
         ("/world", {"add": [{"name": "edge"}]}, "name"),
+        ("/world", {"change": {"AGENT": {"colour": 1}}}, "no field 'colour'"),
+        ("/world", {"change": {"AGENT": {"flag": "Requested"}}}, "'Requested' is no flag; expected 0, 1 or 2"),
+        ("/world", [], "'list' object"),
+        ("/world", "{half", "Expecting"),
+        ("/faults", "{half", "Expecting"),
     ],
 )
-def test_a_wrong_order_is_refused_and_says_what_is_wrong(command: Command, path: str, given: Any, says: str) -> None:
-    answer = httpx.post(command.said["control_url"] + path, json=given, trust_env=False, verify=False)
+def test_a_wrong_order_is_refused_and_says_what_is_wrong(
+    command: Command, agent: str, path: str, given: Any, says: str
+) -> None:
+    text = (given if isinstance(given, str) else json.dumps(given)).replace("AGENT", agent)
+    answer = httpx.post(command.said["control_url"] + path, content=text, trust_env=False, verify=False)
     assert answer.status_code == 400
     assert says in answer.json()["error"]
 

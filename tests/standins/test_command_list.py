@@ -163,6 +163,10 @@ def test_a_parameter_is_refused(api: httpx.Client, parameters: dict[str, Any]) -
     assert answer.json()["Message"]
 
 
+def test_one_that_was_never_seen_has_no_last_seen(api: httpx.Client) -> None:
+    assert [each["LastSeen"] is None for each in api.get("/Agents").json()] == [False, False, False, True]
+
+
 def test_a_page_holds_50_unless_told_and_the_pages_together_hold_everybody_once() -> None:
     with (
         running("--orchestrators", "120") as command,

@@ -67,7 +67,7 @@ def test_the_announced_credentials_come_in(command: Command, authorization: str)
 def test_anybody_else_gets_401_without_a_body(command: Command, authorization: str | bytes | None) -> None:
     answer = probe(command, authorization)
     assert (answer.status_code, answer.content) == (401, b"")
-    assert answer.headers["WWW-Authenticate"] == "Basic, Bearer"
+    assert answer.headers["WWW-Authenticate"] == 'Basic realm="Keyfactor Command", Bearer'
 
 
 def test_a_token_is_fetched_by_form_or_by_header_and_comes_in_until_it_is_revoked(

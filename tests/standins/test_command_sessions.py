@@ -2,6 +2,7 @@
 
 import base64
 import re
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import httpx
@@ -166,7 +167,19 @@ def test_a_certificate_in_a_header_counts_as_presented(enrolled: Agent, written:
     assert enrolled.prints() == (thumbprint(own), None, thumbprint(own))
 
 
-@pytest.mark.parametrize("presented", ["", "nothing", "bm90aGluZw=="])
+def of_another_authority() -> str:
+    key, began = ec.generate_private_key(ec.SECP256R1()), datetime(2026, 1, 1, tzinfo=timezone.utc)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Stand-in CA for orchestrators")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(began).not_valid_after(began + timedelta(days=1))
+    return base64.b64encode(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.DER)).decode()
+
+
+@pytest.mark.parametrize(
+    "presented",
+    ["", "nothing", "bm90aGluZw==", of_another_authority()],
+    ids=["none", "no base64", "no DER", "other CA"],
+)
 def test_no_certificate_or_one_of_somebody_else_counts_as_none(enrolled: Agent, presented: str) -> None:
     own = thumbprint(enrolled.presents)
     enrolled.presents = presented

@@ -102,13 +102,15 @@ class Lab:
     def __post_init__(self) -> None:
         self.clock = Clock()
         self.said: list[tuple[str, str]] = []
+        self.fleets: list[Fleet] = []
         settings = settings_for(self.command, self.method, **self.config)
         self.client = CommandClient(settings, clock=self.clock, sleep=self.clock.sleep)
         self.operations = Operations(lambda: self.client, lambda severity, text: self.said.append((severity, text)))
 
     def fleet(self, name: str = "edge", state: Mapping[str, Any] | None = None) -> Fleet:
         """A fleet of this process, new or with the state of an earlier run."""
-        return Fleet(self.operations, self.said, name, dict(state or {}))
+        self.fleets.append(Fleet(self.operations, self.said, name, dict(state or {})))
+        return self.fleets[-1]
 
     def reads(self) -> int:
         """How many GETs Command has seen."""

@@ -1,0 +1,124 @@
+"""A root module of a test: resources in a folder of its own, run by Terraform or OpenTofu."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyfactor_provider.terraform.install import install
+from keyfactor_provider.terraform.provider import ADDRESS
+from standins.command.process import Command
+from tests.support.plugin import COMPLETION, FLEET
+from tests.support.stacks import Ran
+
+BINARIES = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(shutil.which(name) is None, reason=f"no {name} on the PATH: nothing was run with it"),
+    )
+    for name in ("terraform", "tofu")
+]
+
+FIRST_FOUND = next((name for name in ("terraform", "tofu") if shutil.which(name)), None)
+
+POSTCONDITION = {
+    "postcondition": {
+        "condition": "${length(self.failed_orchestrator_ids) == 0}",
+        "error_message": 'Failed: ${join(", ", self.failed_orchestrator_ids)}',
+    }
+}
+
+
+@dataclass
+class Module:
+    """A root module and the binary that runs it, with the provider of this checkout in place of an installed one."""
+
+    binary: str
+    folder: Path
+    command: Command
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        plugins = self.folder / ".plugins"
+        plugins.mkdir()
+        script = install(plugins, sys.executable, "0.0.0", "any")
+        shutil.copy(script, plugins / "terraform-provider-keyfactorcommand")
+        config = self.folder / ".tfrc"
+        config.write_text(f'provider_installation {{ dev_overrides {{ "{ADDRESS}" = "{plugins}" }}\n direct {{}} }}\n')
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TF_")},
+            "TF_CLI_CONFIG_FILE": str(config),
+            "TF_IN_AUTOMATION": "1",
+            "CHECKPOINT_DISABLE": "1",
+            **self.command.environment(),
+            **self.environment,
+        }
+        provider = {"keyfactorcommand": {"source": ADDRESS}}
+        self.write("terraform.tf.json", json.dumps({"terraform": {"required_providers": provider}}))
+
+    def write(self, name: str, text: str) -> None:
+        """A file of the module; an empty text removes it."""
+        if text:
+            (self.folder / name).write_text(text)
+        else:
+            (self.folder / name).unlink(missing_ok=True)
+
+    def fleets(self, *fleets: Mapping[str, Any]) -> None:
+        """What the module declares from now on: as `Stack.fleets`."""
+        made: dict[str, dict[str, Any]] = {}
+        for fleet in fleets:
+            given = dict(fleet)
+            name, after = given.pop("name"), [f"{FLEET}.{each}" for each in given.pop("after", ())]
+            kind = FLEET
+            if awaited := given.pop("completes", None):
+                kind, given["members"] = COMPLETION, f"${{{FLEET}.{awaited}.members}}"
+            elif given.get("on_failure") != "warn":
+                given["lifecycle"] = POSTCONDITION
+            made.setdefault(kind, {})[name] = {**given, **({"depends_on": after} if after else {})}
+        self.write("fleets.tf.json", json.dumps({"resource": made}))
+
+    def run(self, command: str, *arguments: str, timeout: float = 120) -> Ran:
+        """Runs one command."""
+        before = len(self.command.posts())
+        if command in ("apply", "destroy"):
+            arguments = ("-auto-approve", *arguments)
+        ran = subprocess.run(
+            [self.binary, *command.split(), "-no-color", *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        return Ran(ran.returncode, ran.stdout + ran.stderr, self.command.posts()[before:])
+
+    def resources(self) -> dict[str, dict[str, Any]]:
+        """The attributes of each resource in the state, by name."""
+        file = self.folder / "terraform.tfstate"
+        if not file.exists():
+            return {}
+        return {
+            resource["name"]: instance["attributes"]
+            for resource in json.loads(file.read_text())["resources"]
+            for instance in resource["instances"]
+            if resource["mode"] == "managed"
+        }
+
+    def tainted(self) -> list[str]:
+        """The resources that the next apply would destroy and create."""
+        found = json.loads((self.folder / "terraform.tfstate").read_text())["resources"]
+        return [each["name"] for each in found if any(one.get("status") == "tainted" for one in each["instances"])]
+
+    def phases(self, name: str) -> dict[str, str]:
+        """The recorded phase of each member of a fleet."""
+        return {member_id: member["phase"] for member_id, member in self.resources()[name]["members"].items()}

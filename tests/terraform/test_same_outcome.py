@@ -1,0 +1,140 @@
+"""The Pulumi path and the Terraform path ask and record the same: one table, run through each of them.
+
+All rows are fleets of one program, so that each step is one run.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from standins.command.process import Command, running
+from tests.support.modules import BINARIES, Module
+from tests.support.plugin import Resource, plugin
+from tests.support.stacks import Stack
+from tests.terraform.outcomes import GHOST, ROWS, Step
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+
+Fleets = Mapping[str, Mapping[str, Any]]
+Phases = Mapping[str, Mapping[str, str]]
+Run = Callable[[Fleets], Phases]
+"""Runs a program with these fleets, reading first; the phases recorded of each fleet."""
+
+_SIZE = 4
+
+
+class _Cast:
+    """Which orchestrators play which numbers in which rows."""
+
+    def __init__(self, command: Command) -> None:
+        self._command, self._ids = command, command.ids()
+
+    def id(self, row: int, member: int) -> str:
+        """A member's GUID."""
+        return f"00000000-0000-4000-8000-{row:012}" if member == GHOST else self._ids[row * _SIZE + member]
+
+    def prepare(self, steps: Mapping[int, Step]) -> None:
+        """What comes before a run: faults, and what others do."""
+        these = [(row, step) for row, step in steps.items()]
+        self._command.faults(
+            refused=[self.id(row, each) for row, step in these for each in step.refused],
+            rejected=[self.id(row, each) for row, step in these for each in step.rejected],
+        )
+        self._command.world(
+            reenroll=[self.id(row, each) for row, step in these for each in step.reenroll],
+            change={self.id(row, each): {"flag": flag} for row, step in these for each, flag in step.change.items()},
+            add=[
+                {"agent_id": self.id(row, GHOST), "client_machine": "late", "status": 2, "thumbprint": "AB" * 20}
+                for row, step in these
+                if step.appear
+            ],
+        )
+        self._command.forget()
+
+    def posts(self, row: int) -> list[tuple[int, tuple[int, ...]]]:
+        """What was asked of the members of a row since."""
+        numbers = {self.id(row, member): member for member in (*range(_SIZE), GHOST)}
+        return [
+            (status, tuple(sorted(numbers[each] for each in ids)))
+            for status, ids in self._command.posts()
+            if ids[0] in numbers
+        ]
+
+
+def _pulumi(command: Command, folder: Path) -> Run:
+    stack = Stack("standin", folder, command)
+
+    def run(fleets: Fleets) -> Phases:
+        stack.fleets(*({"name": name, **fleet} for name, fleet in fleets.items()))
+        stack.run("up", "--refresh", "--continue-on-error")
+        return {name: stack.phases(name) for name in fleets}
+
+    return run
+
+
+def _terraform(binary: str) -> Callable[[Command, Path], Run]:
+    def made(command: Command, folder: Path) -> Run:
+        module = Module(binary, folder, command)
+
+        def run(fleets: Fleets) -> Phases:
+            module.fleets(*({"name": name, **fleet} for name, fleet in fleets.items()))
+            ran = module.run("apply")
+            assert "This is a bug in the provider" not in ran.text, ran.text
+            assert module.tainted() == []
+            return {name: module.phases(name) for name in fleets}
+
+        return run
+
+    return made
+
+
+def _protocol(command: Command, _folder: Path) -> Run:
+    resources: dict[str, Resource] = {}
+
+    def run(fleets: Fleets) -> Phases:
+        with plugin(command.environment()) as started:
+            for name in resources.keys() - fleets.keys():
+                resources.pop(name).destroy(started)
+            for name, fleet in fleets.items():
+                resources.setdefault(name, Resource()).up(started, **fleet)
+        return {name: resource.phases() for name, resource in resources.items()}
+
+    return run
+
+
+PATHS = [
+    pytest.param(_pulumi, id="pulumi on the stand-in"),
+    pytest.param(_protocol, id="the plugin's protocol"),
+    *(
+        pytest.param(_terraform(binary.values[0]), id=binary.values[0], marks=binary.marks)  # type: ignore[arg-type]
+        for binary in BINARIES
+    ),
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_path_asks_and_records_the_same(path: Callable[[Command, Path], Run], tmp_path: Path) -> None:
+    with running("--orchestrators", str(len(ROWS) * _SIZE)) as command:
+        cast, run = _Cast(command), path(command, tmp_path)
+        for place in range(max(map(len, ROWS.values()))):
+            steps = {row: each[place] for row, each in enumerate(ROWS.values()) if place < len(each)}
+            last = {row: steps.get(row, each[-1]) for row, each in enumerate(ROWS.values())}
+            cast.prepare(steps)
+            phases = run(
+                {
+                    f"row{row}": {
+                        "orchestrator_ids": [cast.id(row, int(member)) for member in step.members],
+                        "status": step.status,
+                        **step.more,
+                    }
+                    for row, step in last.items()
+                    if step.members
+                }
+            )
+            for row, name in enumerate(ROWS):
+                wanted = steps[row].posts if row in steps else []
+                assert cast.posts(row) == wanted, f"{name}, run {place + 1}"
+                recorded = {cast.id(row, member): phase for member, phase in last[row].phases.items()}
+                assert phases.get(f"row{row}", {}) == recorded, f"{name}, run {place + 1}"

@@ -1,0 +1,342 @@
+"""Whole modules with the real Terraform and the real OpenTofu, where they are on the PATH."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from keyfactor_provider.terraform.provider import ADDRESS
+from standins.command.process import Command, running
+from tests.support.modules import BINARIES, FIRST_FOUND, Module
+from tests.support.plugin import FLEET
+from tests.support.stacks import ROOT
+
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def command() -> Iterator[Command]:
+    with running("--orchestrators", "12") as command:
+        yield command
+
+
+@pytest.fixture(params=BINARIES)
+def either(request: pytest.FixtureRequest, command: Command, tmp_path: Path) -> Module:
+    """A module for each of the two, in turn."""
+    return Module(request.param, tmp_path / "module", command)
+
+
+@pytest.fixture
+def module(command: Command, tmp_path: Path) -> Module:
+    """A module for Terraform, or else for OpenTofu: these behaviours are the same code in both."""
+    if FIRST_FOUND is None:
+        pytest.skip("neither terraform nor tofu on the PATH: nothing was run with them")
+    return Module(FIRST_FOUND, tmp_path / "module", command)
+
+
+def fleet(name: str, ids: list[str], status: str = "Requested", **more: Any) -> dict[str, Any]:
+    """A fleet as the module declares it."""
+    return {"name": name, "orchestrator_ids": ids, "status": status, **more}
+
+
+def changed_lines(text: str) -> list[str]:
+    """The lines of a plan that show a change."""
+    return [line.strip() for line in text.splitlines() if re.match(r"\s+[-+~] ", line)]
+
+
+def test_refused_members_fail_the_apply_without_taint_and_alone_are_asked_again(
+    either: Module, command: Command
+) -> None:
+    ids = command.ids()
+    either.fleets(fleet("edge", ids[:6]), fleet("after", ids[6:8], after=["edge"]))
+    command.faults(refused=ids[:2])
+    ran = either.run("apply")
+    assert ran.exit_code == 1
+    assert ran.says("Warning: 2 of 6 orchestrators failed", f"with {FLEET}.edge", ids[0], "4 pending")
+    assert ran.says("Error: Resource postcondition failed", f"Failed: {ids[0]}, {ids[1]}")
+    assert ran.posts == [(1, tuple(ids[:6]))]
+    assert list(either.resources()) == ["edge"]
+    assert either.tainted() == []
+    ran = either.run("plan", "-detailed-exitcode")
+    assert ran.exit_code == 2
+    assert ran.says(
+        "Warning: 2 orchestrators failed in the last run and will be asked again", "will be updated in-place"
+    )
+    assert ran.says('~ phase = "refused" -> (known after apply)', "# (4 unchanged elements hidden)")
+    ran = either.run("apply")
+    assert (ran.exit_code, ran.posts) == (1, [(1, tuple(ids[:2]))])
+    assert ran.says("Error: 2 of 6 orchestrators failed")
+    assert "bug in the provider" not in ran.text
+    command.faults(refused=[])
+    ran = either.run("apply")
+    assert (ran.exit_code, sorted(ran.posts)) == (0, [(1, tuple(ids[:2])), (1, tuple(ids[6:8]))])
+    ran = either.run("plan", "-detailed-exitcode")
+    assert ran.exit_code == 0
+    ran = either.run("destroy")
+    assert (ran.exit_code, sorted(ran.posts)) == (0, [(0, tuple(ids[:6])), (0, tuple(ids[6:8]))])
+
+
+def test_without_a_postcondition_failed_members_of_a_creation_end_with_success(
+    module: Module, command: Command
+) -> None:
+    ids = command.ids()[:2]
+    module.fleets(fleet("edge", ids, on_failure="warn"))
+    command.faults(refused=ids[:1])
+    ran = module.run("apply")
+    assert ran.exit_code == 0
+    assert ran.says("Warning: 1 of 2 orchestrators failed")
+    assert module.run("plan", "-detailed-exitcode").exit_code == 2
+
+
+def test_drift_names_the_orchestrator_and_a_reenrollment_is_none(module: Module, command: Command) -> None:
+    ids = command.ids()[:4]
+    module.fleets(fleet("edge", ids))
+    module.run("apply")
+    command.world(reenroll=ids[:1])
+    assert module.run("plan", "-detailed-exitcode").exit_code == 0
+    command.world(change={ids[1]: {"flag": 0}})
+    ran = module.run("plan", "-detailed-exitcode")
+    assert ran.exit_code == 2
+    assert ran.says("Warning: The flag of 1 orchestrator was moved by somebody else and will be set again")
+    assert ran.says(f"({ids[1]}): its flag was taken back", '~ phase = "cleared" -> (known after apply)')
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (0, [(1, (ids[1],))])
+    assert module.phases("edge") == {ids[0]: "re-enrolled"} | dict.fromkeys(ids[1:], "pending")
+    command.world(change={ids[2]: {"flag": 0}})
+    ran = module.run("apply", "-refresh-only")
+    assert ran.says(f'~ "{ids[2]}" = {{', '~ phase = "pending" -> "cleared"')
+    assert ran.posts == []
+
+
+def test_one_member_more_is_shown_as_one(module: Module, command: Command) -> None:
+    ids = command.ids()[:5]
+    module.fleets(fleet("edge", ids[1:]))
+    module.run("apply")
+    module.fleets(fleet("edge", [f"{{{each.upper()}}}" for each in ids[1:]]))
+    assert module.run("plan", "-detailed-exitcode").exit_code == 0
+    module.fleets(fleet("edge", ids))
+    ran = module.run("plan", "-out", "saved")
+    others = [line for line in changed_lines(ran.text) if any(each in line for each in ids[1:])]
+    assert others == []
+    assert [line for line in changed_lines(ran.text) if ids[0] in line] == [
+        f'+ "{ids[0]}" = {{',
+        f'+ "{ids[0]}",',
+        f'+ "{ids[0]}",',
+    ]
+    ran = module.run("apply", "saved")
+    assert (ran.exit_code, ran.posts) == (0, [(1, (ids[0],))])
+
+
+def test_an_import_takes_over_what_stands(module: Module, command: Command) -> None:
+    ids = command.ids()[:3]
+    command.world(change={each: {"flag": 1} for each in ids})
+    module.fleets(fleet("edge", ids))
+    ran = module.run("import", f"{FLEET}.edge", "edge-001,core")
+    assert ran.exit_code == 1
+    assert ran.says("Error: The import ID can't be used as written", "'edge-001', 'core'")
+    assert module.run("import", f"{FLEET}.edge", ",".join(ids)).exit_code == 0
+    assert module.run("plan", "-detailed-exitcode").exit_code == 0
+    ran = module.run("destroy")
+    assert (ran.exit_code, ran.posts) == (0, [(0, tuple(ids))])
+
+
+def test_an_import_block_without_anything_to_ask_makes_no_call(either: Module, command: Command) -> None:
+    ids = command.ids()[:2]
+    command.world(change={each: {"flag": 2} for each in ids})
+    either.fleets(fleet("edge", ids, "Required"))
+    block = {"to": f"{FLEET}.edge", "id": ",".join(ids)}
+    either.write("import.tf.json", json.dumps({"import": block}))
+    ran = either.run("apply")
+    assert (ran.exit_code, ran.posts) == (0, [])
+    assert ran.says("1 imported, 0 added, 0 changed, 0 destroyed")
+
+
+def test_a_completion_holds_the_next_wave_back(either: Module, command: Command) -> None:
+    ids = command.ids()[:3]
+    either.fleets(
+        fleet("canary", ids[:2]),
+        {"name": "done", "completes": "canary", "timeout": 1},
+    )
+    rest = f'resource "{FLEET}" "rest" {{\n  orchestrator_ids = ["{ids[2]}"]\n  status = 1\n  depends_on = [%s]\n}}\n'
+    either.write("rest.tf", rest % "keyfactorcommand_reenrollment_completion.done")
+    ran = either.run("apply")
+    assert (ran.exit_code, ran.posts) == (1, [(1, tuple(ids[:2]))])
+    assert ran.says("Error: The re-enrollment is not complete after 1 s", "2 of 2 orchestrators still to come", ids[0])
+    command.world(reenroll=ids[:2])
+    ran = either.run("apply")
+    assert (ran.exit_code, ran.posts) == (0, [(1, (ids[2],))])
+    assert either.run("plan", "-detailed-exitcode").exit_code == 0
+    either.fleets(
+        fleet("canary", ids[:2], triggers={"round": "2"}),
+        {"name": "done", "completes": "canary", "timeout": 1},
+    )
+    ran = either.run("apply")
+    assert ran.exit_code == 1
+    assert ran.says("still to come")
+    assert either.tainted() == []
+    command.world(reenroll=ids[:2])
+    assert either.run("apply").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("block", "ids", "says"),
+    [
+        ('request_timeout = "60s"', ["x"], ("request_timeout", "a number is required")),
+        ('hostname = "http://keyfactor.example.com"', [], ('hostname = "http://keyfactor', "plain http would send")),
+        ("", ["edge-001"], ("Error: Wrong value for orchestrator_ids", "'edge-001' is not an orchestrator's GUID")),
+    ],
+)
+def test_a_wrong_configuration_fails_the_plan_at_its_place(
+    module: Module, command: Command, block: str, ids: list[str], says: tuple[str, ...]
+) -> None:
+    module.write("provider.tf", f'provider "keyfactorcommand" {{\n  {block}\n}}\n')
+    module.fleets(fleet("edge", ids or command.ids()[:1]))
+    ran = module.run("plan")
+    assert ran.exit_code == 1
+    assert ran.says(*says)
+    assert command.journal() == []
+
+
+def test_with_command_down_nothing_is_recorded_and_an_existing_state_stands(module: Module, command: Command) -> None:
+    ids = command.ids()[:3]
+    module.environment["KEYFACTOR_CLIENT_TIMEOUT"] = "1"
+    module.fleets(fleet("edge", ids))
+    command.faults(faults=[{"on": "", "act": "status", "status": 503}])
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts, module.resources()) == (1, [], {})
+    assert ran.says("Error: 3 of 3 orchestrators failed", "503", "Nothing was sent and nothing is recorded")
+    command.faults(faults=[])
+    assert module.run("apply").exit_code == 0
+    before = module.resources()
+    command.faults(faults=[{"on": "", "act": "status", "status": 503}])
+    ran = module.run("plan")
+    assert ran.exit_code == 1
+    assert ran.says(f"with {FLEET}.edge", "503")
+    assert module.resources() == before
+
+
+def test_renaming_replacing_and_moving_leave_every_request_standing(module: Module, command: Command) -> None:
+    ids = command.ids()[:4]
+
+    def standing() -> bool:
+        return {command.flags()[each] for each in ids} == {"Requested"}
+
+    module.fleets(fleet("edge", ids[:3]), fleet("other", ids[3:]))
+    module.run("apply")
+    ran = module.run("apply", f"-replace={FLEET}.edge")
+    assert (ran.exit_code, ran.posts) == (0, [])
+    module.write("moved.tf", f"moved {{\n  from = {FLEET}.edge\n  to = {FLEET}.rim\n}}\n")
+    module.fleets(fleet("rim", ids[:3]), fleet("other", ids[3:]))
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (0, [])
+    module.write("moved.tf", "")
+    assert module.run("state mv", f"{FLEET}.rim", f"{FLEET}.border").exit_code == 0
+    module.fleets(fleet("border", ids[:3]), fleet("other", ids[3:]))
+    assert module.run("plan", "-detailed-exitcode").exit_code == 0
+    module.fleets(fleet("renamed", ids[:3]), fleet("other", ids[3:]))
+    assert module.run("apply").exit_code == 0
+    assert standing()
+    module.fleets(fleet("renamed", ids[:1]), fleet("other", ids[1:]))
+    assert module.run("apply").exit_code == 0
+    assert standing()
+    assert module.phases("other") == dict.fromkeys(ids[1:], "pending")
+
+
+def test_one_orchestrator_in_two_resources_is_refused_by_the_plan(module: Module, command: Command) -> None:
+    ids = command.ids()[:3]
+    module.fleets(fleet("one", ids[:2]), fleet("two", ids[1:]))
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (1, [])
+    assert ran.says("Error: Wrong value for orchestrator_ids", f"{ids[1]} is in another", "in resource")
+
+
+def test_members_and_settings_that_only_an_apply_gives_are_taken_then(either: Module, command: Command) -> None:
+    ids = command.ids()[:2]
+    either.write(
+        "late.tf",
+        f"""
+        resource "terraform_data" "late" {{ input = {{ ids = {json.dumps(ids)}, timeout = 30 }} }}
+        provider "keyfactorcommand" {{ request_timeout = terraform_data.late.output.timeout }}
+        resource "{FLEET}" "edge" {{
+          orchestrator_ids = toset([for id in terraform_data.late.output.ids : upper(id)])
+          status           = "Requested"
+        }}
+        """,
+    )
+    ran = either.run("apply")
+    assert (ran.exit_code, ran.posts) == (0, [(1, tuple(ids))])
+    assert "bug in the provider" not in ran.text
+
+
+def test_data_sources_feed_a_fleet(module: Module, command: Command) -> None:
+    edge = [each["agent_id"] for each in command.agents() if each["client_machine"].startswith("edge")]
+    module.write(
+        "look.tf",
+        f"""
+        data "keyfactorcommand_orchestrators" "edge" {{
+          machine  = ["edge-*"]
+          exclude  = ["edge-001*"]
+          at_least = 3
+        }}
+        data "keyfactorcommand_orchestrator" "first" {{ agent_identifier = "edge-001.plant.example" }}
+        resource "{FLEET}" "edge" {{
+          orchestrator_ids = concat(data.keyfactorcommand_orchestrators.edge.ids,
+                                    [data.keyfactorcommand_orchestrator.first.agent_id])
+          status           = "Requested"
+        }}
+        """,
+    )
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (0, [(1, tuple(sorted(edge)))])
+
+
+def test_no_secret_is_in_the_state_the_plan_or_the_log(module: Module, command: Command) -> None:
+    secret = command.said["password"]
+    module.environment.pop("KEYFACTOR_PASSWORD")
+    module.write("provider.tf", f'provider "keyfactorcommand" {{\n  password = "{secret}"\n}}\n')
+    module.fleets(fleet("edge", command.ids()[:2]))
+    log = module.folder / "log"
+    module.environment |= {"TF_LOG_PROVIDER": "TRACE", "TF_LOG_PATH": str(log)}
+    ran = module.run("apply")
+    assert ran.exit_code == 0
+    assert "/KeyfactorAPI/Agents" in log.read_text()
+    for text in (ran.text, log.read_text(), (module.folder / "terraform.tfstate").read_text()):
+        assert secret not in text
+
+
+@pytest.mark.parametrize("binary", BINARIES)
+def test_from_an_empty_directory_a_plain_init_finds_what_was_installed(
+    binary: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = Module(binary, tmp_path / "module", command, {"HOME": str(tmp_path), "TF_CLI_CONFIG_FILE": ""})
+    monkeypatch.setenv("HOME", str(tmp_path))
+    installed = subprocess.run(
+        [sys.executable, "-m", "keyfactor_provider.terraform.install"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"Installed {ADDRESS}" in installed.stdout
+    ids = command.ids()[:2]
+    module.fleets(fleet("edge", ids))
+    ran = module.run("init")
+    assert ran.exit_code == 0, ran.text
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (0, [(1, tuple(ids))])
+    assert "overrides" not in ran.text
+
+
+def test_an_install_names_the_machine_as_terraform_does() -> None:
+    from keyfactor_provider.terraform.install import target
+
+    assert re.fullmatch(r"(linux|darwin)_(amd64|arm64|386)", target())
+    if terraform := shutil.which("terraform"):
+        said = subprocess.run([terraform, "version", "-json"], capture_output=True, text=True, check=True).stdout
+        assert json.loads(said)["platform"] == target()
