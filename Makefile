@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.installed
 
-.PHONY: demo test long bench pulumi terraform-install clean
+.PHONY: demo test long audit bench pulumi terraform-install clean
 
 demo: $(READY)
 	$(PY) -m standins.demo
@@ -12,11 +12,16 @@ test: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	$(PY) -m tests.audit
 	$(PY) -m pytest -m "not long" -rs
 
 # The crash tests in their full number, and everything else that takes its time.
 long: $(READY)
 	$(PY) -m pytest -m long -rs
+
+# Known vulnerabilities in what is installed; what can't be audited from here is named.
+audit: $(READY)
+	$(PY) -m tests.audit
 
 bench: $(READY)
 	$(PY) -m bench

@@ -142,7 +142,8 @@ class Pass:
         finally:
             await executor.host.close()
 
-    async def _run_program(self, executor: Executor, monitor: Monitor, address: str) -> None:
+    async def start_program(self, executor: Executor, address: str) -> Child:
+        """Start the program, connected to the engine at this address."""
         secret = [key for key, value in self.config.items() if isinstance(value, Secret)]
         extra = {
             "PULUMI_CONFIG": json.dumps(plain(self.config)),
@@ -161,6 +162,10 @@ class Pass:
         }
         child = await Child.start(self.project, self.given.stack, ["program", json.dumps(settings)], extra)
         child.follow(self._info)
+        return child
+
+    async def _run_program(self, executor: Executor, monitor: Monitor, address: str) -> None:
+        child = await self.start_program(executor, address)
         ended = asyncio.ensure_future(child.wait())
         waiting = [asyncio.ensure_future(each.wait()) for each in (monitor.signalled, executor.halted)]
         await asyncio.wait({ended, *waiting}, return_when=asyncio.FIRST_COMPLETED)

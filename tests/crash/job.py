@@ -87,6 +87,14 @@ class Base:
             run.close()
 
 
+def members(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What a state records of each member, over all fleets."""
+    found: dict[str, dict[str, Any]] = {}
+    for resource in resources.values():
+        found |= resource["outputs"].get("members", {})
+    return found
+
+
 def _fleet(name: str, ids: Sequence[str], status: str) -> dict[str, Any]:
     return {"name": name, "orchestrator_ids": list(ids), "status": status}
 
@@ -159,13 +167,6 @@ class Run:
         flags = self.command.flags()
         canary = self._base.ids[KNOWN : KNOWN + CANARY]
         self.command.world(reenroll=[each for each in canary if flags[each] != "None"])
-
-    def members(self) -> dict[str, dict[str, Any]]:
-        """What the state records, a journal that a kill left included, by GUID over all fleets."""
-        found: dict[str, dict[str, Any]] = {}
-        for resource in self.stack.resources().values():
-            found |= resource["outputs"].get("members", {})
-        return found
 
     def thumbprints(self) -> dict[str, str]:
         """The certificate that Command expects of each."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import processes
-from tests.crash.job import Base, Run
+from tests.crash.job import Base, Run, members
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -42,9 +42,9 @@ def test_after_a_kill_the_next_up_finishes_the_job(base: Base, folder: Path, job
         there = run.kill(victim, chance)
         code, said = run.ended()
         print(f"{job}, {victim}, seed {seed}: at {moment:.3f} s: {there}, exit code {code}\n{said}")
-        said_to_be_done = set(re.findall(r"OrchestratorReenrollment (\S+) created\b", said))
-        assert said_to_be_done <= run.stack.resources().keys()
-        finishes(run, chance)
+        saved = run.stack.resources()
+        assert set(re.findall(r"OrchestratorReenrollment (\S+) created\b", said)) <= saved.keys()
+        finishes(run, members(saved), chance)
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -57,9 +57,9 @@ def test_ctrl_c_stops_cleanly_with_everything_that_was_asked_in_the_state(base: 
         assert code == 8, said
         left = {file.name for file in run.stack.folder.rglob("*.journal")}
         assert (left, "pending_operations" in run.stack.export()["deployment"]) == (set(), False)
-        saved = run.members()
+        saved = members(run.stack.resources())
         assert {each for each, flag in run.command.flags().items() if flag != "None"} <= saved.keys()
-        finishes(run, chance)
+        finishes(run, saved, chance)
 
 
 def begun_and_left_alone(run: Run, moment: float, chance: random.Random) -> None:
@@ -70,11 +70,11 @@ def begun_and_left_alone(run: Run, moment: float, chance: random.Random) -> None
     time.sleep(moment / 2)
 
 
-def finishes(run: Run, chance: random.Random) -> None:
-    """What the promise says of a job that was cut short."""
+def finishes(run: Run, saved: dict[str, dict[str, str]], chance: random.Random) -> None:
+    """What the promise says of a job that was cut short, by what the state had then."""
     run.life_goes_on(chance)
     run.canary_reenrolls()
-    saved, before = run.members(), run.thumbprints()
+    before = run.thumbprints()
     claims_no_more_than_happened(run, saved, before)
     run.command.faults(faults=[])
     run.command.forget()
@@ -91,7 +91,7 @@ def finishes(run: Run, chance: random.Random) -> None:
 
     ran = run.stack.run("up", "--refresh")
     assert (ran.exit_code, ran.posts) == (0, []), ran.text
-    recorded, now = run.members(), run.thumbprints()
+    recorded, now = members(run.stack.trace[-1][-1]), run.thumbprints()
     assert recorded.keys() == run.wishes.keys()
     for member_id, member in recorded.items():
         phase = "re-enrolled" if reenrolled(member, now[member_id]) else "pending"
@@ -100,7 +100,7 @@ def finishes(run: Run, chance: random.Random) -> None:
         assert member["baseline"] == saved.get(member_id, {}).get("baseline", before[member_id])
 
     ran = run.stack.run("destroy")
-    assert (ran.exit_code, run.members()) == (0, {}), ran.text
+    assert (ran.exit_code, run.stack.trace[-1][-1]) == (0, {}), ran.text
     assert set(run.command.flags().values()) == {"None"}
 
 

@@ -79,20 +79,6 @@ def test_nothing_else_in_the_environment_switches_it_off(
     client.close()
 
 
-def test_a_private_ca_is_added_and_trusts_nobody_else(command: Command) -> None:
-    settings = load({}.get, command.environment(), Path("/nowhere"))
-    client = CommandClient(settings)
-    assert len(client.agents_page(1, 10)) == 2
-    client.close()
-    with running("--orchestrators", "2", "--tls", "--seed", "2") as other:
-        client = CommandClient(
-            load({}.get, command.environment() | {"KEYFACTOR_HOSTNAME": other.url}, Path("/nowhere"))
-        )
-        with pytest.raises(BadAnswer, match="its certificate does not verify"):
-            client.agents_page(1, 10)
-        client.close()
-
-
 def test_a_token_endpoint_is_verified_too(command: Command) -> None:
     given = {
         "KEYFACTOR_HOSTNAME": "127.0.0.1:1",

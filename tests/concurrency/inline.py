@@ -1,0 +1,103 @@
+"""Inline programs, as the Automation API runs them: several in one process, on the engine stand-in.
+
+`python -m tests.concurrency.inline {in-turn,side-by-side} FOLDER...` runs `up` of the stack in each folder, whose
+fleets.json it declares, all in this one process and by the SDK's own language server; it prints the exit codes.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.automation._server import LanguageServer
+from pulumi.runtime.proto import language_pb2
+
+from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion, orchestrators
+from standins.engine.__main__ import Pass
+from standins.engine.config import StackConfig, load_project
+from standins.engine.executor import Executor
+from standins.engine.secrets import Vault
+from standins.engine.store import Store, state_folder
+from standins.engine.wire import plain
+
+GIVEN = argparse.Namespace(
+    command="up",
+    stack="dev",
+    diff=False,
+    parallel=8,
+    refresh=False,
+    continue_on_error=False,
+    run_program=False,
+    replace=[],
+)
+
+
+class Inline:
+    """A program that runs in a thread of this process."""
+
+    def __init__(self, running: "asyncio.Future[Any]") -> None:
+        self._running = running
+
+    async def wait(self) -> int:
+        """0 when it is done, 1 when it failed."""
+        return 1 if (await asyncio.shield(self._running)).error else 0
+
+    async def stop(self, patience: float = 0.0) -> int:
+        """Wait for its end; a thread can't be killed."""
+        return await asyncio.wait_for(self.wait(), patience + 20)
+
+
+class InlinePass(Pass):
+    """`up` of a program that is a function here."""
+
+    async def start_program(self, executor: Executor, address: str) -> Any:
+        request = language_pb2.RunRequest(
+            project=self.project.name,
+            stack=self.given.stack,
+            monitor_address=address,
+            args=[address],
+            parallel=executor.options.parallel,
+            dryRun=self.dry,
+            organization="organization",
+            config={key: str(plain(value)) for key, value in self.config.items()},
+        )
+        fleets = json.loads((self.project.root / "fleets.json").read_text())
+        server = LanguageServer(lambda: declare(fleets))
+        return Inline(asyncio.ensure_future(asyncio.to_thread(server.Run, request, None)))
+
+
+def declare(fleets: list[dict[str, Any]]) -> None:
+    """What each of the programs is."""
+    for fleet in fleets:
+        found = orchestrators(machine="*", exclude=fleet.pop("exclude", ()))
+        made = OrchestratorReenrollment(fleet.pop("name"), orchestrator_ids=found.ids, **fleet)
+        ReenrollmentCompletion(f"{made._name}-done", fleet=made, timeout=20)
+        pulumi.export("members", len(found.ids))
+
+
+async def up(folder: Path) -> int:
+    """Runs it; the exit code."""
+    project = load_project(folder)
+    store = Store(state_folder(project.root, None), project.name, "dev")
+    vault = Vault(os.environ["PULUMI_CONFIG_PASSPHRASE"], store.salt)
+    with store.locked("up"):
+        one = InlinePass(GIVEN, project, StackConfig(project, "dev").values(vault), store, vault, dry=False)
+        code, _ = await one.go()
+    return code
+
+
+async def main(how: str, folders: list[Path]) -> None:
+    """All of them, and their exit codes on the last line."""
+    if how == "in-turn":
+        codes = [await up(folder) for folder in folders]
+    else:
+        codes = await asyncio.gather(*map(up, folders))
+    print(json.dumps(codes))
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], [Path(each) for each in sys.argv[2:]]))

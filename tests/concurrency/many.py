@@ -1,0 +1,42 @@
+"""`python -m tests.concurrency.many N`: a program with N fleets under the SDK's mocks; prints how many registered."""
+
+import asyncio
+import sys
+from typing import Any
+
+import pulumi
+
+from keyfactor_provider import OrchestratorReenrollment
+
+GUID = "3f2504e0-4f89-11d3-9a0c-{:012x}"
+
+
+class Counting(pulumi.runtime.Mocks):
+    """An engine that takes everything."""
+
+    registered = 0
+
+    def call(self, _args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
+        return {}
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+        self.registered += "OrchestratorReenrollment" in args.typ
+        return args.name, args.inputs
+
+
+def main(number: int) -> None:
+    mocks = Counting()
+    pulumi.runtime.set_mocks(mocks)
+
+    @pulumi.runtime.test
+    def program() -> None:
+        for each in range(number):
+            OrchestratorReenrollment(f"fleet-{each}", orchestrator_ids=[GUID.format(each)], status="Requested")
+
+    program()
+    print(f"{mocks.registered} registered")
+
+
+if __name__ == "__main__":
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    main(int(sys.argv[1]))
