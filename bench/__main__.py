@@ -20,6 +20,7 @@ from bench.machine import describe
 from bench.measure import Section
 from bench.reading import reading
 from bench.runs import whole_runs
+from bench.terraform import terraform
 
 SECTIONS: Mapping[str, Callable[[], Section]] = {
     "asking": asking,
@@ -27,6 +28,7 @@ SECTIONS: Mapping[str, Callable[[], Section]] = {
     "deciding": deciding,
     "fleets": large_fleets,
     "runs": whole_runs,
+    "terraform": terraform,
 }
 
 RESULTS = Path(__file__).with_name("RESULTS.md")

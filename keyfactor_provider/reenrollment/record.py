@@ -173,8 +173,9 @@ class Record:
 
     @property
     def untouched(self) -> bool:
-        """Whether a run left nothing behind at Command: nobody was asked, adopted, or found done or turned down."""
-        return all(
+        """Whether a first run sent nothing, surely: nobody was asked, adopted, or found done or turned down."""
+        # A lost answer to a request that only clears leaves no trace in a member.
+        return self.status is not ReenrollmentStatus.NONE and all(
             member.phase in (Phase.UNREACHED, Phase.MISSING) and not member.ours for member in self.members.values()
         )
 

@@ -106,8 +106,10 @@ class Completion:
         }
         timeout = float(planned["timeout"] or _DEFAULT_SECONDS)
         wait = Wait(self._provider.operations.progress, "The re-enrollment", members, timeout, time.monotonic)
+        said = "it is not complete"
         while True:
             look = wait.look()
+            said = look.news or said
             for warning in look.warnings:
                 call.diagnostics.add_warning("Complete, with something to know", warning)
             if look.news:
@@ -117,7 +119,7 @@ class Completion:
             if self._provider.stopping.wait(look.pause):
                 raise ProviderError(
                     "The wait for the re-enrollment was interrupted",
-                    look.news or "it is not complete",
+                    said,
                     "The next apply waits again.",
                 )
 

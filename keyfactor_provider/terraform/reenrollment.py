@@ -89,7 +89,9 @@ class Reenrollment:
         operations = self._provider.operations
         if config is None:
             assert prior is not None
-            return Planned(None, self._kept(prior["id"], prior))
+            kept = self._kept(prior["id"], prior)
+            operations.hold(prior["id"], ())
+            return Planned(None, kept)
         # The second plan of a replacement has no prior state, but what the first one left.
         name = prior["id"] if prior else call.private.get("owner") or str(uuid.uuid4())
         record = Record.from_state(fleetstate.to_operations(prior)) if prior else Record(name)

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -86,21 +87,30 @@ class Module:
         self.write("fleets.tf.json", json.dumps({"resource": made}))
 
     def run(self, command: str, *arguments: str, timeout: float = 120) -> Ran:
-        """Runs one command."""
+        """Runs one command to its end."""
         before = len(self.command.posts())
+        with self.started(command, *arguments) as process:
+            try:
+                text, _ = process.communicate(timeout=timeout)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return Ran(process.returncode, text, self.command.posts()[before:])
+
+    def started(self, command: str, *arguments: str) -> "subprocess.Popen[str]":
+        """Starts one command, in a process group of its own."""
         if command in ("apply", "destroy"):
             arguments = ("-auto-approve", *arguments)
-        ran = subprocess.run(
+        return subprocess.Popen(
             [self.binary, *command.split(), "-no-color", *arguments],
             cwd=self.folder,
             env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
             stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
         )
-        return Ran(ran.returncode, ran.stdout + ran.stderr, self.command.posts()[before:])
 
     def resources(self) -> dict[str, dict[str, Any]]:
         """The attributes of each resource in the state, by name."""

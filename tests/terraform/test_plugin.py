@@ -264,6 +264,15 @@ def test_a_member_that_moves_on_between_plan_and_apply_contradicts_no_plan(comma
     assert fleet.phases() == {ids[0]: "re-enrolled"} | dict.fromkeys(ids[1:], "pending")
 
 
+def test_a_creation_that_clears_and_gets_no_answer_keeps_its_state(command: Command) -> None:
+    ids, fleet = command.ids()[:2], Resource()
+    command.world(change={each: {"flag": 1} for each in ids})
+    command.faults(faults=[{"on": "POST /Agents/Set", "act": "reset"}])
+    with plugin({**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "1"}) as started:
+        fleet.up(started, orchestrator_ids=ids, status="None")
+    assert fleet.phases() == dict.fromkeys(ids, "unreached")
+
+
 @pytest.mark.parametrize("act", [{"act": "status", "status": 503}, {"act": "reset"}])
 def test_with_command_down_a_creation_is_an_error_without_state(command: Command, act: dict[str, Any]) -> None:
     ids, fleet = command.ids()[:6], Resource()
@@ -460,6 +469,25 @@ def test_one_orchestrator_in_two_resources_is_refused_by_the_plan(command: Comma
     assert started.said[0].path == "orchestrator_ids"
 
 
+def test_an_orchestrator_that_two_leaving_resources_have_is_taken_back_by_one_of_them(
+    command: Command, started: Plugin
+) -> None:
+    ids, one, two = command.ids()[:2], Resource(), Resource()
+    one.up(started, orchestrator_ids=ids, status="Requested")
+    with plugin(command.environment()) as moving:
+        two.up(moving, orchestrator_ids=ids[1:], status="Requested")
+    command.forget()
+    with plugin(command.environment()) as planning:
+        one.refresh(planning)
+        two.refresh(planning)
+        plans = [planning.plan(FLEET, two.state, None)]
+        plans += [planning.plan(FLEET, one.state, {"orchestrator_ids": ids[:1], "status": "Requested"})]
+    with plugin(command.environment()) as applying:
+        for plan in plans:
+            applying.apply(plan)
+    assert command.posts() == [(0, (ids[1],))]
+
+
 # Import.
 
 
@@ -626,6 +654,17 @@ def test_an_exclusion_that_matches_nothing_is_told(reader: Plugin) -> None:
     reader.configure()
     reader.data(MANY, exclude=["nobody*"])
     assert [each.severity for each in reader.said] == ["warning"]
+
+
+def test_all_that_one_process_reads_costs_one_reading_of_the_list(command: Command, started: Plugin) -> None:
+    ids = command.ids()
+    command.forget()
+    started.data(MANY)
+    started.data(MANY, machine=["edge-*"])
+    started.data(ONE, agent_identifier=ids[0])
+    for members in (ids[:6], ids[6:]):
+        started.plan(FLEET, None, {"orchestrator_ids": members, "status": "Requested"})
+    assert [entry["path"] for entry in command.journal()] == ["/Agents", "/Agents"]
 
 
 # The process.

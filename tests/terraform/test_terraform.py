@@ -1,10 +1,13 @@
 """Whole modules with the real Terraform and the real OpenTofu, where they are on the PATH."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -294,6 +297,21 @@ def test_data_sources_feed_a_fleet(module: Module, command: Command) -> None:
     )
     ran = module.run("apply")
     assert (ran.exit_code, ran.posts) == (0, [(1, tuple(sorted(edge)))])
+
+
+def test_ctrl_c_in_the_middle_of_an_apply_keeps_what_was_asked(module: Module, command: Command) -> None:
+    ids = command.ids()[:3]
+    module.fleets(fleet("edge", ids))
+    command.faults(faults=[{"on": "POST /Agents/Set", "act": "delay", "seconds": 2}])
+    with module.started("apply") as running_apply:
+        while not command.posts():
+            assert running_apply.poll() is None
+            time.sleep(0.02)
+        # As a terminal does: Terraform and the plugin get it alike.
+        os.killpg(running_apply.pid, signal.SIGINT)
+        assert running_apply.wait(60) == 1
+    assert module.tainted() == []
+    assert module.phases("edge") == dict.fromkeys(ids, "pending")
 
 
 def test_no_secret_is_in_the_state_the_plan_or_the_log(module: Module, command: Command) -> None:
