@@ -78,6 +78,14 @@ def test_a_fleet_checked_again_claims_what_it_names_now(world: World) -> None:
     assert process.check("rim", [B]).problems == ()
 
 
+def test_a_claim_that_was_refused_takes_nothing_from_whoever_had_it(world: World) -> None:
+    process = Process(world)
+    process.check("edge", [A])
+    process.check("rim", [A])
+    process.check("rim", [B])
+    assert len(process.check("core", [A]).problems) == 1
+
+
 def test_a_renamed_fleets_requests_are_adopted_and_none_is_cancelled(world: World) -> None:
     state = Process(world).create("edge", [A, B])
     process = Process(world)
@@ -204,6 +212,14 @@ def test_an_outage_is_shared_by_the_fleets_of_a_run(world: World, faults: list[s
     calls = len(process.client.events)
     assert phases(process.create("rim", [B])) == {B: "unreached" if shared else "pending"}
     assert (len(process.client.events) == calls) == shared
+
+
+def test_after_an_outage_while_asking_nobody_is_taken_back_and_nobody_forgotten(world: World) -> None:
+    state = Process(world).create("edge", [A])
+    process = Process(world, "fine", "fine", "down")
+    state = process.operations.update(state, wish("edge", [B]))
+    assert phases(state) == {A: "leaving", B: "unreached"}
+    assert process.posts() == [("Requested", (B,))]
 
 
 def test_a_call_that_fails_fails_its_members_with_the_reason(world: World) -> None:

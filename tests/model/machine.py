@@ -16,6 +16,17 @@ NAMES = ("edge", "rim", "core")
 NAME = st.sampled_from(NAMES)
 STATUS = st.sampled_from(("Requested", "Requested", "Required", "None"))
 FAULTS = st.lists(st.sampled_from(BOTH + POSTS + ("fine",) * 8), max_size=6)
+FLAG = st.sampled_from(("None", "None", "Requested", "Required", "Postponed"))
+HAPPENS = st.sampled_from(
+    ("reenroll", "reenroll", "issue", "renew", "reset", "remove", "add", "approve", "doubt", "use")
+)
+CHANGE: st.SearchStrategy[dict[str, Any]] = st.one_of(
+    STATUS.map(lambda status: {"status": status}),
+    st.sampled_from(("", "2", "3")).map(lambda triggers: {"triggers": triggers}),
+    st.sampled_from(("unset", "retain")).map(lambda option: {"on_removal": option}),
+    st.sampled_from(("error", "warn")).map(lambda option: {"on_failure": option}),
+    st.booleans().map(lambda option: {"delete_first": option}),
+)
 SMALL = st.frozensets(ID, min_size=1, max_size=4)
 
 
@@ -40,7 +51,7 @@ class Fleets(RuleBasedStateMachine):
 
     # What happens to orchestrators.
 
-    @rule(agent_id=ID, how=st.sampled_from(("reenroll", "issue", "renew", "reset", "remove", "add", "approve", "use")))
+    @rule(agent_id=ID, how=HAPPENS)
     def an_orchestrator_moves_on(self, agent_id: str, how: str) -> None:
         agent = self.world.agents.get(agent_id)
         if agent is None:
@@ -63,10 +74,10 @@ class Fleets(RuleBasedStateMachine):
         else:
             agent.approved = how == "approve"
 
-    @rule(data=st.data(), flag=st.sampled_from(("None", "None", "Requested", "Required", "Postponed")))
-    def somebody_sets_a_flag(self, data: st.DataObject, flag: str) -> None:
-        if self.world.agents:
-            self.world.set_flag(data.draw(st.sampled_from(sorted(self.world.agents))), flag)
+    @rule(agent_id=ID, flag=FLAG)
+    def somebody_sets_a_flag(self, agent_id: str, flag: str) -> None:
+        if agent_id in self.world.agents:
+            self.world.set_flag(agent_id, flag)
 
     @rule(agent_id=ID)
     def everybody_reenrolls_but(self, agent_id: str) -> None:
@@ -82,31 +93,22 @@ class Fleets(RuleBasedStateMachine):
     def _stack(self, number: int) -> Stack:
         return self.stacks[number % len(self.stacks)]
 
-    @rule(number=st.integers(0, 1), data=st.data(), spelling=st.integers(0, 5))
-    def a_fleet_is_edited(self, number: int, data: st.DataObject, spelling: int) -> None:
+    @rule(number=st.integers(0, 1), place=st.integers(0, 2), change=CHANGE, spelling=st.integers(0, 5))
+    def a_fleet_is_edited(self, number: int, place: int, change: dict[str, Any], spelling: int) -> None:
         program = self._stack(number).program
-        if not program:
-            return
-        place = data.draw(st.integers(0, len(program) - 1))
-        change: dict[str, Any] = data.draw(
-            st.one_of(
-                STATUS.map(lambda status: {"status": status}),
-                st.sampled_from(("", "2", "3")).map(lambda triggers: {"triggers": triggers}),
-                st.sampled_from(("unset", "retain")).map(lambda option: {"on_removal": option}),
-                st.sampled_from(("error", "warn")).map(lambda option: {"on_failure": option}),
-                st.booleans().map(lambda option: {"delete_first": option}),
-                ID.map(lambda each: {"toggle": each}),
-                ID.map(lambda each: {"toggle": each}),
-            )
-        )
-        fleet = program[place]
-        if toggled := change.pop("toggle", None):
-            self._claim(program, toggled)
-            if program and place < len(program):
-                fleet = program[place]
-                program[place] = replace(fleet, ids=fleet.ids | {toggled}, spelling=spelling)
-            return
-        program[place] = replace(fleet, **change, spelling=spelling)
+        if place < len(program):
+            program[place] = replace(program[place], **change, spelling=spelling)
+
+    @rule(number=st.integers(0, 1), name=NAME, agent_id=ID)
+    def a_member_moves(self, number: int, name: str, agent_id: str) -> None:
+        """Into a fleet, from another one or from none, or out of it."""
+        program = self._stack(number).program
+        has_it = any(fleet.name == name and agent_id in fleet.ids for fleet in program)
+        self._claim(program, agent_id)
+        if not has_it:
+            program[:] = [
+                replace(fleet, ids=fleet.ids | {agent_id}) if fleet.name == name else fleet for fleet in program
+            ]
 
     @staticmethod
     def _claim(program: list[Fleet], *ids: str) -> None:

@@ -56,13 +56,21 @@ P, R, F, M, U, D = (
         (record(P, P, P), wish(3, NONE), "clears the flag of 3 orchestrators."),
         (record(Phase.SETTLED, status=NONE), wish(1), "a new round: asks 1 orchestrator (Requested)."),
         (record(P, P, P), wish(on_failure="warn"), "leaves 3 alone."),
+        (record(R, R), wish(2, on_failure="warn"), "leaves 2 alone."),
+        (
+            record(R, R),
+            wish(2, REQUIRED),
+            "leaves 2 alone. 2 of those left alone have re-enrolled in this round; a change of triggers starts",
+        ),
         (record(P, Phase.CLEARED, Phase.CHANGED), wish(), "asks 2 again (Requested), leaves 1 alone."),
     ],
 )
 def test_the_line_before_a_run_says_what_it_will_do(before: Record, after: Wish, line: str) -> None:
     ahead = forecast(before, after)
     assert ahead.changes
-    assert report.intent(after, ahead).startswith(f'Fleet "edge": {line}')
+    told = report.intent(after, ahead)
+    assert told.startswith(f'Fleet "edge": {line}')
+    assert ("have re-enrolled in this round" in told) == ("have re-enrolled" in line or "(Required), leaves" in line)
 
 
 @pytest.mark.parametrize("phases", [(P,), (R,), (Phase.UNVERIFIED,), (P, R, Phase.UNVERIFIED)])

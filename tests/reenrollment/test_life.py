@@ -216,3 +216,25 @@ def test_judging_twice_by_the_same_reading_changes_nothing() -> None:
             again: Judged = judge(once.member, reading)
             assert again.ask == once.ask
             assert again.member.phase in (once.member.phase, Phase.UNVERIFIED)
+
+
+def test_an_accepted_request_replaces_whatever_stood_before() -> None:
+    pressed = judge(enter(PENDING, REQUIRED, triggered=False), seen("Requested")).member
+    assert pressed.ours == {REQUESTED}
+    assert accepted(pressed, REQUIRED).ours == {REQUIRED}
+
+
+@pytest.mark.parametrize("phase", [Phase.UNVERIFIED, Phase.MISSING, Phase.DUE])
+def test_whatever_had_been_in_place_in_this_round_is_drift_when_it_is_not(phase: Phase) -> None:
+    assert judge(member(phase, asked=REQUESTED), seen("Required")).member.phase is Phase.CHANGED
+    assert judge(member(phase, asked=REQUESTED), seen()).member.phase is Phase.CLEARED
+
+
+def test_a_missing_member_stays_missing_under_another_status() -> None:
+    assert enter(member(Phase.MISSING), REQUIRED, triggered=False).phase is Phase.MISSING
+
+
+def test_who_leaves_takes_along_only_the_flag_that_was_seen() -> None:
+    both = member(Phase.PENDING, ours=frozenset({REQUESTED, REQUIRED}))
+    assert depart(both, seen("Requested")).member.ours == {REQUESTED}
+    assert depart(both, None).member.ours == {REQUESTED, REQUIRED}

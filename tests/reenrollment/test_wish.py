@@ -102,3 +102,27 @@ def test_a_wish_survives_its_way_through_an_engine(
 ) -> None:
     wish = Wish("edge", frozenset(map(str, ids)), status, triggers, on_removal, on_failure)
     assert Wish.from_inputs(wish.to_inputs()) == wish
+
+
+@pytest.mark.parametrize(
+    ("changes", "unknown", "known_members"),
+    [
+        ({"orchestrator_ids": UNKNOWN}, "orchestrator_ids", set()),
+        ({"orchestrator_ids": [TWO, UNKNOWN]}, "orchestrator_ids", {TWO}),
+        ({"status": UNKNOWN}, "status", {ONE}),
+        ({"triggers": UNKNOWN}, "triggers", {ONE}),
+        ({"triggers": {"ca": UNKNOWN}}, "triggers", {ONE}),
+        ({"on_removal": UNKNOWN}, "on_removal", {ONE}),
+    ],
+)
+def test_what_is_not_known_yet_is_no_problem_and_no_wish(
+    changes: dict[str, Any], unknown: str, known_members: set[str]
+) -> None:
+    checked = check(raw(**changes))
+    assert (checked.wish, checked.problems) == (None, ())
+    assert (checked.unknown, checked.known_members) == ({unknown}, known_members)
+
+
+def test_a_problem_names_what_is_not_known_yet_as_an_engine_does() -> None:
+    (problem,) = check(raw(triggers=[UNKNOWN])).problems
+    assert problem.reason == "[(known after up)] is not a map of names to texts"
