@@ -3,7 +3,10 @@ PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.installed
 
-.PHONY: demo test long audit bench pulumi terraform-install clean
+.PHONY: setup demo test long audit bench pulumi terraform-install clean
+
+# The environment alone, with this package in it: what the examples run in.
+setup: $(READY)
 
 demo: $(READY)
 	$(PY) -m standins.demo
@@ -37,8 +40,9 @@ terraform-install: $(READY)
 clean:
 	rm -rf .venv .demo .pulumi .mypy_cache .ruff_cache .hypothesis .coverage
 
-$(READY): requirements.txt requirements-dev.txt
+$(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed, this is %s; set PYTHON=..." % sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,7 +1,10 @@
 """The programs that people start from: the stack at the root, and the examples."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -69,6 +72,12 @@ def test_the_canary_example_asks_the_rest_only_when_the_canary_is_complete(progr
     command.world(reenroll=ids[:2])
     ran = stack.run("up")
     assert (ran.exit_code, ran.posts) == (0, [(1, tuple(ids[2:]))])
+
+
+def test_an_example_finds_the_package_in_the_environment_of_the_checkout() -> None:
+    elsewhere = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    line = [sys.executable, "-c", "import keyfactor_provider.dynamic"]
+    assert subprocess.run(line, cwd=ROOT / "examples" / "list", env=elsewhere, check=False).returncode == 0
 
 
 @pytest.mark.parametrize("example", sorted(each.name for each in (ROOT / "examples").iterdir()))
