@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -135,6 +135,11 @@ def test_secrets_are_marked_and_everything_in_the_provider_block_is_optional(rea
         "access_token",
     }
     assert all(each.optional and each.description for each in attributes.values())
+
+
+def test_destructions_are_planned_too(reader: Plugin) -> None:
+    """Or a destruction would know of no claim that the plan has seen."""
+    assert reader.schema.server_capabilities.plan_destroy
 
 
 # Values.
@@ -469,8 +474,9 @@ def test_one_orchestrator_in_two_resources_is_refused_by_the_plan(command: Comma
     assert started.said[0].path == "orchestrator_ids"
 
 
-def test_an_orchestrator_that_two_leaving_resources_have_is_taken_back_by_one_of_them(
-    command: Command, started: Plugin
+@pytest.mark.parametrize("destruction_first", [True, False])
+def test_an_orchestrator_that_two_resources_let_go_is_taken_back_by_one_of_them(
+    command: Command, started: Plugin, destruction_first: bool
 ) -> None:
     ids, one, two = command.ids()[:2], Resource(), Resource()
     one.up(started, orchestrator_ids=ids, status="Requested")
@@ -480,8 +486,8 @@ def test_an_orchestrator_that_two_leaving_resources_have_is_taken_back_by_one_of
     with plugin(command.environment()) as planning:
         one.refresh(planning)
         two.refresh(planning)
-        plans = [planning.plan(FLEET, two.state, None)]
-        plans += [planning.plan(FLEET, one.state, {"orchestrator_ids": ids[:1], "status": "Requested"})]
+        wishes = [(two.state, None), (one.state, {"orchestrator_ids": ids[:1], "status": "Requested"})]
+        plans = [planning.plan(FLEET, *each) for each in (wishes if destruction_first else wishes[::-1])]
     with plugin(command.environment()) as applying:
         for plan in plans:
             applying.apply(plan)
@@ -679,6 +685,7 @@ def test_every_log_line_is_hclog_and_none_has_a_secret(command: Command) -> None
     lines = [json.loads(line) for line in log]
     assert {"debug", "info"} <= {line["@level"] for line in lines}
     assert any("/Agents" in line["@message"] for line in lines if line["@level"] == "debug")
+    assert not [line for line in lines if line["@module"].startswith("httpcore")]
     assert command.said["password"] not in "\n".join(log)
     assert all(line.keys() >= {"@level", "@message", "@module", "@timestamp"} for line in lines)
 
@@ -694,14 +701,17 @@ def test_it_goes_when_terraform_says_so(shared: Command) -> None:
         assert started.shut_down() == 0
 
 
-def test_an_apply_under_way_ends_with_its_state_although_terraform_stops_it(command: Command, started: Plugin) -> None:
+@pytest.mark.parametrize("ending", [Plugin.stop, lambda started: started.process.terminate()], ids=["stop", "SIGTERM"])
+def test_an_apply_under_way_ends_with_its_state_although_it_is_to_stop(
+    command: Command, started: Plugin, ending: Callable[[Plugin], None]
+) -> None:
     ids, fleet = command.ids()[:3], Resource()
     command.faults(faults=[{"on": "POST /Agents/Set", "act": "delay", "seconds": 1}])
     with ThreadPoolExecutor(1) as pool:
         applying = pool.submit(fleet.up, started, orchestrator_ids=ids, status="Requested")
         while not command.posts():
             time.sleep(0.01)
-        started.stop()
+        ending(started)
         applying.result(20)
     assert set(fleet.phases().values()) == {"pending"}
 
