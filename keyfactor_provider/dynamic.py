@@ -82,7 +82,7 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
         _refuse_unstable(name, orchestrator_ids)
         needs = _needs(opts, orchestrator_ids, status, triggers, on_removal, on_failure)
         gate = [run.gate] if needs else []
-        run.holds_back(name, needs)
+        run.holds_back(self._resource_type_name, name, needs)
         hooks = pulumi.ResourceHookBinding(
             before_create=[*gate],
             before_update=[*gate],
@@ -131,7 +131,7 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         run = Run.current()
-        run.holds_back(name, [*_needs(opts), lambda: _resolved(fleet)])
+        run.holds_back(self._resource_type_name, name, [*_needs(opts), lambda: _resolved(fleet)])
         run.awaits(name, self, fleet.members)
         before = [run.gate, run.wait]
         hooks = pulumi.ResourceHookBinding(before_create=[*before], before_update=[*before])

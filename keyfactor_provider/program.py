@@ -46,7 +46,7 @@ class Run:
         self.gate = pulumi.ResourceHook("keyfactor-reenrollment-gate", self._hold_back)
         self.wait = pulumi.ResourceHook("keyfactor-reenrollment-wait", self._wait)
         self._failed: set[str] = set()
-        self._needs: dict[str, Sequence[Need]] = {}
+        self._needs: dict[tuple[str, str], Sequence[Need]] = {}
         self._awaited: dict[str, tuple[pulumi.Resource, pulumi.Output[Any]]] = {}
         self._everyone: Sequence[Orchestrator] | None = None
         self._operations: Operations | None = None
@@ -65,9 +65,21 @@ class Run:
             _runs[root] = cls()
         return _runs[root]
 
-    def holds_back(self, name: str, needs: Sequence[Need]) -> None:
-        """Remembers what the fleet or completion of this name depends on."""
-        self._needs[name] = needs
+    def holds_back(self, kind: str, name: str, needs: Sequence[Need]) -> None:
+        """Remembers what the fleet or completion of this name depends on.
+
+        Args:
+            kind: its type, without the provider's name.
+
+        Raises:
+            pulumi.RunError: another one has this name: both would claim orchestrators by it.
+        """
+        if (kind, name) in self._needs:
+            raise pulumi.RunError(
+                f'Two resources of type {kind} are called "{name}", one of them perhaps in a component. '
+                "Give each a name of its own."
+            )
+        self._needs[kind, name] = needs
 
     def awaits(self, name: str, resource: pulumi.Resource, members: "pulumi.Output[Any]") -> None:
         """Remembers the members that the completion of this name waits for."""
@@ -123,7 +135,7 @@ class Run:
         # Only --continue-on-error gets here after a failure: it counts a failed hook as success.
         if not self._failed:
             return
-        for need in self._needs.get(args.name, ()):
+        for need in self._needs.get((args.type.partition(":")[2], args.name), ()):
             for resource in await need():
                 if await resource.urn.future() in self._failed:
                     raise ProviderError(
