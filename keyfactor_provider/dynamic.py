@@ -89,7 +89,7 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
         orchestrator_ids = _members(name, orchestrator_ids)
         needs = needs_of(opts, orchestrator_ids, status, triggers, on_removal, on_failure)
         gate = [run.gate] if needs else []
-        run.holds_back(OrchestratorReenrollment, name, needs)
+        run.holds_back(self._resource_type_name, name, needs)
         made = pulumi.ResourceOptions.merge(None, opts)
         made.ignore_changes = _ignored(name, made.ignore_changes)
         hooks = pulumi.ResourceHookBinding(
@@ -140,7 +140,7 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         run = Run.current()
-        run.holds_back(ReenrollmentCompletion, name, [*needs_of(opts), lambda: resolved(fleet)])
+        run.holds_back(self._resource_type_name, name, [*needs_of(opts), lambda: resolved(fleet)])
         run.awaits(name, fleet.members)
         before = [run.gate, run.wait]
         hooks = pulumi.ResourceHookBinding(before_create=[*before], before_update=[*before])

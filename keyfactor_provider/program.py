@@ -7,7 +7,6 @@ outlives a run: it hangs on the run's root resource.
 import asyncio
 import os
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
@@ -18,7 +17,6 @@ from pulumi.runtime.proto import engine_pb2
 from keyfactor_provider.errors import ProviderError
 from keyfactor_provider.needs import Need
 from keyfactor_provider.reenrollment import report
-from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.reenrollment.record import Record
 
 if TYPE_CHECKING:
@@ -44,8 +42,8 @@ class Run:
         self.gate = pulumi.ResourceHook("keyfactor-reenrollment-gate", self._hold_back)
         self.wait = pulumi.ResourceHook("keyfactor-reenrollment-wait", self._wait)
         self._failed: set[str] = set()
-        self._needs: defaultdict[tuple[str, str], list[Need]] = defaultdict(list)
-        self._awaited: defaultdict[str, list[pulumi.Output[Any]]] = defaultdict(list)
+        self._needs: dict[tuple[str, str], Sequence[Need]] = {}
+        self._awaited: dict[str, pulumi.Output[Any]] = {}
         self._everyone: Sequence[Orchestrator] | None = None
         self._operations: Operations | None = None
 
@@ -63,14 +61,25 @@ class Run:
             _runs[root] = cls()
         return _runs[root]
 
-    def holds_back(self, kind: type[pulumi.Resource], name: str, needs: Sequence[Need]) -> None:
-        """Remembers what the fleet or completion of this name depends on."""
-        # Below different components several may have one name: each then waits for what all of them need.
-        self._needs[kind.__name__, name] += needs
+    def holds_back(self, kind: str, name: str, needs: Sequence[Need]) -> None:
+        """Remembers what the fleet or completion of this name depends on.
+
+        Args:
+            kind: its type, without the provider's name.
+
+        Raises:
+            pulumi.RunError: another one has this name: both would claim orchestrators by it.
+        """
+        if (kind, name) in self._needs:
+            raise pulumi.RunError(
+                f'Two resources of type {kind} are called "{name}", one of them perhaps in a component. '
+                "Give each a name of its own."
+            )
+        self._needs[kind, name] = needs
 
     def awaits(self, name: str, members: "pulumi.Output[Any]") -> None:
         """Remembers the members that the completion of this name waits for."""
-        self._awaited[name].append(members)
+        self._awaited[name] = members
 
     def client(self) -> "CommandClient":
         """A client with the settings of this program's stack, environment and profile.
@@ -119,7 +128,7 @@ class Run:
         # Only --continue-on-error gets here after a failure: it counts a failed hook as success.
         if not self._failed:
             return
-        for need in self._needs[args.type.rpartition(":")[2], args.name]:
+        for need in self._needs.get((args.type.partition(":")[2], args.name), ()):
             for resource in await need():
                 if await resource.urn.future() in self._failed:
                     raise ProviderError(
@@ -132,8 +141,7 @@ class Run:
         from keyfactor_provider.waiting import Wait
 
         inputs = args.new_inputs or {}
-        candidates = [await output.future() or {} for output in self._awaited[args.name]]
-        members = next(each for each in candidates if round_of(each) == inputs["awaited"])
+        members = await self._awaited[args.name].future() or {}
         wait = Wait(self.operations().progress, f'"{args.name}"', members, float(inputs["timeout"]), time.monotonic)
         while True:
             look = await asyncio.to_thread(wait.look)

@@ -226,7 +226,6 @@ MUTATIONS = [
             "elif False:\n            cleared",
             "the line says what is cleared",
         ),
-        ("options_changed=triggered\n        or ", "options_changed=", "triggers are recorded"),
     ),
     *_in(
         "reenrollment/claims",

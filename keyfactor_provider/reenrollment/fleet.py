@@ -76,8 +76,8 @@ def forecast(record: Record, wish: Wish, claimed: Collection[str] = ()) -> Forec
         left_alone=tuple(left_alone),
         reenrolled=tuple(reenrolled),
         new_status=bool(record.members) and record.status is not wish.status,
-        options_changed=triggered
-        or (record.status, record.on_removal, record.on_failure) != (wish.status, wish.on_removal, wish.on_failure),
+        options_changed=(record.status, record.on_removal, record.on_failure)
+        != (wish.status, wish.on_removal, wish.on_failure),
     )
 
 

@@ -244,6 +244,17 @@ def a_failed_fleet_holds_back_its_dependents_even_under_continue_on_error(stack:
     assert stack.phases("apart") == {ids[2]: "pending"}
 
 
+def a_completion_may_be_called_as_its_fleet_and_both_are_held_back(stack: Stack) -> None:
+    ids = stack.command.ids()[:2]
+    second = fleet("second", ids[1:], after=["first"])
+    stack.fleets(fleet("first", ids[:1]), second, {"name": "second", "completes": "second", "timeout": 1})
+    stack.command.faults(refused=ids[:1])
+    ran = stack.run("up", "--continue-on-error")
+    assert ran.exit_code == 1
+    assert ran.says('"second" is held back: "first", which it depends on, has failed')
+    assert list(stack.resources()) == ["first"]
+
+
 def a_warning_in_place_of_an_error_ends_with_success(stack: Stack) -> None:
     ids = stack.command.ids()[:2]
     stack.fleets(fleet("edge", ids, on_failure="warn"))

@@ -159,3 +159,19 @@ def test_a_rule_with_command_away_fails_its_preview(program: Program, command: C
     assert ran.exit_code == 1
     assert ran.says("Reading page 1 of the orchestrators", "403")
     assert "Traceback" not in ran.text
+
+
+def test_two_fleets_of_one_name_are_refused_also_in_a_component(command: Command, tmp_path: Path) -> None:
+    stack = Stack("standin", tmp_path, command)
+    (tmp_path / "__main__.py").write_text(f"""
+import pulumi
+from keyfactor_provider import OrchestratorReenrollment
+
+site = pulumi.ComponentResource("test:index:Site", "site")
+for parent, member in ((None, {command.ids()[0]!r}), (site, {command.ids()[1]!r})):
+    opts = pulumi.ResourceOptions(parent=parent)
+    OrchestratorReenrollment("edge", orchestrator_ids=[member], status=1, opts=opts)
+""")
+    ran = stack.run("preview")
+    assert ran.exit_code == 1
+    assert ran.says('Two resources of type dynamic/keyfactor:OrchestratorReenrollment are called "edge"')

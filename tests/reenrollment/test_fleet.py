@@ -83,6 +83,20 @@ def test_members_not_at_rest_are_a_change(phase: Phase) -> None:
     assert forecast(record(P, phase), wish(2)).changes
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "claimed"),
+    [
+        (record(P, P), wish(1), IDS[1:2]),
+        (record(P, P, on_removal="retain"), wish(1, on_removal="retain"), ()),
+        (record(P, P), wish(1), ()),
+    ],
+)
+def test_a_member_that_leaves_is_a_change_also_where_it_is_only_forgotten(
+    before: Record, after: Wish, claimed: tuple[str, ...]
+) -> None:
+    assert forecast(before, after, claimed).changes
+
+
 def test_a_member_that_another_fleet_claims_is_only_forgotten() -> None:
     ahead = forecast(record(P, P, P), wish(1), claimed=IDS[1:2])
     assert (ahead.let_go, ahead.taken_back) == ((IDS[1],), (IDS[2],))

@@ -139,6 +139,10 @@ def test_an_agent_gone_after_its_reenrollment_is_warned_about() -> None:
     assert "gone from Command" in judge(DONE, None).warning
 
 
+def test_somebody_elses_flag_on_one_that_has_reenrolled_is_not_warned_about() -> None:
+    assert judge(DONE, seen("Required", NEW)).warning == ""
+
+
 @pytest.mark.parametrize(
     ("reading", "ours", "take_back", "warns"),
     [
