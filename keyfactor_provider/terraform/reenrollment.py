@@ -90,7 +90,7 @@ class Reenrollment:
         if config is None:
             assert prior is not None
             kept = self._kept(prior["id"], prior)
-            operations.hold(prior["id"], ())
+            operations.has(prior["id"], ())
             return Planned(None, kept)
         # The second plan of a replacement has no prior state, but what the first one left.
         name = prior["id"] if prior else call.private.get("owner") or str(uuid.uuid4())
