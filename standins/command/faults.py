@@ -27,9 +27,9 @@ class Fault:
     Attributes:
         on: the requests it is for, by the beginning of "METHOD /path?query" (the API's own path left out).
         act: what happens: `status` answers with it, `delay` waits `seconds` and goes on, `drop` ends the
-            connection without an answer, `reset` with a TCP reset, `truncate` sends half of the answer,
-            `drip` a byte every `seconds`, `huge` `mib` MiB, `body` `body` with 200, `redirect` to `to`,
-            `rewrite` takes it with other parameters (those in `query`), `pass` lets it pass.
+            connection without an answer, `reset` with a TCP reset (over TLS: without a farewell), `truncate`
+            sends half of the answer, `drip` a byte every `seconds`, `huge` `mib` MiB, `body` `body` with 200,
+            `redirect` to `to`, `rewrite` takes it with other parameters (those in `query`), `pass` lets it pass.
         world: what somebody else does first, as for `change_world`.
         settings: what changes here first, as for `apply`, faults excepted.
         applied: the request is carried out first, so that only its answer is lost.
