@@ -22,7 +22,7 @@ from keyfactor_provider.preflight import concerns
 from keyfactor_provider.reenrollment import fleet, life, report
 from keyfactor_provider.reenrollment.claims import Claims
 from keyfactor_provider.reenrollment.completion import Progress, progress
-from keyfactor_provider.reenrollment.record import Member, Phase, Record
+from keyfactor_provider.reenrollment.record import FAILED, Member, Phase, Record
 from keyfactor_provider.reenrollment.wish import Checked, Wish, check
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.words import Words
@@ -121,11 +121,24 @@ class Operations:
 
     # What an engine has carried out.
 
-    def create(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """Asks a new fleet's members; gives the state, in which refused and unreached members stand."""
+    def create(self, inputs: Mapping[str, Any], *, or_nothing: bool = False) -> dict[str, Any]:
+        """Asks a new fleet's members; gives the state, in which refused and unreached members stand.
+
+        Args:
+            or_nothing: the engine can end a creation with an error only where it leaves no state.
+
+        Raises:
+            ReenrollmentFailed: no call was sent and nobody is as wished, and the engine wants no state then.
+        """
         wish = Wish.from_inputs(inputs)
         before = self._replaced.pop(wish.fleet, {})
-        return self._run(Record(wish.fleet, members=before), wish)
+        record, sent = self._run(Record(wish.fleet, members=before), wish)
+        failure = report.failure(record)
+        if or_nothing and failure and not sent and len(record.having(*FAILED)) == len(record.members):
+            nothing = f"Nothing was sent and nothing is recorded: the next {self._words.up} begins anew."
+            failure.next_step = f"{record.trouble} {nothing}".strip()
+            raise failure
+        return record.to_state()
 
     def update(self, state: Mapping[str, Any], inputs: Mapping[str, Any], keep: Collection[str] = ()) -> dict[str, Any]:
         """Brings a fleet from its record to its wish; gives the new state.
@@ -136,7 +149,8 @@ class Operations:
         Raises:
             RecordError: the state can't be read.
         """
-        return self._run(Record.from_state(state), Wish.from_inputs(inputs), keep)
+        record, _ = self._run(Record.from_state(state), Wish.from_inputs(inputs), keep)
+        return record.to_state()
 
     def adopt(self, name: str, members: Iterable[str]) -> dict[str, Any]:
         """The state of a fleet that takes over orchestrators as they stand; nothing is asked.
@@ -280,7 +294,8 @@ class Operations:
         with self._lock:
             return self._claims.wanted_elsewhere(name, members)
 
-    def _run(self, record: Record, wish: Wish, keep: Collection[str] = ()) -> dict[str, Any]:
+    def _run(self, record: Record, wish: Wish, keep: Collection[str] = ()) -> tuple[Record, bool]:
+        """The record that a run leaves, and whether it sent anything."""
         members = fleet.members_of(record, wish)
         with self._lock:
             leaving = fleet.goers(record, wish, self._held(record, keep))
@@ -289,7 +304,7 @@ class Operations:
             after = fleet.recorded(wish, made, str(trouble or ""))
             self._claims.hold(wish.fleet, after.members)
         self._tell_warnings(after, made.warnings, record)
-        return after.to_state()
+        return after, made.sent
 
     def _plan(
         self, members: Mapping[str, Member], leaving: Mapping[str, Member]
@@ -345,7 +360,11 @@ class Operations:
                     del made.take_backs[member_id]
             return [member_id for member_id in asked if member_id in made.asks or member_id in made.take_backs]
 
-        outcome = ask(client, wanted, status, still_due=still_due, written=roster.forget)
+        def written(members: Sequence[str]) -> None:
+            made.sent = True
+            roster.forget(members)
+
+        outcome = ask(client, wanted, status, still_due=still_due, written=written)
         if outcome.trouble is not None:
             self._outage.note(outcome.trouble, client.clock())
         return outcome

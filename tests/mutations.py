@@ -298,7 +298,7 @@ MUTATIONS = [
             "",
             "a destroy that could not release fails",
         ),
-        ("written=roster.forget)", "written=lambda _: None)", "nobody decides by a reading from before the last write"),
+        ("            roster.forget(members)\n", "", "nobody decides by a reading from before the last write"),
         ("self._outage.note(outcome.trouble, client.clock())", "pass", "an outage while asking is shared"),
     ),
     *_in(

@@ -90,6 +90,7 @@ class Plan:
         take_backs: members that leave, whose flag is to be taken back.
         warnings: what to say of a member although nothing failed.
         drift: the real flags of members that somebody else changed.
+        sent: whether a call that asks was sent.
     """
 
     members: dict[str, Member]
@@ -97,6 +98,7 @@ class Plan:
     take_backs: dict[str, Member] = field(default_factory=dict)
     warnings: list[tuple[str, str]] = field(default_factory=list)
     drift: dict[str, str] = field(default_factory=dict)
+    sent: bool = False
 
     def judge(self, member_id: str, seen: life.Seen | None) -> None:
         """Takes one reading of a member that stays into the plan."""

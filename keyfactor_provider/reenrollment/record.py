@@ -171,14 +171,6 @@ class Record:
             trouble=state.get("trouble", ""),
         )
 
-    @property
-    def untouched(self) -> bool:
-        """Whether a first run sent nothing, surely: nobody was asked, adopted, or found done or turned down."""
-        # A lost answer to a request that only clears leaves no trace in a member.
-        return self.status is not ReenrollmentStatus.NONE and all(
-            member.phase in (Phase.UNREACHED, Phase.MISSING) and not member.ours for member in self.members.values()
-        )
-
     def wish(self) -> Wish:
         """The wish of the last run, for the members that have not left."""
         return Wish(

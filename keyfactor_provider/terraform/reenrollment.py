@@ -26,8 +26,6 @@ _ENDS_WELL: Final = (
 )
 """An error on a creation would make Terraform destroy and create the resource next."""
 
-_NOTHING_SENT: Final = "Nothing was sent and nothing is recorded: the next apply begins anew."
-
 _GIVEN: Final = [
     Attribute(
         "orchestrator_ids",
@@ -118,18 +116,14 @@ class Reenrollment:
         planned |= fleetstate.expected(record, checked.wish, ahead)
         return Planned(planned, private | self._kept(name, prior))
 
-    def create(self, call: Call, planned: State) -> State | None:
+    def create(self, call: Call, planned: State) -> State:
         """Asks everyone; members that failed are in the state, and a warning says so."""
         name = call.private.get("owner") or str(uuid.uuid4())
         call.fleet = name
         with self._provider.tell.into(call.diagnostics, name):
-            state = self._provider.operations.create(_wish(planned, name).to_inputs())
+            state = self._provider.operations.create(_wish(planned, name).to_inputs(), or_nothing=True)
         record = Record.from_state(state)
         failure = report.failure(record)
-        if failure is not None and record.untouched:
-            failure.next_step = f"{record.trouble} {_NOTHING_SENT}".strip()
-            add_error(call.diagnostics, failure, name)
-            return None
         if failure is not None:
             more = _ENDS_WELL if record.on_failure == "error" else ""
             add_failure(call.diagnostics, failure, name, more)

@@ -185,6 +185,19 @@ def a_replaced_fleet_cancels_no_request(stack: Stack) -> None:
     assert {stack.command.flags()[each] for each in ids} == {"Requested"}
 
 
+def a_fleet_deleted_before_it_is_replaced_cancels_no_request(stack: Stack) -> None:
+    ids = stack.command.ids()[:3]
+    stack.fleets(fleet("edge", ids))
+    stack.run("up")
+    urn = next(each["urn"] for each in stack.export()["deployment"]["resources"] if each["urn"].endswith("::edge"))
+    stack.fleets(fleet("edge", ids[:2], delete_before_replace=True))
+    ran = stack.run("up", "--replace", urn)
+    assert (ran.exit_code, ran.posts) == (0, [(0, (ids[2],))])
+    assert stack.phases("edge") == dict.fromkeys(ids[:2], "pending")
+    ran = stack.run("destroy", "--run-program")
+    assert (ran.exit_code, ran.posts) == (0, [(0, tuple(ids[:2]))])
+
+
 def a_member_moved_between_fleets_keeps_its_request(stack: Stack) -> None:
     ids = stack.command.ids()[:4]
     stack.fleets(fleet("one", ids[:2]), fleet("two", ids[2:]))

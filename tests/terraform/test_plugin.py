@@ -269,13 +269,38 @@ def test_a_member_that_moves_on_between_plan_and_apply_contradicts_no_plan(comma
     assert fleet.phases() == {ids[0]: "re-enrolled"} | dict.fromkeys(ids[1:], "pending")
 
 
-def test_a_creation_that_clears_and_gets_no_answer_keeps_its_state(command: Command) -> None:
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [
+        ("None", {"act": "reset"}),
+        ("Requested", {"act": "status", "status": 400}),
+        ("Requested", {"act": "status", "status": 403}),
+    ],
+)
+def test_a_creation_that_has_sent_a_call_keeps_its_state_although_nobody_was_reached(
+    command: Command, status: str, fault: dict[str, Any]
+) -> None:
     ids, fleet = command.ids()[:2], Resource()
-    command.world(change={each: {"flag": 1} for each in ids})
-    command.faults(faults=[{"on": "POST /Agents/Set", "act": "reset"}])
+    command.world(change={each: {"flag": 2} for each in ids})
+    command.faults(faults=[{"on": "POST /Agents/Set", **fault}])
     with plugin({**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "1"}) as started:
-        fleet.up(started, orchestrator_ids=ids, status="None")
+        fleet.up(started, orchestrator_ids=ids, status=status)
     assert fleet.phases() == dict.fromkeys(ids, "unreached")
+
+
+def test_a_creation_that_finds_one_as_wished_and_one_missing_keeps_its_state(command: Command, started: Plugin) -> None:
+    one, fleet = command.ids()[0], Resource()
+    command.world(change={one: {"flag": 1}})
+    fleet.up(started, orchestrator_ids=[one, GHOST], status="Requested")
+    assert fleet.phases() == {one: "pending", GHOST: "missing"}
+    assert command.posts() == []
+
+
+def test_a_creation_of_missing_orchestrators_alone_records_nothing(started: Plugin) -> None:
+    fleet = Resource()
+    fleet.up(started, orchestrator_ids=[GHOST], status="Requested")
+    assert fleet.state is None
+    assert "Nothing was sent" in fleet.heard()
 
 
 @pytest.mark.parametrize("act", [{"act": "status", "status": 503}, {"act": "reset"}])
