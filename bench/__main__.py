@@ -4,6 +4,7 @@
 """
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -36,7 +37,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 def main(names: list[str]) -> int:
     """Measure; 0 when all went through, whatever the figures are, 2 for a section that does not exist."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=max(120, shutil.get_terminal_size().columns))
     if unknown := [name for name in names if name not in SECTIONS]:
         console.print(f"{unknown[0]!r} is no section; expected any of {', '.join(SECTIONS)}")
         return 2

@@ -96,9 +96,9 @@ class Operations:
         Raises:
             RecordError: the state can't be read.
         """
+        record, wish = Record.from_state(state), Wish.from_inputs(inputs)
         with self._lock:
-            ahead = self.forecast(state, inputs)
-            record, wish = Record.from_state(state), Wish.from_inputs(inputs)
+            ahead = self._forecast(record, wish)
             # What another fleet of this run has taken back since is not pending here any more.
             changes = ahead.changes or (wish.status is not life.NONE and self._claims.lost(wish.members))
             if not changes:
@@ -111,12 +111,14 @@ class Operations:
         Raises:
             RecordError: the state can't be read.
         """
-        record, wish = Record.from_state(state), Wish.from_inputs(inputs)
         with self._lock:
-            ahead = fleet.forecast(record, wish, self._claims.of_others(wish.fleet, record.members))
-            # Refresh calls diff too, with its arguments turned and without a check before it.
-            if ahead.changes and self._previewed.get(wish.fleet, (None,))[0] == wish:
-                self._tell_ahead(wish, record, ahead)
+            return self._forecast(Record.from_state(state), Wish.from_inputs(inputs))
+
+    def _forecast(self, record: Record, wish: Wish) -> fleet.Forecast:
+        ahead = fleet.forecast(record, wish, self._claims.of_others(wish.fleet, record.members))
+        # Refresh calls diff too, with its arguments turned and without a check before it.
+        if ahead.changes and self._previewed.get(wish.fleet, (None,))[0] == wish:
+            self._tell_ahead(wish, record, ahead)
         return ahead
 
     # What an engine has carried out.
