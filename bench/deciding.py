@@ -57,14 +57,14 @@ class Subject:
         """The decision itself."""
         record = Record("fleet")
         members = fleet.members_of(record, self.wish)
-        return fleet.plan(members, fleet.goers(record, self.wish, ()), self.seen)
+        return fleet.plan(members, fleet.goers(record, self.wish, {}), self.seen)
 
     def create(self) -> dict[str, Any]:
         """From inputs to state."""
         wish = Wish.from_inputs(self.inputs)
         record = Record(wish.fleet)
         members = fleet.members_of(record, wish)
-        made = fleet.plan(members, fleet.goers(record, wish, ()), self.seen)
+        made = fleet.plan(members, fleet.goers(record, wish, {}), self.seen)
         for member_id, status in made.asks.items():
             made.members[member_id] = life.accepted(made.members[member_id], status)
         return fleet.recorded(wish, made, "").to_state()
