@@ -27,8 +27,11 @@ class Command:
 
     def __init__(self, *answers: Progress | Exception) -> None:
         self.answers = list(answers)
+        self.within: list[float] = []
 
-    def __call__(self, _members: Mapping[str, Any]) -> Progress:
+    def __call__(self, _members: Mapping[str, Any], within: float) -> Progress:
+        assert within >= 1
+        self.within.append(within)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -44,7 +47,7 @@ AWAY = Unreachable("Reading", "no connection", "Check the network.")
 
 def test_when_all_are_complete_there_is_no_next_look_and_the_warnings_name_the_members() -> None:
     look = Wait(Command(Progress(warnings={"a": "is odd", "b": "too"})), "It", MEMBERS, 10, Clock()).look()
-    assert (look.pause, look.warnings) == (None, ("edge-001 (a) is odd.", "b too."))
+    assert (look.pause, look.warnings) == (None, ("It: edge-001 (a) is odd.", "It: b too."))
 
 
 def test_only_what_has_changed_is_news() -> None:
@@ -55,7 +58,8 @@ def test_only_what_has_changed_is_news() -> None:
 
 def test_pauses_grow_up_to_a_bound_and_never_pass_the_end() -> None:
     clock = Clock()
-    wait, pauses = Wait(Command(waiting("a")), "It", MEMBERS, 60, clock), []
+    command = Command(waiting("a"))
+    wait, pauses = Wait(command, "It", MEMBERS, 60, clock), []
     while clock.now < 60:
         pause = wait.look().pause
         assert pause is not None
@@ -63,6 +67,7 @@ def test_pauses_grow_up_to_a_bound_and_never_pass_the_end() -> None:
         clock.now += pause
     assert pauses == sorted(pauses[:-1]) + pauses[-1:]
     assert (pauses[0], max(pauses), sum(pauses)) == (1.0, 15.0, 60.0)
+    assert command.within == [60 - sum(pauses[:number]) for number in range(len(pauses))]
 
 
 def test_an_outage_is_waited_out() -> None:

@@ -57,7 +57,7 @@ ROWS: dict[str, tuple[Step, ...]] = {
     "a member that spoils the call is found and the others are asked": (
         Step(
             "0123",
-            [(1, (0, 1, 2, 3)), (1, (0,)), (1, (2,)), (1, (3,)), (1, (1,))],
+            [(1, (0, 1, 2, 3)), (1, (0,)), (1, (1,)), (1, (2,)), (1, (3,))],
             every("pending", 0, 1, 3) | every("refused", 2),
             rejected=(2,),
         ),
