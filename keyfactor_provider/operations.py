@@ -32,6 +32,9 @@ Tell = Callable[[Severity, str], None]
 
 _LOST: Final = "its call got no answer"
 
+HANDOVER_SECONDS: Final = 3.0
+"""For another fleet of the run to make its own what it claims, before it is taken back from under it."""
+
 PREFLIGHT_SECONDS: Final = 3.0
 """For looking at Command in all the previews of one process together."""
 
@@ -46,13 +49,22 @@ class Operations:
         connect: builds the client on first use; may raise SettingsError.
         tell: shows a message to the user of the run.
         words: what messages call the things of the engine; Pulumi's when it is None.
+        handover: seconds; see HANDOVER_SECONDS.
     """
 
-    def __init__(self, connect: Callable[[], CommandClient], tell: Tell, words: Words | None = None) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], CommandClient],
+        tell: Tell,
+        words: Words | None = None,
+        *,
+        handover: float = HANDOVER_SECONDS,
+    ) -> None:
         self._connect = connect
         self._tell = tell
         self._words = words or Words()
-        self._lock = threading.RLock()
+        self._lock = threading.Condition(threading.RLock())
+        self._handover = handover
         self._connection: tuple[Roster, CommandClient] | None = None
         self._outage = Outage()
         self._claims = Claims()
@@ -102,7 +114,7 @@ class Operations:
             # What another fleet of this run has taken back since is not pending here any more.
             changes = ahead.changes or (wish.status is not life.NONE and self._claims.lost(wish.members))
             if not changes:
-                self._claims.hold(wish.fleet, record.members)
+                self._hold(wish.fleet, record.members)
         return changes
 
     def forecast(self, state: Mapping[str, Any], inputs: Mapping[str, Any]) -> fleet.Forecast:
@@ -302,9 +314,9 @@ class Operations:
         with self._lock:
             leaving = fleet.goers(record, wish, self._held(record, keep))
             made, trouble = self._plan(members, leaving)
-            trouble = self._carry_out(made) or trouble
+            trouble = self._carry_out(made, lambda: self._hand_over(record, wish, made, keep)) or trouble
             after = fleet.recorded(wish, made, str(trouble or ""))
-            self._claims.hold(wish.fleet, after.members)
+            self._hold(wish.fleet, after.members)
         self._tell_warnings(after, made.warnings, record)
         return after, made.sent
 
@@ -332,12 +344,33 @@ class Operations:
             self._outage.note(error, client.clock())
             raise
 
-    def _carry_out(self, made: fleet.Plan) -> CommandError | None:
-        """Posts what a plan asks for, and records in it what became of each member."""
+    def _hold(self, name: str, members: Mapping[str, Member]) -> None:
+        self._claims.hold(name, members)
+        self._lock.notify_all()
+
+    def _hand_over(self, record: Record, wish: Wish, made: fleet.Plan, keep: Collection[str]) -> None:
+        """Leaves to other fleets of the run what they claim, once they have it; what they don't get, they ask anew."""
+        if not made.take_backs or not self._claims.underway(wish.fleet, made.take_backs):
+            return
+        # Two fleets may wait for each other's members: each has asked its own by now.
+        self._hold(wish.fleet, made.members)
+        self._lock.wait_for(lambda: not self._claims.underway(wish.fleet, made.take_backs), self._handover)
+        left = fleet.goers(record, wish, self._held(record, keep))
+        again, _ = self._plan({}, {member_id: left[member_id] for member_id in made.take_backs if member_id in left})
+        made.members |= again.members
+        made.take_backs = again.take_backs
+
+    def _carry_out(self, made: fleet.Plan, hand_over: Callable[[], None] = lambda: None) -> CommandError | None:
+        """Posts what a plan asks for, and records in it what became of each member.
+
+        Args:
+            hand_over: called before anything is taken back; may change what is.
+        """
         trouble: CommandError | None = None
         for status in reversed(ReenrollmentStatus):
             wanted = [member_id for member_id, asked in made.asks.items() if asked is status]
             if status is life.NONE:
+                hand_over()
                 self._claims.release(made.take_backs)
                 wanted += made.take_backs
             if not wanted:

@@ -269,18 +269,18 @@ MUTATIONS = [
         ),
         ('inputs["orchestrators"] |= made.drift', "pass", "a refresh shows the real flag of drifted members"),
         (
-            "            self._claims.hold(wish.fleet, after.members)\n",
+            "            self._hold(wish.fleet, after.members)\n",
             "",
             "what a fleet has asked is not taken back by another",
         ),
         (
-            "            if not changes:\n                self._claims.hold(wish.fleet, record.members)\n",
+            "            if not changes:\n                self._hold(wish.fleet, record.members)\n",
             "",
             "what an unchanged fleet has is not taken back by another",
         ),
         (
-            "            self._outage.note(error, client.clock())\n            raise\n\n    def _carry_out",
-            "            raise\n\n    def _carry_out",
+            "            self._outage.note(error, client.clock())\n            raise\n\n    def _hold",
+            "            raise\n\n    def _hold",
             "an outage is shared by the fleets of a run",
         ),
         (
@@ -300,6 +300,21 @@ MUTATIONS = [
         ),
         ("            roster.forget(members)\n", "", "nobody decides by a reading from before the last write"),
         ("self._outage.note(outcome.trouble, client.clock())", "pass", "an outage while asking is shared"),
+        (
+            "                hand_over()\n",
+            "",
+            "a member that moves keeps its request",
+        ),
+        (
+            "        self._hold(wish.fleet, made.members)\n        self._lock.wait_for",
+            "        self._lock.wait_for",
+            "two fleets that swap members do not wait for each other",
+        ),
+        (
+            "        self._lock.notify_all()\n",
+            "",
+            "a fleet that waits is woken",
+        ),
     ),
     *_in(
         "command/asking",

@@ -1,6 +1,7 @@
 """One process and its fleets: what it asks, shares, hands over and says; on the model of Command, without a wire."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -19,11 +20,11 @@ State = dict[str, Any]
 class Process:
     """A provider process, and what it said."""
 
-    def __init__(self, world: World, *faults: str) -> None:
+    def __init__(self, world: World, *faults: str, handover: float = 0) -> None:
         self.client = Client(world, "dev", faults)
         self.warned: list[str] = []
         self.informed: list[str] = []
-        self.operations = Operations(lambda: self.client, self._tell)
+        self.operations = Operations(lambda: self.client, self._tell, handover=handover)
 
     def _tell(self, severity: str, text: str) -> None:
         (self.warned if severity == "warning" else self.informed).append(text)
@@ -127,6 +128,23 @@ def test_a_claim_that_was_not_met_keeps_no_request_standing(world: World, leaves
     else:
         process.operations.delete(state)
     assert world.agents[A].flag == "None"
+
+
+@pytest.mark.parametrize(("of_one", "of_two"), [([B], [A, C, D]), ([B, C], [A, D])], ids=["one moves", "two swap"])
+def test_a_member_that_moves_waits_for_its_new_fleet_and_keeps_its_request(
+    world: World, of_one: list[str], of_two: list[str]
+) -> None:
+    one = Process(world).create("one", [A, B])
+    two = Process(world).create("two", [C, D])
+    process = Process(world, handover=60)
+    process.check("one", of_one)
+    process.check("two", of_two)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(process.operations.update, one, wish("one", of_one))
+        second = pool.submit(process.operations.update, two, wish("two", of_two))
+        assert phases(first.result(30)) == dict.fromkeys(of_one, "pending")
+        assert phases(second.result(30)) == dict.fromkeys(of_two, "pending")
+    assert process.posts() == []
 
 
 def test_what_an_unchanged_fleet_has_is_not_taken_back_by_another(world: World) -> None:

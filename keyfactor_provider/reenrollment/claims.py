@@ -64,6 +64,10 @@ class Claims:
             member_id for member_id in members if self._owner.get(member_id) == name and member_id not in self._held
         )
 
+    def underway(self, name: str, members: Iterable[str]) -> bool:
+        """Whether another fleet claims one of the members, and its step is still to come."""
+        return any(member_id not in self._held for member_id in self.of_others(name, members))
+
     def lost(self, members: Collection[str]) -> bool:
         """Whether the flag of one of the members was taken back since it was last recorded."""
         return not self._released.isdisjoint(members)

@@ -148,7 +148,7 @@ class Run:
         self.goes_on, self.replaced, self.late, self.steps_left = goes_on, frozenset(replaced), late, stops_after
         self.client = Client(stack.world, stack.name, faults)
         self.said: list[str] = []
-        self.operations = Operations(lambda: self.client, lambda _severity, text: self.said.append(text))
+        self.operations = Operations(lambda: self.client, lambda _severity, text: self.said.append(text), handover=0)
         self.ran = Ran()
         self._view: dict[str, Any] = {}
         self._down = False

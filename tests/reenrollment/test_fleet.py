@@ -168,6 +168,7 @@ def test_no_message_names_more_than_twenty(phases: tuple[Phase, ...]) -> None:
         (Member(REQUESTED, P, OLD), None, True, False),
         (Member(REQUESTED, P, OLD), Seen("None", NEW, last_used=OLD, legacy=OLD), True, False),
         (Member(REQUESTED, P, OLD), Seen("None", NEW, last_used=NEW, legacy=OLD), True, False),
+        (Member(REQUESTED, P, OLD), Seen("None", NEW, last_used=OLD), True, False),
         (Member(REQUESTED, P, OLD), Seen("None", NEW, last_used=NEW), False, False),
         (Member(REQUESTED, P, OLD), Seen("None", NEW), False, True),
         (Member(REQUESTED, R, OLD), None, False, True),
