@@ -189,7 +189,7 @@ class Run:
                 outputs, inputs = self.operations.read(kept.outputs)
             except CommandError:
                 self.ran.failed = True
-                self._events()
+                self._take_in_readings()  # of those before the one that failed
                 continue
             ghosts = {}
             self._take_in_readings()
