@@ -35,7 +35,7 @@ class Base:
     Attributes:
         ids: of all orchestrators: the first KNOWN are the known fleet's; of these the first DONE have re-enrolled,
             and the last LEAVING leave it in the job.
-        seconds: how long the job of asking takes when nobody kills it.
+        seconds: how long it takes from the start of the job to its first call.
     """
 
     folder: Path
@@ -57,8 +57,9 @@ class Base:
         with base.copied(folder.with_name("undisturbed"), "asking") as run:
             began = time.monotonic()
             run.start()
-            assert run.ended()[0] == 0
+            run.wait_for_calls(1)
             base.seconds = time.monotonic() - began
+            assert run.ended()[0] == 0
             assert len(run.command.posts()) == BATCHES
         return base
 
@@ -114,6 +115,11 @@ class Run:
         self._engine: subprocess.Popen[str] | None = None
         command.faults(faults=[SLOWED])
 
+    @property
+    def calls(self) -> int:
+        """How many calls it makes by itself, before it waits for the canary."""
+        return BATCHES if self._job == "asking" else (KNOWN - DONE + CANARY) // BATCH
+
     def start(self) -> None:
         """`up` begins."""
         self._engine = subprocess.Popen(
@@ -125,6 +131,15 @@ class Run:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def wait_for_calls(self, number: int, patience: float = 60.0) -> None:
+        """Waits until Command has been asked so many times."""
+        until = time.monotonic() + patience
+        while len(self.command.posts()) < number:
+            assert self._engine is not None
+            assert self._engine.poll() is None, "it ended early"
+            assert time.monotonic() < until
+            time.sleep(0.02)
 
     def ended(self, patience: float = 60.0) -> tuple[int, str]:
         """How `up` ended, once nothing is left of it; whoever of the canary is asked meanwhile re-enrolls."""

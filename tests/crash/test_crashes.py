@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash import processes
-from tests.crash.job import Base, Run, members
+from tests.crash.job import BATCHES, Base, Run, members
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -36,12 +36,13 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_after_a_kill_the_next_up_finishes_the_job(base: Base, folder: Path, job: str, victim: str, seed: int) -> None:
     chance = random.Random(f"{job} {victim} {seed}")
-    moment = chance.uniform(0.05, 0.9) * base.seconds
+    # A part of the moments lies before the first call, the rest between two calls, or in the wait after the last one.
+    moment = chance.randint(-15, BATCHES - 6)
     with base.copied(folder, job) as run:
-        begun_and_left_alone(run, moment, chance)
+        begun_and_left_alone(run, moment, base.seconds, chance)
         there = run.kill(victim, chance)
         code, said = run.ended()
-        print(f"{job}, {victim}, seed {seed}: at {moment:.3f} s: {there}, exit code {code}\n{said}")
+        print(f"{job}, {victim}, seed {seed}: at call {moment}: {there}, exit code {code}\n{said}")
         saved = run.stack.resources()
         assert set(re.findall(r"OrchestratorReenrollment (\S+) created\b", said)) <= saved.keys()
         finishes(run, members(saved), chance)
@@ -51,7 +52,7 @@ def test_after_a_kill_the_next_up_finishes_the_job(base: Base, folder: Path, job
 def test_ctrl_c_stops_cleanly_with_everything_that_was_asked_in_the_state(base: Base, folder: Path, job: str) -> None:
     chance = random.Random(job)
     with base.copied(folder, job) as run:
-        begun_and_left_alone(run, 0.8 * base.seconds, chance)
+        begun_and_left_alone(run, BATCHES // 2, base.seconds, chance)
         assert processes.hit(run.stack.folder, "engine", signal.SIGINT)
         code, said = run.ended(patience=15)
         assert code == 8, said
@@ -62,12 +63,19 @@ def test_ctrl_c_stops_cleanly_with_everything_that_was_asked_in_the_state(base: 
         finishes(run, saved, chance)
 
 
-def begun_and_left_alone(run: Run, moment: float, chance: random.Random) -> None:
-    """The job runs for so many seconds, and some of the orchestrators re-enroll meanwhile."""
+def begun_and_left_alone(run: Run, moment: int, first_call: float, chance: random.Random) -> None:
+    """The job runs for so many calls, and some of the orchestrators re-enroll meanwhile; below 1: not even one."""
     run.start()
-    time.sleep(moment / 2)
+    if moment < 1:
+        until = time.monotonic() + chance.uniform(0.0, first_call)
+        while time.monotonic() < until and not run.command.posts():
+            time.sleep(0.02)
+        return
+    calls = min(moment, run.calls)
+    run.wait_for_calls(calls // 2)
     run.life_goes_on(chance)
-    time.sleep(moment / 2)
+    run.wait_for_calls(calls)
+    time.sleep(chance.uniform(0.0, 0.05 if moment < run.calls else 1.5))
 
 
 def finishes(run: Run, saved: dict[str, dict[str, str]], chance: random.Random) -> None:
