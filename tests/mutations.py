@@ -90,7 +90,7 @@ MUTATIONS = [
             "a flag that stands on after a re-enrollment stays ours",
         ),
         (
-            "    if seen.flag == member.wish.value:\n        return Judged(_holds(member))\n",
+            "    if seen.flag == member.wish.value:\n        return Judged(_holds(member, member.ours))\n",
             "",
             "a flag that stands as wanted is adopted",
         ),
@@ -120,8 +120,8 @@ MUTATIONS = [
             "what was cleared as wanted is settled",
         ),
         (
-            "_holds(replace(member, ours=frozenset()))",
-            "_holds(member)",
+            "_holds(member, frozenset())",
+            "_holds(member, member.ours)",
             "an accepted request replaces the flag that stood",
         ),
         ("member.ours | may_stand", "member.ours", "a lost answer may have left a flag of ours"),
@@ -144,12 +144,12 @@ MUTATIONS = [
         ("return Judged(member, ask=NONE)", "return Judged(member)", "under None, any flag is cleared"),
         ("if member.phase in (Phase.SETTLED, Phase.CHANGED):", "if False:", "under None, a flag set later is drift"),
         (
-            "asked=member.wish, ours=member.ours | {member.wish})",
-            "ours=member.ours | {member.wish})",
+            "asked=member.wish, ours=others | {member.wish})",
+            "ours=others | {member.wish})",
             "what was asked is remembered",
         ),
         (
-            "asked=member.wish, ours=member.ours | {member.wish})",
+            "asked=member.wish, ours=others | {member.wish})",
             "asked=member.wish)",
             "what was asked or adopted is ours",
         ),

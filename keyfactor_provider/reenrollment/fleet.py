@@ -1,7 +1,9 @@
 """A whole fleet: what the next run would do, from the record alone, and what a run does, from a reading."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from keyfactor_provider.reenrollment import life
 from keyfactor_provider.reenrollment.record import DRIFTED, Member, Phase, Record

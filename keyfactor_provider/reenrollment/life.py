@@ -4,8 +4,10 @@ A round is one wish for a new certificate. It begins when the orchestrator enter
 triggers change, or when the wish leaves None; the wish None closes it and forgets it.
 """
 
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from keyfactor_provider.reenrollment.record import FAILED, UNSEEN, Member, Phase
 from keyfactor_provider.status import ReenrollmentStatus
@@ -16,8 +18,7 @@ _AT_REST: Final = frozenset({Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, 
 _NOT_ASKED_SINCE: Final = frozenset({Phase.REFUSED, Phase.UNREACHED})
 
 
-@dataclass(frozen=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True, gc=False):
     """What a reading of Command shows of one orchestrator.
 
     Attributes:
@@ -34,8 +35,7 @@ class Seen:
     legacy: str | None = None
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """What a reading makes of a member.
 
     Attributes:
@@ -85,7 +85,7 @@ def judge(member: Member, seen: Seen | None) -> Judged:
         done = replace(member, phase=Phase.REENROLLED, reason="")
         return Judged(done, warning=_oddity(done, seen))
     if seen.flag == member.wish.value:
-        return Judged(_holds(member))
+        return Judged(_holds(member, member.ours))
     if seen.flag != NONE.value:
         return Judged(_still_to_ask(member, Phase.CHANGED, f"its flag is {seen.flag}"), ask=member.wish)
     # Without a baseline there is no certificate now either, or the rule before the last would have matched.
@@ -98,7 +98,7 @@ def judge(member: Member, seen: Seen | None) -> Judged:
 def accepted(member: Member, asked: ReenrollmentStatus) -> Member:
     """The member after Command accepted the request."""
     # Whatever stood there before, of ours or not, is overwritten.
-    return _settled(member) if asked is NONE else _holds(replace(member, ours=frozenset()))
+    return _settled(member) if asked is NONE else _holds(member, frozenset())
 
 
 def refused(member: Member, reason: str) -> Member:
@@ -112,8 +112,7 @@ def unreached(member: Member, reason: str, *, outcome_open: bool) -> Member:
     return replace(member, phase=Phase.UNREACHED, reason=reason, ours=member.ours | may_stand)
 
 
-@dataclass(frozen=True)
-class Departed:
+class Departed(msgspec.Struct, frozen=True, gc=False):
     """A member that leaves: whether its flag is to be taken back first, or what to say of it."""
 
     member: Member
@@ -155,8 +154,8 @@ def _settled(member: Member) -> Member:
     return Member(NONE, phase=Phase.SETTLED, machine=member.machine)
 
 
-def _holds(member: Member) -> Member:
-    return replace(member, phase=Phase.PENDING, reason="", asked=member.wish, ours=member.ours | {member.wish})
+def _holds(member: Member, others: frozenset[ReenrollmentStatus]) -> Member:
+    return replace(member, phase=Phase.PENDING, reason="", asked=member.wish, ours=others | {member.wish})
 
 
 def _still_to_ask(member: Member, drift: Phase, reason: str) -> Member:

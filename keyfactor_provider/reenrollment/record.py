@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
+import msgspec
+
 from keyfactor_provider.errors import RecordError
 from keyfactor_provider.reenrollment.wish import OnFailure, OnRemoval, Wish
 from keyfactor_provider.status import ReenrollmentStatus
@@ -55,8 +57,9 @@ _STATUSES: Final = {status.value: status for status in ReenrollmentStatus}
 _PHASES: Final = {phase.value: phase for phase in Phase}
 
 
-@dataclass(frozen=True)
-class Member:
+# A Struct, as the readings of it are: a third of a dataclass's time, and nothing for the garbage collector to
+# go through in a fleet of 100,000 (bench: deciding).
+class Member(msgspec.Struct, frozen=True, gc=False):
     """One orchestrator of a fleet, in its current round.
 
     Attributes:

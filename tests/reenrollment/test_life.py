@@ -1,8 +1,7 @@
 """One orchestrator in one round: every rule of its life, from what is recorded and seen to what is done."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from keyfactor_provider.reenrollment.life import (
     Judged,
