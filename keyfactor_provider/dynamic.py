@@ -35,6 +35,7 @@ from keyfactor_provider.host import HOST, has_unknown, plain
 from keyfactor_provider.needs import needs_of, resolved
 from keyfactor_provider.program import Run
 from keyfactor_provider.reenrollment.completion import round_of
+from keyfactor_provider.reenrollment.record import FAILED, Phase
 from keyfactor_provider.reenrollment.wish import UNKNOWN, Checked
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.waiting import MOST_SECONDS
@@ -65,12 +66,6 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
             a look-up that must not rule a fleet.
     """
 
-    failed_orchestrator_ids: pulumi.Output[Sequence[str]]
-    """Refused by Command, not reached, or not there; the next run asks them alone."""
-    pending_orchestrator_ids: pulumi.Output[Sequence[str]]
-    """Asked, and not re-enrolled yet at the last reading."""
-    reenrolled_orchestrator_ids: pulumi.Output[Sequence[str]]
-    """Hold a certificate other than at the start of the round."""
     members: pulumi.Output[Mapping[str, Any]]
     """What is recorded of each, by GUID: status, phase, baseline, reason and more."""
 
@@ -105,16 +100,36 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
                 "fleet": name,
                 "orchestrator_ids": orchestrator_ids,
                 "status": status,
-                "triggers": triggers,
-                "on_removal": on_removal,
-                "on_failure": on_failure,
-                "preview": pulumi.runtime.is_dry_run(),
-                "failed_orchestrator_ids": None,
-                "pending_orchestrator_ids": None,
-                "reenrolled_orchestrator_ids": None,
                 "members": None,
+                # The SDK waits for every property of every resource in turn, over and over (wait_for_rpcs): what
+                # need not be one is none.
+                **({} if triggers is None else {"triggers": triggers}),
+                **({} if on_removal in (None, "unset") else {"on_removal": on_removal}),
+                **({} if on_failure in (None, "error") else {"on_failure": on_failure}),
+                **({"preview": True} if pulumi.runtime.is_dry_run() else {}),
             },
             pulumi.ResourceOptions.merge(made, pulumi.ResourceOptions(hooks=hooks)),
+        )
+
+    @property
+    def failed_orchestrator_ids(self) -> pulumi.Output[Sequence[str]]:
+        """Refused by Command, not reached, or not there; the next run asks them alone."""
+        return self._having(*FAILED)
+
+    @property
+    def pending_orchestrator_ids(self) -> pulumi.Output[Sequence[str]]:
+        """Asked, and not re-enrolled yet at the last reading."""
+        return self._having(Phase.PENDING)
+
+    @property
+    def reenrolled_orchestrator_ids(self) -> pulumi.Output[Sequence[str]]:
+        """Hold a certificate other than at the start of the round."""
+        return self._having(Phase.REENROLLED)
+
+    def _having(self, *phases: Phase) -> pulumi.Output[Sequence[str]]:
+        wanted = {phase.value for phase in phases}
+        return self.members.apply(
+            lambda members: sorted(each for each, member in (members or {}).items() if member["phase"] in wanted)
         )
 
 
