@@ -5,11 +5,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Literal
 
-from keyfactor_provider.command.asking import Outcome, ask
 from keyfactor_provider.command.client import CommandClient
-from keyfactor_provider.command.outage import Outage
-from keyfactor_provider.command.retrying import Patience
-from keyfactor_provider.command.roster import Roster
+from keyfactor_provider.command.session import Session
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import (
     CommandError,
@@ -18,11 +15,12 @@ from keyfactor_provider.errors import (
     Problem,
     SettingsError,
 )
+from keyfactor_provider.execution import carry_out, reading_of
 from keyfactor_provider.preflight import concerns
 from keyfactor_provider.reenrollment import fleet, life, report
 from keyfactor_provider.reenrollment.claims import Claims
 from keyfactor_provider.reenrollment.completion import Progress, progress
-from keyfactor_provider.reenrollment.record import FAILED, Member, Phase, Record
+from keyfactor_provider.reenrollment.record import FAILED, Member, Phase, Record, from_state
 from keyfactor_provider.reenrollment.wish import Checked, Wish, check
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.words import Words
@@ -30,13 +28,8 @@ from keyfactor_provider.words import Words
 Severity = Literal["info", "warning"]
 Tell = Callable[[Severity, str], None]
 
-_LOST: Final = "its call got no answer"
-
 HANDOVER_SECONDS: Final = 3.0
 """For another fleet of the run to make its own what it claims, before it is taken back from under it."""
-
-PREFLIGHT_SECONDS: Final = 3.0
-"""For looking at Command in all the previews of one process together."""
 
 
 class Operations:
@@ -60,17 +53,14 @@ class Operations:
         *,
         handover: float = HANDOVER_SECONDS,
     ) -> None:
-        self._connect = connect
         self._tell = tell
         self._words = words or Words()
         self._lock = threading.Condition(threading.RLock())
         self._handover = handover
-        self._connection: tuple[Roster, CommandClient] | None = None
-        self._outage = Outage()
+        self._session = Session(connect, lambda warning: self._tell_once("warning", warning))
         self._claims = Claims()
         self._replaced: dict[str, dict[str, Member]] = {}
         self._previewed: dict[str, tuple[Wish, Mapping[str, Agent | None]]] = {}
-        self._preflight_left = PREFLIGHT_SECONDS
         self._warned: set[str] = set()
 
     # What an engine asks before anything is changed.
@@ -188,7 +178,7 @@ class Operations:
                 "Nothing was taken over. Correct the GUIDs.",
             )
         status = fleet.standing(seen.values())
-        taken = Record(name, status, {member_id: Member(status) for member_id in wanted})
+        taken = Record(name, status, {member_id: Member(status, Phase.DUE) for member_id in wanted})
         return replace(taken, members=fleet.plan(taken.members, {}, seen).members).to_state()
 
     def read(self, state: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -234,7 +224,7 @@ class Operations:
             }
             leaving = fleet.goers(record, None, self._held(record, {*awaited, *keep}))
             made, trouble = self._plan({}, leaving)
-            trouble = self._carry_out(made) or trouble
+            trouble = carry_out(made, self._session, lambda: self._claims.release(made.take_backs)) or trouble
         self._tell_warnings(record, made.warnings)
         left = replace(record, members=made.members, trouble=str(trouble or ""))
         if failure := report.failure(left):
@@ -249,14 +239,12 @@ class Operations:
         Raises:
             CommandError, SettingsError: Command can't be read.
         """
-        awaited = {member_id: Member.from_state(member) for member_id, member in members.items()}
-        staying = {member_id: member for member_id, member in awaited.items() if member.phase is not Phase.LEAVING}
+        staying = {
+            member_id: member for member_id, member in from_state(members).items() if member.phase is not Phase.LEAVING
+        }
         with self._lock:
-            self._outage.clear()
-            roster, client = self._connected()
-            patience = Patience(client.clock() + min(within, client.settings.timeout))
-            found = roster.look_again(staying, patience=patience)
-        return progress(staying, {agent_id: _seen(agent) if agent else None for agent_id, agent in found.items()})
+            found = self._session.agents_now(staying, within)
+        return progress(staying, {agent_id: reading_of(agent) for agent_id, agent in found.items()})
 
     def everyone(self) -> Sequence[Agent]:
         """Every agent that Command lists, from a reading that is fresh enough to decide by.
@@ -265,14 +253,7 @@ class Operations:
             CommandError, SettingsError: Command can't be read.
         """
         with self._lock:
-            roster, client = self._connected()
-            if (outage := self._outage.standing(client.clock())) is not None:
-                raise outage
-            try:
-                return roster.everyone_lately()
-            except CommandError as error:
-                self._outage.note(error, client.clock())
-                raise
+            return self._session.everyone()
 
     def agent(self, agent_id: str) -> Agent | None:
         """One agent by its canonical GUID; None where Command has none.
@@ -281,7 +262,7 @@ class Operations:
             CommandError, SettingsError: Command can't be read.
         """
         with self._lock:
-            return self._agents([agent_id])[agent_id]
+            return self._session.agents([agent_id])[agent_id]
 
     def connect(self) -> None:
         """Builds the client now, so that wrong settings show, and a warning about them, before anything else.
@@ -290,13 +271,12 @@ class Operations:
             SettingsError: they are wrong or missing.
         """
         with self._lock:
-            self._connected()
+            self._session.connect()
 
     def close(self) -> None:
         """Closes the connections, if there are any."""
         with self._lock:
-            if self._connection is not None:
-                self._connection[1].close()
+            self._session.close()
 
     def has(self, name: str, members: Iterable[str]) -> None:
         """Notes whom a fleet has by its state, until it claims whom it wants."""
@@ -314,7 +294,7 @@ class Operations:
         with self._lock:
             leaving = fleet.goers(record, wish, self._held(record, keep))
             made, trouble = self._plan(members, leaving)
-            trouble = self._carry_out(made, lambda: self._hand_over(record, wish, made, keep)) or trouble
+            trouble = carry_out(made, self._session, lambda: self._hand_over(record, wish, made, keep)) or trouble
             after = fleet.recorded(wish, made, str(trouble or ""))
             self._hold(wish.fleet, after.members)
         self._tell_warnings(after, made.warnings, record)
@@ -328,21 +308,8 @@ class Operations:
         except (CommandError, SettingsError) as error:
             return fleet.plan_unread(members, leaving, "Command could not be read"), error
 
-    def _look(self, wanted: Iterable[str], patience: Patience | None = None) -> dict[str, life.Seen | None]:
-        found = self._agents(wanted, patience)
-        return {agent_id: _seen(agent) if agent else None for agent_id, agent in found.items()}
-
-    def _agents(self, wanted: Iterable[str], patience: Patience | None = None) -> Mapping[str, Agent | None]:
-        if not (wanted := list(wanted)):
-            return {}
-        roster, client = self._connected()
-        if (outage := self._outage.standing(client.clock())) is not None:
-            raise outage
-        try:
-            return roster.look(wanted, patience=patience)
-        except CommandError as error:
-            self._outage.note(error, client.clock())
-            raise
+    def _look(self, wanted: Iterable[str]) -> dict[str, life.Seen | None]:
+        return {agent_id: reading_of(agent) for agent_id, agent in self._session.agents(wanted).items()}
 
     def _hold(self, name: str, members: Mapping[str, Member]) -> None:
         self._claims.hold(name, members)
@@ -350,8 +317,11 @@ class Operations:
 
     def _hand_over(self, record: Record, wish: Wish, made: fleet.Plan, keep: Collection[str]) -> None:
         """Leaves to other fleets of the run what they claim, once they have it; what they don't get, they ask anew."""
-        if not made.take_backs or not self._claims.underway(wish.fleet, made.take_backs):
-            return
+        if made.take_backs and self._claims.underway(wish.fleet, made.take_backs):
+            self._wait_for_claimants(record, wish, made, keep)
+        self._claims.release(made.take_backs)
+
+    def _wait_for_claimants(self, record: Record, wish: Wish, made: fleet.Plan, keep: Collection[str]) -> None:
         # Two fleets may wait for each other's members: each has asked its own by now.
         self._hold(wish.fleet, made.members)
         self._lock.wait_for(lambda: not self._claims.underway(wish.fleet, made.take_backs), self._handover)
@@ -359,66 +329,6 @@ class Operations:
         again, _ = self._plan({}, {member_id: left[member_id] for member_id in made.take_backs if member_id in left})
         made.members |= again.members
         made.take_backs = again.take_backs
-
-    def _carry_out(self, made: fleet.Plan, hand_over: Callable[[], None] = lambda: None) -> CommandError | None:
-        """Posts what a plan asks for, and records in it what became of each member.
-
-        Args:
-            hand_over: called before anything is taken back; may change what is.
-        """
-        trouble: CommandError | None = None
-        for status in reversed(ReenrollmentStatus):
-            wanted = [member_id for member_id, asked in made.asks.items() if asked is status]
-            if status is life.NONE:
-                hand_over()
-                self._claims.release(made.take_backs)
-                wanted += made.take_backs
-            if not wanted:
-                continue
-            outcome = self._ask(made, sorted(wanted), status)
-            trouble = trouble or outcome.trouble
-            self._settle(made, outcome, status)
-        return trouble
-
-    def _ask(self, made: fleet.Plan, wanted: Sequence[str], status: ReenrollmentStatus) -> Outcome:
-        roster, client = self._connected()
-        if (outage := self._outage.standing(client.clock())) is not None:
-            return Outcome(unreached=dict.fromkeys(wanted, False), trouble=outage)
-
-        def still_due(asked: Sequence[str], patience: Patience) -> list[str]:
-            for member_id, seen in self._look(asked, patience).items():
-                if member_id in made.members:
-                    lost = life.unreached(made.members[member_id], _LOST, outcome_open=True)
-                    made.members[member_id] = lost
-                    made.judge(member_id, seen)
-                elif not life.depart(made.take_backs[member_id], seen).take_back:
-                    del made.take_backs[member_id]
-            return [member_id for member_id in asked if member_id in made.asks or member_id in made.take_backs]
-
-        def written(members: Sequence[str]) -> None:
-            made.sent = True
-            roster.forget(members)
-
-        outcome = ask(client, wanted, status, still_due=still_due, written=written)
-        if outcome.trouble is not None:
-            self._outage.note(outcome.trouble, client.clock())
-        return outcome
-
-    def _settle(self, made: fleet.Plan, outcome: Outcome, status: ReenrollmentStatus) -> None:
-        for member_id in outcome.accepted:
-            if member_id in made.members:
-                made.members[member_id] = life.accepted(made.members[member_id], status)
-        for member_id, reason in outcome.refused.items():
-            if member_id in made.members:
-                made.members[member_id] = life.refused(made.members[member_id], reason)
-            else:
-                made.members[member_id] = life.leaving(made.take_backs[member_id], f"refused: {reason}")
-        for member_id, outcome_open in outcome.unreached.items():
-            reason = _LOST if outcome_open else "its call failed or was not sent"
-            if member_id in made.members:
-                made.members[member_id] = life.unreached(made.members[member_id], reason, outcome_open=outcome_open)
-            else:
-                made.members[member_id] = life.leaving(made.take_backs[member_id], reason)
 
     # Claims, settings, preflight.
 
@@ -436,7 +346,7 @@ class Operations:
 
     def _check_settings(self, preview: bool) -> list[Problem]:
         try:
-            self._connected()
+            self._session.connect()
         except MissingSettings as error:
             if not preview:
                 return [Problem("keyfactor", str(error))]
@@ -445,38 +355,15 @@ class Operations:
             return [Problem("keyfactor", str(error))]
         return []
 
-    def _connected(self) -> tuple[Roster, CommandClient]:
-        if self._connection is None:
-            client = self._connect()
-            self._connection = Roster(client), client
-            naming = client.settings.naming
-            if client.settings.skip_verify:
-                self._tell_once(
-                    "warning",
-                    f"The certificate of {client.settings.base_url} is not verified ({naming.short('skipVerify')}): "
-                    f"anyone on the way can read the credentials. Set {naming.short('caCert')} instead.",
-                )
-        return self._connection
-
     def _preflight(self, wish: Wish) -> Mapping[str, Agent | None]:
         """What Command shows of the members, for warnings; nothing where it can't be had in time."""
-        if self._preflight_left <= 0:
-            return {}
         try:
-            roster, client = self._connected()
+            return self._session.glance(sorted(wish.members))
         except SettingsError:
             return {}
-        began = client.clock()
-        if self._outage.standing(began) is not None:
-            return {}
-        try:
-            return roster.look(sorted(wish.members), patience=Patience(began + self._preflight_left, retries=False))
         except CommandError as error:
-            self._preflight_left = 0
             self._tell_once("warning", f"{self._words.preview.capitalize()} without a look at Command. {error}")
             return {}
-        finally:
-            self._preflight_left -= client.clock() - began
 
     def _tell_ahead(self, wish: Wish, record: Record, ahead: fleet.Forecast) -> None:
         self._tell("info", report.intent(wish, ahead))
@@ -497,13 +384,3 @@ class Operations:
             groups.setdefault(warning, []).append(named_by.name(member_id))
         for warning, names in groups.items():
             self._tell("warning", f"{report.title(record.fleet)}{report.listed(names)} {warning}.")
-
-
-def _seen(agent: Agent) -> life.Seen:
-    return life.Seen(
-        flag=agent.flag,
-        thumbprint=agent.thumbprint,
-        machine=agent.machine,
-        last_used=agent.last_thumbprint_used,
-        legacy=agent.legacy_thumbprint,
-    )

@@ -26,7 +26,11 @@ MUTATIONS = [
         ("triggered or recorded.phase is Phase.LEAVING", "triggered", "coming back begins a round"),
         ("(recorded.wish is NONE and wish is not NONE)", "False", "leaving None begins a round"),
         ("closes = wish is NONE and recorded.wish is not NONE", "closes = False", "None closes a round"),
-        ("return Member(wish, ours=recorded.ours,", "return Member(wish,", "a new round forgets no flag of ours"),
+        (
+            "wish, Phase.DUE, ours=recorded.ours,",
+            "wish, Phase.DUE,",
+            "a new round forgets no flag of ours",
+        ),
         (
             "recorded.phase is Phase.REENROLLED or recorded.phase in FAILED",
             "recorded.phase in FAILED",
@@ -73,7 +77,11 @@ MUTATIONS = [
             "phase=Phase.MISSING), ask=member.wish)",
             "a missing one is not asked",
         ),
-        ("    if member.baseline is UNSEEN:\n", "    if True:\n", "later asks keep the baseline"),
+        (
+            "first = member.baseline is UNSEEN and member.wish is not NONE",
+            "first = member.wish is not NONE",
+            "later asks keep the baseline",
+        ),
         (
             "seen.thumbprint is not None and seen.thumbprint != member.baseline",
             "seen.thumbprint != member.baseline",
@@ -100,12 +108,12 @@ MUTATIONS = [
             "another flag is asked over",
         ),
         (
-            "if member.asked is member.wish and member.baseline is None:",
-            "if member.baseline is None:",
+            'if member.asked is member.wish and member.baseline == "":',
+            'if member.baseline == "":',
             "only what was asked is unverified",
         ),
         (
-            "if member.asked is member.wish and member.baseline is None:",
+            'if member.asked is member.wish and member.baseline == "":',
             "if member.asked is member.wish and seen.thumbprint is None:",
             "a Reset is asked again, not unverified",
         ),
@@ -120,14 +128,18 @@ MUTATIONS = [
             "what was cleared as wanted is settled",
         ),
         (
-            "_holds(member, frozenset())",
+            "_holds(member, NONE_OURS)",
             "_holds(member, member.ours)",
             "an accepted request replaces the flag that stood",
         ),
-        ("member.ours | may_stand", "member.ours", "a lost answer may have left a flag of ours"),
         (
-            "if outcome_open and member.wish is not NONE else set()",
-            "if member.wish is not NONE else set()",
+            "if outcome_open and member.wish is not NONE else member.ours",
+            "if False else member.ours",
+            "a lost answer may have left a flag of ours",
+        ),
+        (
+            "if outcome_open and member.wish is not NONE else member.ours",
+            "if member.wish is not NONE else member.ours",
             "a call that was not sent left no flag",
         ),
         ("Departed(member, take_back=bool(member.ours))", "Departed(member)", "leaving takes back what is ours"),
@@ -144,12 +156,12 @@ MUTATIONS = [
         ("return Judged(member, ask=NONE)", "return Judged(member)", "under None, any flag is cleared"),
         ("if member.phase in (Phase.SETTLED, Phase.CHANGED):", "if False:", "under None, a flag set later is drift"),
         (
-            "asked=member.wish, ours=others | {member.wish})",
-            "ours=others | {member.wish})",
+            "asked=member.wish, ours=ours)",
+            "ours=ours)",
             "what was asked is remembered",
         ),
         (
-            "asked=member.wish, ours=others | {member.wish})",
+            "asked=member.wish, ours=ours)",
             "asked=member.wish)",
             "what was asked or adopted is ours",
         ),
@@ -160,8 +172,8 @@ MUTATIONS = [
         ),
         ("    if member.asked is member.wish:\n", "    if True:\n", "drift only where the flag had been seen in place"),
         (
-            "    ours = frozenset(status for status in member.ours if status.value == seen.flag)\n",
-            "    ours = member.ours\n",
+            "ours=standing if standing <= member.ours else NONE_OURS",
+            "ours=member.ours",
             "a flag seen gone is no longer ours",
         ),
         (
@@ -245,15 +257,15 @@ MUTATIONS = [
         ("if owner != name}", "if False}", "one orchestrator in two fleets is refused"),
     ),
     *_in(
-        "operations",
+        "execution",
         (
-            "lost = life.unreached(made.members[member_id], _LOST, outcome_open=True)",
-            "lost = life.unreached(made.members[member_id], _LOST, outcome_open=False)",
+            "made.members[member_id] = life.unreached(made.members[member_id], _LOST, outcome_open=True)",
+            "made.members[member_id] = life.unreached(made.members[member_id], _LOST, outcome_open=False)",
             "the flag of a lost call is ours, whoever has re-enrolled since",
         ),
         (
-            "                    del made.take_backs[member_id]\n",
-            "                    pass\n",
+            "                del made.take_backs[member_id]\n",
+            "                pass\n",
             "a lost take-back is not sent again without need",
         ),
         (
@@ -261,6 +273,30 @@ MUTATIONS = [
             "return list(asked)",
             "a lost request is not sent again without need",
         ),
+        (
+            'made.members[member_id] = life.leaving(made.take_backs[member_id], f"refused: {reason}")',
+            "pass",
+            "who could not be released stays recorded",
+        ),
+        (
+            "            made.members[member_id] = life.leaving(made.take_backs[member_id], reason)\n",
+            "            pass\n",
+            "who could not be reached stays recorded",
+        ),
+        ("            before_taking_back()\n", "", "a member that moves keeps its request"),
+    ),
+    *_in(
+        "command/session",
+        (
+            "            self._outage.note(error, client.clock())\n            raise\n\n    def agents_now",
+            "            raise\n\n    def agents_now",
+            "an outage is shared by the fleets of a run",
+        ),
+        ("            roster.forget(asked)\n", "", "nobody decides by a reading from before the last write"),
+        ("self._outage.note(outcome.trouble, client.clock())", "pass", "an outage while asking is shared"),
+    ),
+    *_in(
+        "operations",
         ("self._replaced.pop(wish.fleet, {})", "{}", "a replacement knows the flags of what it replaces"),
         (
             "staying, leaving, self._look(record.members))",
@@ -279,42 +315,17 @@ MUTATIONS = [
             "what an unchanged fleet has is not taken back by another",
         ),
         (
-            "            self._outage.note(error, client.clock())\n            raise\n\n    def _hold",
-            "            raise\n\n    def _hold",
-            "an outage is shared by the fleets of a run",
-        ),
-        (
-            'made.members[member_id] = life.leaving(made.take_backs[member_id], f"refused: {reason}")',
-            "pass",
-            "who could not be released stays recorded",
-        ),
-        (
-            "                made.members[member_id] = life.leaving(made.take_backs[member_id], reason)\n",
-            "                pass\n",
-            "who could not be reached stays recorded",
-        ),
-        (
             "        if failure := report.failure(left):\n            raise failure from trouble\n",
             "",
             "a destroy that could not release fails",
-        ),
-        ("            roster.forget(members)\n", "", "nobody decides by a reading from before the last write"),
-        ("self._outage.note(outcome.trouble, client.clock())", "pass", "an outage while asking is shared"),
-        (
-            "                hand_over()\n",
-            "",
-            "a member that moves keeps its request",
         ),
         (
             "        self._hold(wish.fleet, made.members)\n        self._lock.wait_for",
             "        self._lock.wait_for",
             "two fleets that swap members do not wait for each other",
         ),
-        (
-            "        self._lock.notify_all()\n",
-            "",
-            "a fleet that waits is woken",
-        ),
+        ("        self._claims.release(made.take_backs)\n", "", "a flag taken back under a fleet is noted"),
+        ("        self._lock.notify_all()\n", "", "a fleet that waits is woken"),
     ),
     *_in(
         "command/asking",
@@ -337,8 +348,8 @@ MUTATIONS = [
     *_in(
         "reenrollment/record",
         (
-            'state["baseline"] = self.baseline or ""',
-            'state |= {"baseline": self.baseline} if self.baseline else {}',
+            "baseline: str | msgspec.UnsetType = UNSEEN",
+            'baseline: str | msgspec.UnsetType = ""',
             "no certificate is a baseline in state too",
         ),
         (

@@ -71,6 +71,16 @@ class Settings:
     host_source: str = ""
     naming: Naming = field(default_factory=Naming, repr=False)
 
+    @property
+    def warning(self) -> str:
+        """What a user has to know of these settings on every run; empty when nothing."""
+        if not self.skip_verify:
+            return ""
+        return (
+            f"The certificate of {self.base_url} is not verified ({self.naming.short('skipVerify')}): "
+            f"anyone on the way can read the credentials. Set {self.naming.short('caCert')} instead."
+        )
+
 
 def load(
     config: Callable[[str], str | None],

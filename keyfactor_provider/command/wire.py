@@ -14,8 +14,10 @@ import msgspec
 from keyfactor_provider import guid
 from keyfactor_provider.status import ReenrollmentStatus
 
-NAMES: Final = {str(status.number): status.value for status in ReenrollmentStatus} | {
-    status.value.lower(): status.value for status in ReenrollmentStatus
+NAMES: Final = {
+    spelling: status.value
+    for status in ReenrollmentStatus
+    for spelling in (str(status.number), status.value, status.value.lower())
 }
 
 
@@ -220,19 +222,22 @@ def _agent(wire: _WireAgent) -> Agent:
 
 
 def _integer(value: Any) -> int | None:
+    if value is None or type(value) is int:
+        return value
     if isinstance(value, str):
         text = value.strip().removeprefix("-")
         return int(value) if text.isascii() and text.isdigit() and len(text) < 20 else None
-    if isinstance(value, float):
-        return int(value) if value.is_integer() else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+    return int(value) if isinstance(value, float) and value.is_integer() else None
 
 
 def _thumbprint(text: str | None) -> str | None:
-    cleaned = (text or "").replace(" ", "").replace(":", "").upper()
-    return cleaned or None
+    if not text:
+        return None
+    return text.replace(" ", "").replace(":", "").upper() or None
 
 
 def _flag(value: int | str | None) -> str:
-    text = "None" if value is None else str(value).strip()
-    return NAMES.get(text.lower(), text) or "None"
+    if value is None:
+        return "None"
+    text = str(value).strip()
+    return NAMES.get(text) or NAMES.get(text.lower(), text) or "None"

@@ -9,12 +9,13 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from keyfactor_provider.reenrollment.record import FAILED, UNSEEN, Member, Phase
+from keyfactor_provider.reenrollment.record import FAILED, NONE_OURS, UNSEEN, Member, Phase
 from keyfactor_provider.status import ReenrollmentStatus
 
 NONE: Final = ReenrollmentStatus.NONE
 
 _AT_REST: Final = frozenset({Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED})
+_ALONE: Final = {status.value: frozenset({status}) for status in ReenrollmentStatus}
 _NOT_ASKED_SINCE: Final = frozenset({Phase.REFUSED, Phase.UNREACHED})
 
 
@@ -51,11 +52,11 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
 def enter(recorded: Member | None, wish: ReenrollmentStatus, *, triggered: bool) -> Member:
     """The member as it goes into a run with this wish, its round begun, continued or closed."""
     if recorded is None:
-        return Member(wish)
+        return Member(wish, Phase.DUE)
     opens = triggered or recorded.phase is Phase.LEAVING or (recorded.wish is NONE and wish is not NONE)
     closes = wish is NONE and recorded.wish is not NONE
     if opens or closes:
-        return Member(wish, ours=recorded.ours, machine=recorded.machine)
+        return Member(wish, Phase.DUE, ours=recorded.ours, machine=recorded.machine)
     if wish is recorded.wish:
         return recorded
     stays = recorded.phase is Phase.REENROLLED or recorded.phase in FAILED
@@ -79,8 +80,6 @@ def judge(member: Member, seen: Seen | None) -> Judged:
         return Judged(member, warning=_oddity(member, seen))
     if seen is None:
         return Judged(replace(member, phase=Phase.MISSING, reason="no such orchestrator"))
-    if member.baseline is UNSEEN:
-        member = replace(member, baseline=seen.thumbprint)
     if seen.thumbprint is not None and seen.thumbprint != member.baseline:
         done = replace(member, phase=Phase.REENROLLED, reason="")
         return Judged(done, warning=_oddity(done, seen))
@@ -89,7 +88,7 @@ def judge(member: Member, seen: Seen | None) -> Judged:
     if seen.flag != NONE.value:
         return Judged(_still_to_ask(member, Phase.CHANGED, f"its flag is {seen.flag}"), ask=member.wish)
     # Without a baseline there is no certificate now either, or the rule before the last would have matched.
-    if member.asked is member.wish and member.baseline is None:
+    if member.asked is member.wish and member.baseline == "":
         reason = "its flag is gone and it has no certificate that could tell whether it re-enrolled"
         return Judged(replace(member, phase=Phase.UNVERIFIED, reason=reason))
     return Judged(_still_to_ask(member, Phase.CLEARED, "its flag was taken back"), ask=member.wish)
@@ -98,7 +97,7 @@ def judge(member: Member, seen: Seen | None) -> Judged:
 def accepted(member: Member, asked: ReenrollmentStatus) -> Member:
     """The member after Command accepted the request."""
     # Whatever stood there before, of ours or not, is overwritten.
-    return _settled(member) if asked is NONE else _holds(member, frozenset())
+    return _settled(member) if asked is NONE else _holds(member, NONE_OURS)
 
 
 def refused(member: Member, reason: str) -> Member:
@@ -108,8 +107,8 @@ def refused(member: Member, reason: str) -> Member:
 
 def unreached(member: Member, reason: str, *, outcome_open: bool) -> Member:
     """The member after a call that failed or was not sent; one that may have been carried out is ours."""
-    may_stand = {member.wish} if outcome_open and member.wish is not NONE else set()
-    return replace(member, phase=Phase.UNREACHED, reason=reason, ours=member.ours | may_stand)
+    ours = member.ours | {member.wish} if outcome_open and member.wish is not NONE else member.ours
+    return replace(member, phase=Phase.UNREACHED, reason=reason, ours=ours)
 
 
 class Departed(msgspec.Struct, frozen=True, gc=False):
@@ -138,8 +137,14 @@ def leaving(member: Member, reason: str) -> Member:
 def _noting(member: Member, seen: Seen | None) -> Member:
     if seen is None:
         return member
-    ours = frozenset(status for status in member.ours if status.value == seen.flag)
-    return replace(member, ours=ours, machine=seen.machine or member.machine)
+    standing = _ALONE.get(seen.flag, NONE_OURS)
+    first = member.baseline is UNSEEN and member.wish is not NONE
+    return replace(
+        member,
+        baseline=(seen.thumbprint or "") if first else member.baseline,
+        ours=standing if standing <= member.ours else NONE_OURS,
+        machine=seen.machine or member.machine,
+    )
 
 
 def _judge_release(member: Member, seen: Seen | None) -> Judged:
@@ -151,11 +156,12 @@ def _judge_release(member: Member, seen: Seen | None) -> Judged:
 
 
 def _settled(member: Member) -> Member:
-    return Member(NONE, phase=Phase.SETTLED, machine=member.machine)
+    return Member(NONE, Phase.SETTLED, machine=member.machine)
 
 
 def _holds(member: Member, others: frozenset[ReenrollmentStatus]) -> Member:
-    return replace(member, phase=Phase.PENDING, reason="", asked=member.wish, ours=others | {member.wish})
+    ours = others | _ALONE[member.wish.value] if others else _ALONE[member.wish.value]
+    return replace(member, phase=Phase.PENDING, reason="", asked=member.wish, ours=ours)
 
 
 def _still_to_ask(member: Member, drift: Phase, reason: str) -> Member:
@@ -163,7 +169,7 @@ def _still_to_ask(member: Member, drift: Phase, reason: str) -> Member:
         return member
     if member.asked is member.wish:
         return replace(member, phase=drift, reason=reason)
-    return replace(member, phase=Phase.DUE, reason="")
+    return member if member.phase is Phase.DUE else replace(member, phase=Phase.DUE, reason="")
 
 
 def _oddity(member: Member, seen: Seen | None) -> str:

@@ -11,6 +11,8 @@ from keyfactor_provider.errors import RecordError
 from keyfactor_provider.reenrollment.wish import OnFailure, OnRemoval, Wish
 from keyfactor_provider.status import ReenrollmentStatus
 
+_UNREADABLE: Final = "The state of an OrchestratorReenrollment can't be read"
+
 VERSION: Final = 1
 """Of the form in state; a change of the form needs a reader for every older one."""
 
@@ -48,23 +50,21 @@ FAILED: Final = frozenset({Phase.REFUSED, Phase.UNREACHED, Phase.MISSING})
 DRIFTED: Final = frozenset({Phase.CHANGED, Phase.CLEARED})
 """The phases in which somebody else moved a flag that this round had seen in place."""
 
-UNSEEN: Final = object()
+UNSEEN: Final = msgspec.UNSET
 """The baseline of a member whose agent no reading of its round has shown yet."""
 
-
-# Looked up, since calling an enum costs far more, and a fleet of 100,000 is read in every diff (bench: deciding).
-_STATUSES: Final = {status.value: status for status in ReenrollmentStatus}
-_PHASES: Final = {phase.value: phase for phase in Phase}
+NONE_OURS: Final = frozenset[ReenrollmentStatus]()
+"""What a member has as `ours` when no flag is: left out of the state, where another empty set would not be."""
 
 
-# A Struct, as the readings of it are: a third of a dataclass's time, and nothing for the garbage collector to
-# go through in a fleet of 100,000 (bench: deciding).
-class Member(msgspec.Struct, frozen=True, gc=False):
+# A Struct, as the readings of it are: a third of a dataclass's time, nothing for the garbage collector to go
+# through in a fleet of 100,000, and its form in state comes with it (bench: deciding).
+class Member(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={"wish": "status"}):
     """One orchestrator of a fleet, in its current round.
 
     Attributes:
         wish: the status wanted of it in the last run.
-        baseline: its thumbprint at the first reading of the round that showed it; None when it had
+        baseline: its thumbprint at the first reading of the round that showed it; empty when it had
             none then, UNSEEN before such a reading.
         reason: why the phase is what it is, where that needs saying.
         asked: the status that was last accepted or adopted in this round.
@@ -73,41 +73,32 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     """
 
     wish: ReenrollmentStatus
-    phase: Phase = Phase.DUE
-    baseline: Any = UNSEEN
+    phase: Phase
+    baseline: str | msgspec.UnsetType = UNSEEN
     reason: str = ""
     asked: ReenrollmentStatus | None = None
-    ours: frozenset[ReenrollmentStatus] = frozenset()
+    ours: frozenset[ReenrollmentStatus] = NONE_OURS
     machine: str = ""
 
-    def to_state(self) -> dict[str, Any]:
-        """The compact form in state: what can be left out is."""
-        state: dict[str, Any] = {"status": self.wish.value, "phase": self.phase.value}
-        if self.baseline is not UNSEEN:
-            state["baseline"] = self.baseline or ""
-        if self.asked is not None:
-            state["asked"] = self.asked.value
-        if self.ours:
-            state["ours"] = sorted(status.value for status in self.ours)
-        for name in ("reason", "machine"):
-            if getattr(self, name):
-                state[name] = getattr(self, name)
-        return state
 
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "Member":
-        """The member that `to_state` wrote."""
-        baseline = state.get("baseline", UNSEEN)
-        asked = state.get("asked")
-        return cls(
-            wish=_STATUSES[state["status"]],
-            phase=_PHASES[state["phase"]],
-            baseline=baseline if baseline is UNSEEN else baseline or None,
-            reason=state.get("reason", ""),
-            asked=_STATUSES[asked] if asked else None,
-            ours=frozenset([_STATUSES[status] for status in state.get("ours", ())]),
-            machine=state.get("machine", ""),
-        )
+def to_state(members: Mapping[str, Member]) -> dict[str, Any]:
+    """Members by GUID as an engine keeps them: in the order of their GUIDs, what can be left out left out."""
+    written: dict[str, Any] = msgspec.to_builtins(members, order="deterministic")
+    return written
+
+
+def from_state(members: Mapping[str, Any]) -> dict[str, Member]:
+    """The members that `to_state` wrote.
+
+    Raises:
+        RecordError: they are not of this project.
+    """
+    try:
+        return msgspec.convert(members, dict[str, Member])
+    except msgspec.ValidationError as error:
+        raise RecordError(
+            _UNREADABLE, f"of its members: {error}", "Restore the state from a backup; see the README."
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -145,7 +136,7 @@ class Record:
             "version": VERSION,
             "fleet": self.fleet,
             "status": self.status.value,
-            "members": {member_id: self.members[member_id].to_state() for member_id in sorted(self.members)},
+            "members": to_state(self.members),
             "triggers": dict(self.triggers),
             "on_removal": self.on_removal,
             "on_failure": self.on_failure,
@@ -165,14 +156,14 @@ class Record:
         version = state.get("version")
         if version != VERSION:
             raise RecordError(
-                "The state of an OrchestratorReenrollment can't be read",
+                _UNREADABLE,
                 f"its version is {version!r}, and this release reads version {VERSION}",
                 "Use the release that wrote it, or a newer one.",
             )
         return cls(
             fleet=state["fleet"],
             status=ReenrollmentStatus(state["status"]),
-            members={member_id: Member.from_state(member) for member_id, member in state["members"].items()},
+            members=from_state(state["members"]),
             triggers=state.get("triggers") or {},
             on_removal=state["on_removal"],
             on_failure=state["on_failure"],

@@ -10,7 +10,7 @@ from tf.schema import Attribute
 from tf.types import List, Map, Set, String
 
 from keyfactor_provider.reenrollment import fleet
-from keyfactor_provider.reenrollment.record import VERSION, Phase, Record
+from keyfactor_provider.reenrollment.record import VERSION, Phase, Record, to_state
 from keyfactor_provider.reenrollment.wish import UNKNOWN as NOT_KNOWN_YET
 from keyfactor_provider.reenrollment.wish import Wish
 from keyfactor_provider.status import ReenrollmentStatus
@@ -107,8 +107,8 @@ def expected(record: Record, wish: Wish, ahead: fleet.Forecast) -> dict[str, Any
     """
     asked = {*ahead.first, *ahead.again, *ahead.cleared}
     members = {}
-    for member_id, member in fleet.members_of(record, wish).items():
-        shown = MEMBER.encode(member.to_state())
+    for member_id, member in to_state(fleet.members_of(record, wish)).items():
+        shown = MEMBER.encode(member)
         if member_id in asked:
             shown |= dict.fromkeys(_LEFT_TO_APPLY, UNKNOWN)
             shown |= {name: UNKNOWN for name in ("machine", "baseline") if shown[name] is None}

@@ -173,7 +173,7 @@ def test_no_message_names_more_than_twenty(phases: tuple[Phase, ...]) -> None:
         (Member(REQUESTED, P, OLD), Seen("None", NEW), False, True),
         (Member(REQUESTED, R, OLD), None, False, True),
         (Member(NONE, Phase.SETTLED), Seen("None", OLD), False, True),
-        (Member(REQUESTED, P, None, asked=REQUESTED), Seen("None", None), True, False),
+        (Member(REQUESTED, P, "", asked=REQUESTED), Seen("None", None), True, False),
         (Member(REQUESTED, F, OLD), Seen("None", OLD), True, False),
     ],
 )

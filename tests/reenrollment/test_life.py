@@ -35,7 +35,7 @@ def seen(flag: str = "None", thumbprint: str | None = OLD, **more: str | None) -
 
 PENDING = member(Phase.PENDING)
 DONE = member(Phase.REENROLLED, asked=REQUESTED)
-WITHOUT = member(Phase.PENDING, baseline=None)
+WITHOUT = member(Phase.PENDING, baseline="")
 
 
 @pytest.mark.parametrize(
@@ -64,31 +64,31 @@ WITHOUT = member(Phase.PENDING, baseline=None)
         (member(Phase.MISSING), seen(thumbprint=NEW), Phase.REENROLLED, None),
         # 5. the flag stands as wanted, ours or adopted
         (PENDING, seen("Requested"), Phase.PENDING, None),
-        (Member(REQUESTED), seen("Requested"), Phase.PENDING, None),
+        (Member(REQUESTED, Phase.DUE), seen("Requested"), Phase.PENDING, None),
         (member(Phase.REFUSED), seen("Requested"), Phase.PENDING, None),
         (member(Phase.PENDING), seen("Requested", None), Phase.PENDING, None),
         # 6. another flag
         (PENDING, seen("Required"), Phase.CHANGED, REQUESTED),
         (PENDING, seen("Postponed"), Phase.CHANGED, REQUESTED),
-        (Member(REQUESTED), seen("Required"), Phase.DUE, REQUESTED),
+        (Member(REQUESTED, Phase.DUE), seen("Required"), Phase.DUE, REQUESTED),
         (member(Phase.REFUSED), seen("Required"), Phase.REFUSED, REQUESTED),
         # 7. no certificate, before or after: nobody can tell
         (WITHOUT, seen(thumbprint=None), Phase.UNVERIFIED, None),
         (
-            member(Phase.UNVERIFIED, baseline=None, asked=REQUESTED),
+            member(Phase.UNVERIFIED, baseline="", asked=REQUESTED),
             seen(thumbprint=None),
             Phase.UNVERIFIED,
             None,
         ),
         (
-            member(Phase.DUE, REQUIRED, baseline=None, asked=REQUESTED),
+            member(Phase.DUE, REQUIRED, baseline="", asked=REQUESTED),
             seen(thumbprint=None),
             Phase.DUE,
             REQUIRED,
         ),
         # 8. otherwise
-        (Member(REQUESTED), seen(), Phase.DUE, REQUESTED),
-        (Member(REQUESTED), seen(thumbprint=None), Phase.DUE, REQUESTED),
+        (Member(REQUESTED, Phase.DUE), seen(), Phase.DUE, REQUESTED),
+        (Member(REQUESTED, Phase.DUE), seen(thumbprint=None), Phase.DUE, REQUESTED),
         (PENDING, seen(), Phase.CLEARED, REQUESTED),
         (PENDING, seen(thumbprint=None), Phase.CLEARED, REQUESTED),
         (member(Phase.CLEARED, asked=REQUESTED), seen(), Phase.CLEARED, REQUESTED),
@@ -105,9 +105,9 @@ def test_a_reading_gives_a_phase_and_what_to_ask(
 
 
 def test_the_first_reading_that_shows_an_agent_is_the_baseline_also_when_it_has_no_certificate() -> None:
-    assert judge(Member(REQUESTED), seen(thumbprint=None)).member.baseline is None
-    assert judge(Member(REQUESTED), seen()).member.baseline == OLD
-    assert judge(Member(REQUESTED), None).member.baseline is UNSEEN
+    assert judge(Member(REQUESTED, Phase.DUE), seen(thumbprint=None)).member.baseline == ""
+    assert judge(Member(REQUESTED, Phase.DUE), seen()).member.baseline == OLD
+    assert judge(Member(REQUESTED, Phase.DUE), None).member.baseline is UNSEEN
 
 
 def test_the_baseline_is_kept_by_later_asks() -> None:
@@ -116,7 +116,7 @@ def test_the_baseline_is_kept_by_later_asks() -> None:
 
 
 def test_an_adopted_flag_is_ours_from_then_on() -> None:
-    adopted = judge(Member(REQUESTED), seen("Requested")).member
+    adopted = judge(Member(REQUESTED, Phase.DUE), seen("Requested")).member
     assert adopted.ours == {REQUESTED}
     assert depart(adopted, seen("Requested")).take_back
 
@@ -199,8 +199,8 @@ def test_a_round_begun_anew_takes_the_present_certificate_as_its_baseline() -> N
 
 
 def test_an_unreached_call_that_may_have_arrived_leaves_a_flag_of_ours() -> None:
-    assert unreached(Member(REQUESTED), "lost", outcome_open=True).ours == {REQUESTED}
-    assert unreached(Member(REQUESTED), "not sent", outcome_open=False).ours == frozenset()
+    assert unreached(Member(REQUESTED, Phase.DUE), "lost", outcome_open=True).ours == {REQUESTED}
+    assert unreached(Member(REQUESTED, Phase.DUE), "not sent", outcome_open=False).ours == frozenset()
 
 
 def test_refusal_and_failed_release_keep_what_is_ours() -> None:

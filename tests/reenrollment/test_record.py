@@ -16,7 +16,7 @@ MEMBERS = st.builds(
     Member,
     STATUSES,
     st.sampled_from(list(Phase)),
-    st.one_of(st.just(UNSEEN), st.none(), st.text("0123456789ABCDEF", min_size=40, max_size=40)),
+    st.one_of(st.just(UNSEEN), st.just(""), st.text("0123456789ABCDEF", min_size=40, max_size=40)),
     st.text(max_size=20),
     st.one_of(st.none(), STATUSES),
     st.frozensets(STATUSES),
