@@ -368,9 +368,8 @@ class Operations:
     def _tell_ahead(self, wish: Wish, record: Record, ahead: fleet.Forecast) -> None:
         self._tell("info", report.intent(wish, ahead))
         _, agents = self._previewed[wish.fleet]
-        for warning in [report.retry(record, ahead.again), *concerns(wish, ahead.first + ahead.again, agents)]:
-            if warning:
-                self._tell("warning", warning)
+        for warning in [*report.retry(record, ahead), *concerns(wish, ahead.first + ahead.again, agents)]:
+            self._tell("warning", warning)
 
     def _tell_once(self, severity: Severity, message: str) -> None:
         if message not in self._warned:
@@ -383,4 +382,4 @@ class Operations:
             named_by = record if before is None or member_id in record.members else before
             groups.setdefault(warning, []).append(named_by.name(member_id))
         for warning, names in groups.items():
-            self._tell("warning", f"{report.title(record.fleet)}{report.listed(names)} {warning}.")
+            self._tell("warning", f"{report.title(record.fleet)}{report.each_of(names, warning)}")

@@ -101,7 +101,10 @@ class Run:
         if self._everyone is None:
             from keyfactor_provider.command.roster import Roster
 
-            self._everyone = tuple(Roster(self.client()).everyone())
+            client = self.client()
+            if client.settings.warning:
+                _tell("warning", client.settings.warning)
+            self._everyone = Roster(client).everyone()
         return self._everyone
 
     def operations(self) -> "Operations":

@@ -87,7 +87,7 @@ class Wait:
         groups: dict[str, list[str]] = {}
         for member_id, warning in sorted(warnings.items()):
             groups.setdefault(warning, []).append(self._called(member_id))
-        return tuple(f"{self._name}: {report.listed(names)} {warning}." for warning, names in groups.items())
+        return tuple(f"{self._name}: {report.each_of(names, warning)}" for warning, names in groups.items())
 
     def _still(self, waiting: Mapping[str, str]) -> str:
         names = [f"{self._called(member_id)}: {reason}" for member_id, reason in sorted(waiting.items())]

@@ -29,8 +29,10 @@ class Process:
     def _tell(self, severity: str, text: str) -> None:
         (self.warned if severity == "warning" else self.informed).append(text)
 
-    def check(self, name: str, ids: Sequence[str], old: State | None = None, preview: bool = False) -> Checked:
-        raw = {"fleet": name, "orchestrator_ids": list(ids), "status": "Requested"}
+    def check(
+        self, name: str, ids: Sequence[str], old: State | None = None, preview: bool = False, status: str = "Requested"
+    ) -> Checked:
+        raw = {"fleet": name, "orchestrator_ids": list(ids), "status": status}
         return self.operations.check(raw, old or {}, preview=preview)
 
     def create(self, name: str, ids: Sequence[str], status: str = "Requested", **more: Any) -> State:
@@ -385,6 +387,26 @@ def test_failed_members_are_named_before_they_are_asked_again(world: World) -> N
     assert A in process.warned[0]
 
 
+def test_failed_members_are_named_also_when_their_flag_is_to_be_cleared(world: World) -> None:
+    world.refused = {A}
+    state = Process(world).create("edge", [A, B])
+    process = Process(world)
+    process.check("edge", [A, B], wish("edge", [A, B], status="None"), preview=True, status="None")
+    assert process.operations.diff(state, wish("edge", [A, B], status="None"))
+    assert "1 orchestrator failed in the last run and will be asked again: 1 refused by Command" in process.warned[0]
+
+
+def test_members_that_could_not_be_released_are_named_before_that_is_tried_again(world: World) -> None:
+    state = Process(world).create("edge", [A, B])
+    world.refused = {A}
+    state = Process(world).operations.update(state, wish("edge", [B]))
+    process = Process(world)
+    process.check("edge", [B], wish("edge", [B]), preview=True)
+    assert process.operations.diff(state, wish("edge", [B]))
+    assert "1 orchestrator could not be released in the last run, which will be tried again" in process.warned[0]
+    assert A in process.warned[0]
+
+
 def test_nothing_is_said_where_nothing_is_previewed(world: World) -> None:
     state = Process(world).create("edge", [A])
     process = Process(world)
@@ -423,7 +445,8 @@ def test_what_is_odd_is_told_once_for_all_members_by_machine(world: World) -> No
     process = Process(world)
     process.operations.update(state, wish("edge", [C]))
     assert process.warned == [
-        f'Fleet "edge": machine-{A[-2:]} ({A}), machine-{B[-2:]} ({B}) keeps its flag Required: somebody else set it.'
+        'Fleet "edge": each of 2 orchestrators keeps its flag Required: somebody else set it. '
+        f"They are machine-{A[-2:]} ({A}), machine-{B[-2:]} ({B})."
     ]
 
 

@@ -1,6 +1,6 @@
 """The readings of one process, shared by all its fleets: few agents one by one, many by paging."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from keyfactor_provider.command.client import CommandClient
@@ -68,17 +68,30 @@ class Roster:
         for agent_id in written:
             self._known.pop(agent_id, None)
 
-    def everyone(self, *, patience: Patience | None = None) -> Iterator[Agent]:
+    def everyone(self, *, patience: Patience | None = None) -> Sequence[Agent]:
         """Every agent that Command lists, read to the last page.
+
+        Where somebody deletes an agent while several pages are read, the list moves up and another one falls
+        between two of them. So it is read twice then, and whom one of the readings lacks is looked at.
 
         Raises:
             CommandError: a page could not be read.
         """
-        listing = _Listing(self._client)
+        first = _Listing(self._client)
+        found = self._rest_of(first, patience)
+        if first.pages > 1:
+            again = self._rest_of(_Listing(self._client), patience)
+            self._read_each([agent_id for agent_id in found if agent_id not in again], patience, sure=True)
+            found |= again
+        known = [self._known[agent_id][0] for agent_id in found]
+        return tuple(agent for agent in known if agent is not None)
+
+    def _rest_of(self, listing: "_Listing", patience: Patience | None) -> dict[str, Agent]:
+        found: dict[str, Agent] = {}
         while (page := listing.next_page(patience)) is not None:
-            now = self._client.clock()
-            self._known.update((agent.id, (agent, now)) for agent in page)
-            yield from page
+            self._learn(page)
+            found |= {agent.id: agent for agent in page}
+        return found
 
     def everyone_lately(self) -> Sequence[Agent]:
         """As `everyone`, from the last whole reading where that is fresh enough.
@@ -88,7 +101,7 @@ class Roster:
         """
         began = self._client.clock()
         if self._everyone is None or self._everyone[1] < began - FRESH_FOR:
-            self._everyone = (tuple(self.everyone()), began)
+            self._everyone = (self.everyone(), began)
         return self._everyone[0]
 
     def _stale(self, ids: Iterable[str]) -> list[str]:
@@ -161,7 +174,7 @@ class Roster:
         except Rejected:
             understood = False
         # A server that does not know the query's field refuses the query, or ignores it.
-        answers = list(found.values() if understood else self.everyone(patience=patience))
+        answers = list(found.values()) if understood else self.everyone(patience=patience)
         self._learn((), gone=ids)
         self._learn(answers)
 

@@ -97,7 +97,9 @@ def from_state(members: Mapping[str, Any]) -> dict[str, Member]:
         return msgspec.convert(members, dict[str, Member])
     except msgspec.ValidationError as error:
         raise RecordError(
-            _UNREADABLE, f"of its members: {error}", "Restore the state from a backup; see the README."
+            _UNREADABLE,
+            f"its members are not as this project writes them: {error}",
+            "Put back the state of an earlier run, from the engine's history or a backup.",
         ) from None
 
 

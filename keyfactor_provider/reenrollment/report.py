@@ -30,6 +30,13 @@ def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
     return f"{shown} and {len(names) - most} more (the state has them all)" if len(names) > most else shown
 
 
+def each_of(names: Sequence[str], said: str) -> str:
+    """A sentence on one or more orchestrators, of each of which the same is to be said."""
+    if len(names) == 1:
+        return f"{names[0]} {said}."
+    return f"each of {count(len(names))} {said}. They are {listed(names)}."
+
+
 def count(number: int, noun: str = "orchestrator") -> str:
     """A number with its noun, in the plural where it has to be."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
@@ -57,15 +64,18 @@ def intent(wish: Wish, ahead: Forecast) -> str:
     return line
 
 
-def retry(record: Record, member_ids: Iterable[str]) -> str:
-    """The warning that names the failed members that the next run asks again; empty when there are none."""
-    failed = [member_id for member_id in sorted(member_ids) if record.members[member_id].phase in FAILED]
-    if not failed:
-        return ""
-    return (
-        f"{title(record.fleet)}{count(len(failed))} failed in the last run and will be asked again: "
-        f"{_by_reason(record, failed)}."
-    )
+def retry(record: Record, ahead: Forecast) -> list[str]:
+    """The warnings that name the members with which the last run failed, and which the next one tries again."""
+    failed = [each for each in sorted((*ahead.again, *ahead.cleared)) if record.members[each].phase in FAILED]
+    stuck = [each for each in sorted(ahead.taken_back) if record.members[each].phase is Phase.LEAVING]
+    return [
+        f"{title(record.fleet)}{count(len(members))} {what}: {_by_reason(record, members)}."
+        for members, what in (
+            (failed, "failed in the last run and will be asked again"),
+            (stuck, "could not be released in the last run, which will be tried again"),
+        )
+        if members
+    ]
 
 
 def drifted(record: Record, member_ids: Iterable[str]) -> str:

@@ -187,6 +187,20 @@ def test_a_list_that_shrinks_while_it_is_read_hides_nobody(command: Command, lab
     assert made.reads() <= most(12, pages=3)
 
 
+@pytest.mark.usefixtures("pages_of_four")
+@pytest.mark.parametrize("page", [2, 3])
+@pytest.mark.parametrize("removed", [1, 3, 4])
+def test_a_list_that_shrinks_while_everyone_is_read_hides_nobody_and_shows_nobody_who_is_gone(
+    command: Command, lab: Labs, page: int, removed: int
+) -> None:
+    ids = command.ids()
+    going = {"on": f"GET /Agents?PageReturned={page}", "act": "pass", "times": 1, "world": {"remove": ids[:removed]}}
+    command.faults(faults=[going])
+    made = lab()
+    assert {agent.id for agent in Roster(made.client).everyone()} == set(ids[removed:])
+    assert made.reads() <= most(12, pages=3) + removed
+
+
 @pytest.mark.parametrize("number", [400, 404])
 @pytest.mark.parametrize("members", [1, 2, FEW])
 def test_a_server_without_single_readings_is_asked_for_the_few_in_one_query(

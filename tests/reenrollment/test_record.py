@@ -39,6 +39,13 @@ def test_a_state_of_another_version_is_refused_by_name(version: object) -> None:
         Record.from_state(Record("edge").to_state() | {"version": version})
 
 
+def test_a_state_with_a_phase_that_nobody_knows_is_refused_with_its_place() -> None:
+    state = Record("edge", members={"a": Member(ReenrollmentStatus.NONE, Phase.DUE)}).to_state()
+    state["members"]["a"]["phase"] = "dew"
+    with pytest.raises(RecordError, match=r"Invalid enum value 'dew' - at `\$\[\.\.\.\]\.phase`"):
+        Record.from_state(state)
+
+
 @pytest.mark.parametrize("file", sorted(Path(__file__).parent.glob("state-v*.json")), ids=lambda file: file.stem)
 def test_state_written_by_every_version_so_far_is_read(file: Path) -> None:
     record = Record.from_state(json.loads(file.read_text()))
