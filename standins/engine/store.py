@@ -161,7 +161,8 @@ class Store:
         """Write the snapshot, and only then let go of the journal."""
         temporary = self.file.with_suffix(".new")
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(self.export(self._vault), file, indent=4)
+            # In one go and without indentation: json encodes in C only then.
+            file.write(json.dumps(self.export(self._vault), separators=(",", ":")))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.file)

@@ -175,3 +175,14 @@ for parent, member in ((None, {command.ids()[0]!r}), (site, {command.ids()[1]!r}
     ran = stack.run("preview")
     assert ran.exit_code == 1
     assert ran.says('Two resources of type dynamic/keyfactor:OrchestratorReenrollment are called "edge"')
+
+
+def test_a_look_up_warns_that_the_certificate_is_not_verified_also_where_no_fleet_is(
+    command: Command, tmp_path: Path
+) -> None:
+    stack = Stack("standin", tmp_path, command)
+    (tmp_path / "__main__.py").write_text("import keyfactor_provider\n\nkeyfactor_provider.orchestrators()\n")
+    stack.config("keyfactor:skipVerify: true")
+    ran = stack.run("preview")
+    assert ran.exit_code == 0
+    assert ran.says("warning:", "is not verified (skipVerify): anyone on the way can read the credentials")
