@@ -3,7 +3,7 @@ PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.installed
 
-.PHONY: setup demo test long audit bench pulumi terraform-install clean
+.PHONY: setup demo test long coverage audit bench pulumi terraform-install clean
 
 # The environment alone, with this package in it: what the examples run in.
 setup: $(READY)
@@ -21,6 +21,10 @@ test: $(READY)
 # The crash tests in their full number, and everything else that takes its time.
 long: $(READY)
 	$(PY) -m pytest -m long -rs
+
+# The tests once more, with the branches of keyfactor_provider that none of them takes.
+coverage: $(READY)
+	$(PY) -m pytest -m "not long" --cov
 
 # Known vulnerabilities in what is installed; what can't be audited from here is named.
 audit: $(READY)

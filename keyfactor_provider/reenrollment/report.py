@@ -66,8 +66,9 @@ def intent(wish: Wish, ahead: Forecast) -> str:
 
 def retry(record: Record, ahead: Forecast) -> list[str]:
     """The warnings that name the members with which the last run failed, and which the next one tries again."""
-    failed = [each for each in sorted((*ahead.again, *ahead.cleared)) if record.members[each].phase in FAILED]
-    stuck = [each for each in sorted(ahead.taken_back) if record.members[each].phase is Phase.LEAVING]
+    asked = {*ahead.again, *ahead.cleared}
+    failed = [member_id for member_id in record.having(*FAILED) if member_id in asked]
+    stuck = [member_id for member_id in record.having(Phase.LEAVING) if member_id in ahead.taken_back]
     return [
         f"{title(record.fleet)}{count(len(members))} {what}: {_by_reason(record, members)}."
         for members, what in (

@@ -1,6 +1,5 @@
 """The life of one resource through the SDK's own provider host, without an engine."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.proto import engine_pb2_grpc, provider_pb2, provider_pb2_grpc
 
 from keyfactor_provider.dynamic import ReenrollmentProvider
+from tests.support.processes import bare_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 URN = "urn:pulumi:dev::fleets::pulumi-python:dynamic/keyfactor:OrchestratorReenrollment::edge"
@@ -128,7 +128,7 @@ def host(environment: Mapping[str, str], config: Mapping[str, str] | None = None
     process = subprocess.Popen(
         [sys.executable, "-u", "-W", "error", "-m", "pulumi.dynamic", f"127.0.0.1:{port}"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], "GRPC_VERBOSITY": "NONE", **environment},
+        env={**bare_environment(), "GRPC_VERBOSITY": "NONE", **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -142,7 +142,7 @@ def host(environment: Mapping[str, str], config: Mapping[str, str] | None = None
         yield Host(stub, engine)
     finally:
         channel.close()
-        process.kill()
+        process.terminate()
         process.wait()
         process.stdout.close()
         server.stop(None).wait()

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import signal
 import ssl
 import subprocess
@@ -19,6 +18,8 @@ import msgpack
 from tf.gen import grpc_controller_pb2, grpc_controller_pb2_grpc
 from tf.gen import tfplugin_pb2 as pb
 from tf.gen import tfplugin_pb2_grpc as rpc
+
+from tests.support.processes import bare_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 FLEET = "keyfactorcommand_orchestrator_reenrollment"
@@ -227,7 +228,7 @@ def plugin(environment: Mapping[str, str], *, configured: bool = True) -> Iterat
     with subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "keyfactor_provider.terraform"],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"], "HOME": os.environ["HOME"], **COOKIE, **environment},
+        env={**bare_environment(), **COOKIE, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -749,10 +749,15 @@ def test_started_by_hand_it_says_what_it_is() -> None:
 def test_a_defect_is_told_without_a_traceback_and_logged_with_one(shared: Command) -> None:
     with (
         plugin({**shared.environment(), "TF_LOG": "error"}) as started,
-        pytest.raises(PluginError, match="The provider has a defect: ReadResource ended with KeyError"),
+        pytest.raises(PluginError, match="The provider has a defect: ReadResource ended with ValueError"),
     ):
-        started.read(FLEET, {"id": "x", "members": {GHOST: {}}, "status": "None", "orchestrator_ids": []})
-    assert "KeyError" in json.loads(started.log[0])["traceback"]
+        started.read(FLEET, {"id": "x", "members": {}, "status": "Wanted", "orchestrator_ids": []})
+    assert "ValueError" in json.loads(started.log[0])["traceback"]
+
+
+def test_a_state_with_a_member_that_was_never_written_so_is_refused(reader: Plugin) -> None:
+    with pytest.raises(PluginError, match="members are not as this project writes them: .* field `status`"):
+        reader.read(FLEET, {"id": "x", "members": {GHOST: {}}, "status": "None", "orchestrator_ids": []})
 
 
 def test_a_state_of_a_newer_release_is_refused(reader: Plugin) -> None:
