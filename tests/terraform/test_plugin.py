@@ -755,9 +755,12 @@ def test_a_defect_is_told_without_a_traceback_and_logged_with_one(shared: Comman
     assert "ValueError" in json.loads(started.log[0])["traceback"]
 
 
-def test_a_state_with_a_member_that_was_never_written_so_is_refused(reader: Plugin) -> None:
-    with pytest.raises(PluginError, match="members are not as this project writes them: .* field `status`"):
-        reader.read(FLEET, {"id": "x", "members": {GHOST: {}}, "status": "None", "orchestrator_ids": []})
+def test_a_state_with_a_member_that_was_never_written_so_is_refused(shared: Command) -> None:
+    with (
+        plugin(shared.environment()) as started,
+        pytest.raises(PluginError, match=r"members are not as this project writes them: .* field `status`"),
+    ):
+        started.read(FLEET, {"id": "x", "members": {GHOST: {}}, "status": "None", "orchestrator_ids": []})
 
 
 def test_a_state_of_a_newer_release_is_refused(reader: Plugin) -> None:
