@@ -12,16 +12,18 @@ from tf.schema import Attribute, Schema
 from tf.types import Set, String
 
 from bench.machine import peak_memory
+from keyfactor_provider.terraform.calls import Planned
 from keyfactor_provider.terraform.provider import CommandProvider
-from keyfactor_provider.terraform.servicer import Planned, Servicer
+from keyfactor_provider.terraform.servicer import Servicer
 from keyfactor_provider.terraform.serving import serve
+from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import UNKNOWN
 
 
 class Idle:
     """A fleet's required arguments, and nothing done with them."""
 
-    def __init__(self, _provider: CommandProvider) -> None:
+    def __init__(self, _shared: Shared) -> None:
         pass
 
     @classmethod

@@ -10,10 +10,10 @@ from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import ProviderError
 from keyfactor_provider.reenrollment.completion import round_of
+from keyfactor_provider.terraform.calls import Call, Planned, State
 from keyfactor_provider.terraform.fleetstate import MEMBER
 from keyfactor_provider.terraform.logs import LOG
-from keyfactor_provider.terraform.provider import CommandProvider
-from keyfactor_provider.terraform.servicer import Call, Planned, State
+from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import UNKNOWN, has_unknown, is_unknown
 from keyfactor_provider.waiting import MOST_SECONDS, Wait
 
@@ -23,8 +23,8 @@ _DEFAULT_SECONDS = 3600
 class Completion:
     """Created once every member of a round has re-enrolled and uses its new certificate."""
 
-    def __init__(self, provider: CommandProvider) -> None:
-        self._provider = provider
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
 
     @classmethod
     def get_name(cls) -> str:
@@ -105,7 +105,7 @@ class Completion:
             for member_id, member in planned["members"].items()
         }
         timeout = float(planned["timeout"] or _DEFAULT_SECONDS)
-        wait = Wait(self._provider.operations.progress, "The re-enrollment", members, timeout, time.monotonic)
+        wait = Wait(self._shared.operations.progress, "The re-enrollment", members, timeout, time.monotonic)
         said = "it is not complete"
         while True:
             look = wait.look()
@@ -116,7 +116,7 @@ class Completion:
                 LOG.info("Waiting for a completion: %s", look.news)
             if look.pause is None:
                 return
-            if self._provider.stopping.wait(look.pause):
+            if self._shared.stopping.wait(look.pause):
                 raise ProviderError(
                     "The wait for the re-enrollment was interrupted",
                     said,

@@ -11,9 +11,9 @@ from tf.utils import Diagnostics
 from keyfactor_provider import guid
 from keyfactor_provider.errors import InputError, LookupRefused, Problem
 from keyfactor_provider.reenrollment import report
+from keyfactor_provider.terraform.calls import Call, State
 from keyfactor_provider.terraform.diagnostics import add_problems
-from keyfactor_provider.terraform.provider import CommandProvider
-from keyfactor_provider.terraform.servicer import Call, State
+from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import Object, has_unknown
 
 _FIELDS: Final = {
@@ -44,8 +44,8 @@ _MOST_HOURS: Final = 10 * 365 * 24
 class OneOrchestrator:
     """One orchestrator, by its GUID or its machine."""
 
-    def __init__(self, provider: CommandProvider) -> None:
-        self._provider = provider
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
 
     @classmethod
     def get_name(cls) -> str:
@@ -81,7 +81,7 @@ class OneOrchestrator:
         return {**config, "id": found[0].id, **_shown(found[0])}
 
     def _find(self, wanted: str) -> Sequence[Any]:
-        operations = self._provider.operations
+        operations = self._shared.operations
         try:
             agent = operations.agent(guid.canonical(wanted))
         except ValueError:
@@ -92,8 +92,8 @@ class OneOrchestrator:
 class Orchestrators:
     """The orchestrators that match every filter given."""
 
-    def __init__(self, provider: CommandProvider) -> None:
-        self._provider = provider
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
 
     @classmethod
     def get_name(cls) -> str:
@@ -147,7 +147,7 @@ class Orchestrators:
         """Looks them up over every page of Command's list."""
         from keyfactor_provider.lookup import find
 
-        found = find(self._provider.operations.everyone(), _filter(config))
+        found = find(self._shared.operations.everyone(), _filter(config))
         if found.unmatched:
             call.diagnostics.add_warning("Nothing matches an entry of exclude", f"It is {', '.join(found.unmatched)}.")
         return {

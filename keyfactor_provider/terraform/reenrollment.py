@@ -15,9 +15,9 @@ from keyfactor_provider.reenrollment.record import VERSION, Record
 from keyfactor_provider.reenrollment.wish import Wish, check
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.terraform import fleetstate
+from keyfactor_provider.terraform.calls import Call, Planned, State
 from keyfactor_provider.terraform.diagnostics import add_error, add_failure, add_problems
-from keyfactor_provider.terraform.provider import CommandProvider
-from keyfactor_provider.terraform.servicer import Call, Planned, State
+from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import has_unknown, is_unknown, known_of
 
 _ENDS_WELL: Final = (
@@ -61,8 +61,8 @@ _GIVEN: Final = [
 class Reenrollment:
     """A set of orchestrators that are to enroll for a new client-authentication certificate."""
 
-    def __init__(self, provider: CommandProvider) -> None:
-        self._provider = provider
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
 
     @classmethod
     def get_name(cls) -> str:
@@ -84,7 +84,7 @@ class Reenrollment:
 
     def plan(self, call: Call, prior: State | None, config: State | None) -> Planned:
         """What an apply would do; decided from the state alone, with a look at Command for warnings."""
-        operations = self._provider.operations
+        operations = self._shared.operations
         if config is None:
             assert prior is not None
             kept = self._kept(prior["id"], prior)
@@ -94,8 +94,8 @@ class Reenrollment:
         name = prior["id"] if prior else call.private.get("owner") or str(uuid.uuid4())
         record = Record.from_state(fleetstate.to_operations(prior)) if prior else Record(name)
         # An apply plans again, and its warnings would follow the result; only a plan reads first.
-        speaks = prior is None or self._provider.was_read(name)
-        with self._provider.tell.into(call.diagnostics, name):
+        speaks = prior is None or self._shared.was_read(name)
+        with self._shared.tell.into(call.diagnostics, name):
             old = record.wish().to_inputs() if prior else {}
             checked = operations.check(fleetstate.given(config, name), old, preview=speaks, settings=False)
             add_problems(call.diagnostics, checked.problems)
@@ -107,7 +107,7 @@ class Reenrollment:
                 return Planned(planned | fleetstate.unknown(*([name] if prior else [])), private)
             ahead = operations.forecast(fleetstate.to_operations(prior), checked.wish.to_inputs())
             if speaks and (drift := report.drifted(record, ahead.again)):
-                self._provider.tell("warning", drift)
+                self._shared.tell("warning", drift)
         if not ahead.changes:
             return Planned(prior | planned, private)
         if checked.wish.on_failure == "warn":
@@ -120,8 +120,8 @@ class Reenrollment:
         """Asks everyone; members that failed are in the state, and a warning says so."""
         name = call.private.get("owner") or str(uuid.uuid4())
         call.fleet = name
-        with self._provider.tell.into(call.diagnostics, name):
-            state = self._provider.operations.create(_wish(planned, name).to_inputs(), or_nothing=True)
+        with self._shared.tell.into(call.diagnostics, name):
+            state = self._shared.operations.create(_wish(planned, name).to_inputs(), or_nothing=True)
         record = Record.from_state(state)
         failure = report.failure(record)
         if failure is not None:
@@ -131,20 +131,20 @@ class Reenrollment:
 
     def read(self, call: Call, state: State) -> State:
         """What Command shows of the members; the resource stays even if they are all gone."""
-        if not self._provider.readable:
+        if not self._shared.readable:
             return state
         call.fleet = state["id"]
-        self._provider.note_read(call.fleet)
-        self._provider.operations.has(call.fleet, map(guid.canonical, state["orchestrator_ids"]))
-        with self._provider.tell.into(call.diagnostics, call.fleet):
-            read, _ = self._provider.operations.read(fleetstate.to_operations(state))
+        self._shared.note_read(call.fleet)
+        self._shared.operations.has(call.fleet, map(guid.canonical, state["orchestrator_ids"]))
+        with self._shared.tell.into(call.diagnostics, call.fleet):
+            read, _ = self._shared.operations.read(fleetstate.to_operations(state))
         return state | fleetstate.from_operations(read)
 
     def update(self, call: Call, prior: State, planned: State) -> State:
         """Brings the members to the planned wish."""
         name = call.fleet = prior["id"]
-        with self._provider.tell.into(call.diagnostics, name):
-            state = self._provider.operations.update(
+        with self._shared.tell.into(call.diagnostics, name):
+            state = self._shared.operations.update(
                 fleetstate.to_operations(prior), _wish(planned, name).to_inputs(), call.private.get("keep", ())
             )
         record = Record.from_state(state)
@@ -162,9 +162,9 @@ class Reenrollment:
         """Takes back the requests that still stand, but for those that a replacement wants."""
         call.fleet = prior["id"]
         keep = {*call.private.get("keep", ()), *call.private.get("wanted", ())}
-        with self._provider.tell.into(call.diagnostics, call.fleet):
+        with self._shared.tell.into(call.diagnostics, call.fleet):
             try:
-                self._provider.operations.delete(fleetstate.to_operations(prior), keep)
+                self._shared.operations.delete(fleetstate.to_operations(prior), keep)
             except ReenrollmentFailed as error:
                 add_error(call.diagnostics, error, call.fleet)
 
@@ -183,8 +183,8 @@ class Reenrollment:
                 "Expected GUIDs such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301, separated by commas.",
             )
         name = call.fleet = str(uuid.uuid4())
-        with self._provider.tell.into(call.diagnostics, name):
-            state = self._provider.operations.adopt(name, members)
+        with self._shared.tell.into(call.diagnostics, name):
+            state = self._shared.operations.adopt(name, members)
         wish = Record.from_state(state).wish()
         return {
             **dict.fromkeys(fleetstate.GIVEN),
@@ -195,7 +195,7 @@ class Reenrollment:
 
     def _kept(self, name: str, prior: State) -> dict[str, Any]:
         """The members that another resource of this plan claims: if they leave here, their flag stays."""
-        return {"keep": sorted(self._provider.operations.wanted_elsewhere(name, prior["members"] or ()))}
+        return {"keep": sorted(self._shared.operations.wanted_elsewhere(name, prior["members"] or ()))}
 
 
 def _wish(planned: State, name: str) -> Wish:

@@ -6,8 +6,7 @@ exception into a broken connection. All that reads values is served here; schema
 
 import functools
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 from tf.gen import tfplugin_pb2 as pb
@@ -15,34 +14,11 @@ from tf.provider import ProviderServicer
 from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import ProviderError
+from keyfactor_provider.terraform.calls import Call
 from keyfactor_provider.terraform.diagnostics import add_error
 from keyfactor_provider.terraform.logs import LOG
 from keyfactor_provider.terraform.provider import CommandProvider
 from keyfactor_provider.terraform.values import read, written
-
-State = dict[str, Any]
-
-
-@dataclass
-class Call:
-    """One call of Terraform's for a resource.
-
-    Attributes:
-        private: what the plan of this change left for its apply.
-        fleet: how `operations` names the resource; Terraform names it itself, so no message has to.
-    """
-
-    diagnostics: Diagnostics
-    private: dict[str, Any] = field(default_factory=dict)
-    fleet: str = ""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A planned change; the state is None for a destruction, and what is unknown in it is left to apply."""
-
-    state: State | None
-    private: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _answering(response: Any) -> Callable[[Any], Any]:
@@ -177,7 +153,7 @@ class Servicer(ProviderServicer):
 
     def StopProvider(self, _request: Any, _context: Any) -> Any:  # noqa: N802
         """What waits ends soon; what posts ends by itself, with its state."""
-        self._provider.stopping.set()
+        self._provider.shared.stopping.set()
         return pb.StopProvider.Response()
 
     def _resource(self, request: Any) -> Any:
