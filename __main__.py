@@ -38,8 +38,9 @@ class Fleet(msgspec.Struct, forbid_unknown_fields=True):
     orchestrators: list[str] | None = None
     rule: Rule | None = None
     triggers: dict[str, str | int | float | bool] = {}
-    on_removal: str = "unset"
-    on_failure: str = "error"
+    # What may stand here the resource says itself, and better than a struct does.
+    on_removal: Any = "unset"
+    on_failure: Any = "error"
     after: str | None = None
     wait: bool = False
     timeout: float = 3600

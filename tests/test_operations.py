@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.errors import CommandError, MissingSettings, RecordError, ReenrollmentFailed, SettingsError
 from keyfactor_provider.operations import Operations
 from keyfactor_provider.reenrollment.completion import Progress
@@ -24,7 +25,7 @@ class Process:
         self.client = Client(world, "dev", faults)
         self.warned: list[str] = []
         self.informed: list[str] = []
-        self.operations = Operations(lambda: self.client, self._tell, handover=handover)
+        self.operations = Operations(self.client.connect, self._tell, handover=handover)
 
     def _tell(self, severity: str, text: str) -> None:
         (self.warned if severity == "warning" else self.informed).append(text)
@@ -182,7 +183,7 @@ def test_whoever_is_seen_done_after_a_lost_answer_is_not_asked_again_when_the_re
         world.reenroll(A)
         world.set_flag(B, "None")
 
-    process.client.sleep = somebody_interferes  # type: ignore[method-assign]
+    process.client.sleep = somebody_interferes  # type: ignore[method-assign, assignment]
     state = process.create("edge", [A, B])
     assert phases(state) == {A: "re-enrolled", B: "unreached"}
     assert process.posts() == [("Requested", (A, B)), ("Requested", (B,))]
@@ -454,7 +455,7 @@ def test_what_is_odd_is_told_once_for_all_members_by_machine(world: World) -> No
 
 
 def refuses(error: SettingsError) -> Operations:
-    def connect() -> Client:
+    def connect() -> CommandClient:
         raise error
 
     said: list[str] = []

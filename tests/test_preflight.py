@@ -17,7 +17,12 @@ IDS = [f"3f2504e0-4f89-11d3-9a0c-{number:012}" for number in range(30)]
 
 def agent(agent_id: str = IDS[0], **more: Any) -> Agent:
     """An orchestrator that nothing speaks against, unless told otherwise."""
-    well = {"status": 2, "thumbprint": "AA", "last_thumbprint_used": "AA", "last_seen": "2026-01-09T00:00:00Z"}
+    well: dict[str, Any] = {
+        "status": 2,
+        "thumbprint": "AA",
+        "last_thumbprint_used": "AA",
+        "last_seen": "2026-01-09T00:00:00Z",
+    }
     return Agent(agent_id, **({"machine": "edge-000"} | well | more))
 
 

@@ -54,7 +54,7 @@ def failing(error: Exception, *, oauth: bool = False) -> CommandClient:
             "KEYFACTOR_AUTH_CLIENT_SECRET": "canary-password",
             "KEYFACTOR_AUTH_TOKEN_URL": "https://login.example.com/token",
         }
-    settings = load({}.get, environment, Path("/nonexistent"))
+    settings = load(lambda _: None, environment, Path("/nonexistent"))
     return CommandClient(settings, clock=clock, sleep=clock.sleep, transport=httpx.MockTransport(fail))
 
 

@@ -79,7 +79,7 @@ def test_a_client_with_odd_characters_is_form_encoded_before_it_becomes_a_header
         "KEYFACTOR_AUTH_CLIENT_SECRET": "c d+é%",
         "KEYFACTOR_AUTH_TOKEN_URL": "https://login.example.com/token",
     }
-    client = CommandClient(load({}.get, given), transport=httpx.MockTransport(answer))
+    client = CommandClient(load(lambda _: None, given), transport=httpx.MockTransport(answer))
     with pytest.raises(Unauthorized):
         client.agents_page(1, 5)
     # RFC 6749, 2.3.1; the second try is the form.

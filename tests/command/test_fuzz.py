@@ -112,7 +112,7 @@ class Clock:
 
 def client_of(given: list[Any], method: str) -> CommandClient:
     clock = Clock()
-    made = load({}.get, HOST | METHODS[method], Path("/nonexistent"))
+    made = load(lambda _: None, HOST | METHODS[method], Path("/nonexistent"))
     return CommandClient(made, clock=clock, sleep=clock.sleep, transport=httpx.MockTransport(Server(given)))
 
 

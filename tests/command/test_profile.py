@@ -47,7 +47,7 @@ def test_every_key_of_keyfactors_own_has_its_setting(file: Path, theirs: str, va
 
 
 def test_what_is_empty_computed_or_unknown_is_left_out(file: Path) -> None:
-    empty = {
+    empty: dict[str, Any] = {
         "host": "",
         "scopes": [],
         "auth_provider": {},

@@ -398,11 +398,11 @@ def test_a_user_without_a_home_needs_none_where_the_environment_has_everything(
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", no_home)
-    assert load({}.get, {**HOST, **BASIC}).base_url.startswith("https://command.example.com")
+    assert load(lambda _: None, {**HOST, **BASIC}).base_url.startswith("https://command.example.com")
     with pytest.raises(MissingSettings):
-        load({}.get, BASIC)
+        load(lambda _: None, BASIC)
     with pytest.raises(SettingsError, match=r"KEYFACTOR_AUTH_CONFIG_PROFILE.*home directory"):
-        load({}.get, {**HOST, **BASIC, "KEYFACTOR_AUTH_CONFIG_PROFILE": "plant"})
+        load(lambda _: None, {**HOST, **BASIC, "KEYFACTOR_AUTH_CONFIG_PROFILE": "plant"})
 
 
 @pytest.mark.parametrize("method", [BASIC, OAUTH, TOKEN])

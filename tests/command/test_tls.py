@@ -28,7 +28,7 @@ def secure() -> Iterator[Command]:
 
 def client_of(environment: dict[str, str]) -> CommandClient:
     clock = Clock()
-    return CommandClient(load({}.get, environment, Path("/nonexistent")), clock=clock, sleep=clock.sleep)
+    return CommandClient(load(lambda _: None, environment, Path("/nonexistent")), clock=clock, sleep=clock.sleep)
 
 
 def without_ca(command: Command, **more: str) -> dict[str, str]:
@@ -102,15 +102,23 @@ def test_a_certificate_for_another_host_is_refused(secure: Command, monkeypatch:
 
 def test_skipping_the_verification_warns_once_in_every_run(secure: Command) -> None:
     for _run in range(2):
-        said: list[tuple[str, str]] = []
-        client = client_of(without_ca(secure, KEYFACTOR_SKIP_VERIFY="true"))
-        operations = Operations(lambda client=client: client, lambda *told, said=said: said.append(told))
-        raw = {"fleet": "edge", "status": "Requested", "orchestrator_ids": secure.ids()}
-        for name in ("edge", "core"):
-            operations.check({**raw, "fleet": name}, {}, preview=True)
+        said = said_by_a_run(secure)
         assert [severity for severity, text in said if "is not verified (skipVerify)" in text] == ["warning"]
         assert not any("without a look at Command" in text for _, text in said)
-        client.close()
+
+
+def said_by_a_run(secure: Command) -> list[tuple[str, str]]:
+    """What a preview of two fleets says that may skip the verification."""
+    said: list[tuple[str, str]] = []
+    operations = Operations(
+        lambda: client_of(without_ca(secure, KEYFACTOR_SKIP_VERIFY="true")),
+        lambda severity, text: said.append((severity, text)),
+    )
+    raw = {"status": "Requested", "orchestrator_ids": secure.ids()}
+    for name in ("edge", "core"):
+        operations.check({**raw, "fleet": name}, {}, preview=True)
+    operations.close()
+    return said
 
 
 def test_a_server_that_speaks_no_tls_is_unreachable(secure: Command) -> None:

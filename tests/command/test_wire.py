@@ -89,7 +89,9 @@ def test_a_field_is_read_as_far_as_it_can_be(field: str, value: Any, attribute: 
 
 
 def test_one_odd_agent_in_a_page_of_a_thousand_spoils_neither_itself_nor_the_others() -> None:
-    page = [{"AgentId": f"00000000-0000-4000-8000-{number:012}", "Thumbprint": f"{number}A"} for number in range(1000)]
+    page: list[dict[str, Any]] = [
+        {"AgentId": f"00000000-0000-4000-8000-{number:012}", "Thumbprint": f"{number}A"} for number in range(1000)
+    ]
     page[500] |= {"AgentPlatform": {}, "Version": 3, "Capabilities": [None], "Status": [], "New": [{}]}
     agents = wire.decode_page(json.dumps(page).encode())
     assert [agent.thumbprint for agent in agents] == [f"{number}A" for number in range(1000)]

@@ -16,8 +16,8 @@ class Counting(pulumi.runtime.Mocks):
 
     registered = 0
 
-    def call(self, _args: pulumi.runtime.MockCallArgs) -> dict[str, Any]:
-        return {}
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:  # noqa: ARG002
+        return {}, None
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         self.registered += "OrchestratorReenrollment" in args.typ
@@ -28,7 +28,7 @@ def main(number: int) -> None:
     mocks = Counting()
     pulumi.runtime.set_mocks(mocks)
 
-    @pulumi.runtime.test
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK leaves it untyped
     def program() -> None:
         for each in range(number):
             OrchestratorReenrollment(f"fleet-{each}", orchestrator_ids=[GUID.format(each)], status="Requested")

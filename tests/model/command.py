@@ -5,7 +5,7 @@ Written from `keyfactor-command.md` alone; it imports nothing of what decides.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.credentials import Credentials
@@ -139,6 +139,10 @@ class Client:
         self.settings = Settings("https://command", Credentials("token", access_token="t"), batch_size=2)
         self.events: list[Event] = []
         self._now = 0.0
+
+    def connect(self) -> CommandClient:
+        """Itself, for all that Operations knows."""
+        return cast(CommandClient, self)
 
     def clock(self) -> float:
         return self._now

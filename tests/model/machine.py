@@ -91,7 +91,8 @@ class Fleets(RuleBasedStateMachine):
     # What happens to programs.
 
     def _stack(self, number: int) -> Stack:
-        return self.stacks[number % len(self.stacks)]
+        stack: Stack = self.stacks[number % len(self.stacks)]
+        return stack
 
     @rule(number=st.integers(0, 1), place=st.integers(0, 2), change=CHANGE, spelling=st.integers(0, 5))
     def a_fleet_is_edited(self, number: int, place: int, change: dict[str, Any], spelling: int) -> None:

@@ -148,7 +148,7 @@ class Run:
         self.goes_on, self.replaced, self.late, self.steps_left = goes_on, frozenset(replaced), late, stops_after
         self.client = Client(stack.world, stack.name, faults)
         self.said: list[str] = []
-        self.operations = Operations(lambda: self.client, lambda _severity, text: self.said.append(text), handover=0)
+        self.operations = Operations(self.client.connect, lambda _severity, text: self.said.append(text), handover=0)
         self.ran = Ran()
         self._view: dict[str, Any] = {}
         self._down = False
@@ -238,7 +238,7 @@ class Run:
         if kept.version != self.world.version:
             return
         client = Client(copy.deepcopy(self.world), self.stack.name)
-        Operations(lambda: client, lambda *_: None).update(kept.outputs, inputs)
+        Operations(client.connect, lambda *_: None).update(kept.outputs, inputs)
         assert all(event.kind == "read" for event in client.events), "an update without a change posted"
 
     def _compare(self, fleet: Fleet, inputs: dict[str, Any]) -> str:

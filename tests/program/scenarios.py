@@ -5,7 +5,7 @@ from typing import Any
 from tests.support.stacks import Stack
 
 
-def fleet(name: str, ids: list[str], status: str = "Requested", **more: Any) -> dict[str, Any]:
+def fleet(name: str, ids: list[str], status: str | int = "Requested", **more: Any) -> dict[str, Any]:
     """A fleet as the program declares it."""
     return {"name": name, "orchestrator_ids": ids, "status": status, **more}
 

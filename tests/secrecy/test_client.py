@@ -219,7 +219,7 @@ def test_a_setting_that_is_refused_is_named_without_any_secret(
     (tmp_path / "profile.json").write_text(given.get("content", ""))
     usual = {"KEYFACTOR_HOSTNAME": "keyfactor.example.com", "KEYFACTOR_USERNAME": "svc", "KEYFACTOR_PASSWORD": "secret"}
     with pytest.raises(SettingsError) as caught:
-        CommandClient(load({}.get, usual | given, tmp_path))
+        CommandClient(load(lambda _: None, {**usual, **given}, tmp_path))
     assert traces("\n".join([str(caught.value), repr(caught.value), *traceback.format_exception(caught.value)])) == []
 
 
@@ -230,7 +230,7 @@ def test_an_access_token_that_is_no_header_is_not_repeated(
     caplog.set_level(logging.DEBUG)
     found = {**environment(command, "token"), "KEYFACTOR_AUTH_ACCESS_TOKEN": token}
     try:
-        client = CommandClient(load({}.get, found, Path("/nowhere")))
+        client = CommandClient(load(lambda _: None, found, Path("/nowhere")))
     except SettingsError as error:
         said = "\n".join([str(error), repr(error)])
     else:

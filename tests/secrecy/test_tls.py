@@ -42,7 +42,7 @@ def test_anything_else_is_refused_by_name(text: str) -> None:
         "KEYFACTOR_SKIP_VERIFY": text,
     }
     with pytest.raises(SettingsError, match="KEYFACTOR_SKIP_VERIFY is"):
-        load({}.get, environment, Path("/nowhere"))
+        load(lambda _: None, environment, Path("/nowhere"))
 
 
 def test_a_no_in_the_config_overrules_a_yes_in_the_environment() -> None:
@@ -73,7 +73,7 @@ def test_nothing_else_in_the_environment_switches_it_off(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     given = {name: value for name, value in command.environment().items() if name != "KEYFACTOR_CA_CERT"}
-    client = CommandClient(load({}.get, given | environment, Path("/nowhere")))
+    client = CommandClient(load(lambda _: None, given | environment, Path("/nowhere")))
     with pytest.raises(BadAnswer, match="its certificate does not verify"):
         client.agents_page(1, 10)
     client.close()
@@ -87,7 +87,7 @@ def test_a_token_endpoint_is_verified_too(command: Command) -> None:
         "KEYFACTOR_AUTH_TOKEN_URL": command.said["token_url"],
         "KEYFACTOR_CLIENT_TIMEOUT": "1",
     }
-    client = CommandClient(load({}.get, given, Path("/nowhere")))
+    client = CommandClient(load(lambda _: None, given, Path("/nowhere")))
     with pytest.raises(Exception, match=r"Getting a token.*(?i:certificate)"):
         client.agents_page(1, 10)
     client.close()

@@ -167,6 +167,7 @@ def test_a_wrong_flag_is_named_with_what_was_expected(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, says: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["standins.command", *arguments])
+    ended: str | int | None
     try:
         ended = main()
     except SystemExit as exited:

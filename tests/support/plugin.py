@@ -65,7 +65,7 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether Terraform would call apply."""
-        return _sorted(self.prior) != _sorted(self.state)
+        return bool(_sorted(self.prior) != _sorted(self.state))
 
 
 @dataclass
@@ -140,7 +140,7 @@ class Plugin:
             planned_private=plan.private,
         )
         answer = self.stub.ApplyResourceChange(request, timeout=120)
-        state = _plain(answer.new_state)
+        state: dict[str, Any] | None = _plain(answer.new_state)
         try:
             self._answer(answer)
         except PluginError as error:

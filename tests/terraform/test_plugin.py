@@ -570,7 +570,7 @@ def test_a_completion_fails_at_its_time_and_is_created_when_all_have_reenrolled(
     fleet.up(started, orchestrator_ids=ids, status="Requested")
     assert fleet.state is not None
     done.up(started, members=fleet.state["members"], timeout=1)
-    assert done.state is None
+    assert not done.state
     assert "The re-enrollment is not complete after 1 s: 2 of 2 orchestrators still to come" in done.heard()
     command.world(reenroll=ids)
     done.up(started, members=fleet.state["members"], timeout=1)
