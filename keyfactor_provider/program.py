@@ -7,7 +7,7 @@ outlives a run: it hangs on the run's root resource.
 import asyncio
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
@@ -116,8 +116,8 @@ class Run:
             self._operations = Operations(lambda: client, _tell)
         return self._operations
 
-    def _fail_on_failed_members(self, args: pulumi.ResourceHookArgs) -> None:
-        record = Record.from_state(args.new_outputs or {})
+    async def _fail_on_failed_members(self, args: pulumi.ResourceHookArgs) -> None:
+        record = Record.from_state(await _laid_open(args.new_outputs or {}))
         failure = report.failure(record)
         if failure is None:
             return
@@ -143,7 +143,7 @@ class Run:
     async def _wait(self, args: pulumi.ResourceHookArgs) -> None:
         from keyfactor_provider.waiting import Wait
 
-        inputs = args.new_inputs or {}
+        inputs = await _laid_open(args.new_inputs or {})
         members = await self._awaited[args.name].future() or {}
         wait = Wait(self.operations().progress, f'"{args.name}"', members, float(inputs["timeout"]), time.monotonic)
         while True:
@@ -155,6 +155,15 @@ class Run:
             if look.pause is None:
                 return
             await asyncio.sleep(look.pause)
+
+
+async def _laid_open(value: Any) -> Any:
+    """A hook's argument without its secrets: the SDK gives each of them as an Output."""
+    if isinstance(value, pulumi.Output):
+        return await _laid_open(await value.future())
+    if isinstance(value, Mapping):
+        return {key: await _laid_open(item) for key, item in value.items()}
+    return [await _laid_open(item) for item in value] if isinstance(value, list) else value
 
 
 def _tell(severity: str, message: str, urn: str = "") -> None:

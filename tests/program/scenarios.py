@@ -312,6 +312,27 @@ def a_new_round_makes_its_completion_wait_anew(stack: Stack) -> None:
     assert stack.run("up").exit_code == 0
 
 
+def arguments_and_outputs_may_be_secret(stack: Stack) -> None:
+    ids = stack.command.ids()[:3]
+    hidden = {"secret": ["orchestrator_ids", "status", "triggers"], "secret_outputs": ["members"]}
+    done = {"name": "done", "completes": "edge", "timeout": 1, "secret": True}
+    stack.command.faults(refused=ids[:1])
+    stack.fleets(fleet("edge", ids, triggers={"round": "1"}, **hidden), done)
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (1, [(1, tuple(ids))])
+    assert ran.says("1 of 3 orchestrators failed", ids[0])
+    stack.command.faults(refused=[])
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (1, [(1, (ids[0],))])
+    assert ran.says('"done" is not complete after 1 s', ids[0])
+    stack.command.world(reenroll=ids)
+    assert stack.run("up").exit_code == 0
+    assert stack.run("preview", "--refresh", "--expect-no-changes").exit_code == 0
+    stack.fleets(fleet("edge", ids, triggers={"round": "2"}, **hidden))
+    assert stack.run("up").posts == [(1, tuple(ids))]
+    assert stack.run("destroy").posts == [(0, tuple(ids))]
+
+
 def a_refresh_without_command_fails_and_keeps_the_state(stack: Stack) -> None:
     ids = stack.command.ids()[:2]
     stack.fleets(fleet("edge", ids))

@@ -40,15 +40,21 @@ for fleet in json.loads(Path("fleets.json").read_text()):
         aliases=[pulumi.Alias(name=name) for name in fleet.get("aliases", ())] or None,
         delete_before_replace=fleet.get("delete_before_replace"),
         ignore_changes=fleet.get("ignore_changes"),
+        additional_secret_outputs=fleet.get("secret_outputs"),
     )
     if "completes" in fleet:
         made[fleet["name"]] = ReenrollmentCompletion(
-            fleet["name"], fleet=made[fleet["completes"]], timeout=fleet.get("timeout", 20), opts=opts
+            fleet["name"],
+            fleet=made[fleet["completes"]],
+            timeout=pulumi.Output.secret(fleet["timeout"]) if fleet.get("secret") else fleet.get("timeout", 20),
+            opts=opts,
         )
         continue
     if "told_by" in fleet:
         told = made[fleet["told_by"]].failed_orchestrator_ids
         fleet |= {name: told.apply(lambda _, value=fleet[name]: value) for name in ("orchestrator_ids", "status")}
+    for name in fleet.get("secret", ()):
+        fleet[name] = pulumi.Output.secret(fleet[name])
     if fleet.get("as_set"):
         fleet["orchestrator_ids"] = set(fleet["orchestrator_ids"])
     made[fleet["name"]] = OrchestratorReenrollment(
@@ -180,5 +186,6 @@ class Stack:
 
 def _without_provider(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_provider(item) for key, item in value.items() if key != "__provider"}
+        # What a secret is encrypted to differs each time.
+        return {key: _without_provider(item) for key, item in value.items() if key not in ("__provider", "ciphertext")}
     return value
