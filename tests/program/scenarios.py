@@ -314,7 +314,7 @@ def a_new_round_makes_its_completion_wait_anew(stack: Stack) -> None:
 
 def arguments_and_outputs_may_be_secret(stack: Stack) -> None:
     ids = stack.command.ids()[:3]
-    hidden = {"secret": ["orchestrator_ids", "status", "triggers"], "secret_outputs": ["members"]}
+    hidden: dict[str, Any] = {"secret": ["orchestrator_ids", "status", "triggers"], "secret_outputs": ["members"]}
     done = {"name": "done", "completes": "edge", "timeout": 1, "secret": True}
     stack.command.faults(refused=ids[:1])
     stack.fleets(fleet("edge", ids, triggers={"round": "1"}, **hidden), done)
