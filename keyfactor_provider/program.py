@@ -169,9 +169,9 @@ async def _laid_open(value: Any) -> Any:
 def _tell(severity: str, message: str, urn: str = "") -> None:
     """Shows a message on a resource, also on one that a hook holds: pulumi.log would wait until it is made."""
     engine = pulumi.runtime.settings.get_engine()
-    if engine is not None:
-        level = engine_pb2.WARNING if severity == "warning" else engine_pb2.INFO
-        engine.Log(engine_pb2.LogRequest(severity=level, message=message, urn=urn, streamId=0))
+    assert engine is not None, "a run without an engine ends before it has anything to tell"
+    level = engine_pb2.WARNING if severity == "warning" else engine_pb2.INFO
+    engine.Log(engine_pb2.LogRequest(severity=level, message=message, urn=urn, streamId=0))
 
 
 def _require_engine() -> None:

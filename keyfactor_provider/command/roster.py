@@ -195,9 +195,7 @@ class _Listing:
         return not self._seen.isdisjoint(agent_ids)
 
     def next_page(self, patience: Patience | None) -> list[Agent] | None:
-        """The agents of the next page; None after the last."""
-        if self.ended:
-            return None
+        """The agents of the next page; None after the last, which ends it."""
         page = self._client.agents_page(self.pages + 1, PAGE_SIZE, query=self._query, patience=patience)
         new = [agent for agent in page if agent.id not in self._seen]
         if not new:

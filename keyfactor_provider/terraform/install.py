@@ -43,9 +43,9 @@ def target() -> str:
     return f"{platform.system().lower()}_{_MACHINES.get(machine, machine)}"
 
 
-def main() -> int:
+def main(system: str = os.name) -> int:
     """Install for this user; 1 where Terraform can't start a script."""
-    if os.name != "posix":
+    if system != "posix":
         print("The provider's start script needs a POSIX shell.", file=sys.stderr)
         return 1
     script = install(Path.home() / MIRROR, sys.executable, RELEASE, target())

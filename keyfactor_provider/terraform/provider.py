@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from tf.iface import Provider
 from tf.schema import Schema
 from tf.utils import Diagnostics
 
@@ -31,7 +32,7 @@ def _in_two_resources(members: str, count: int, _owner: str, _name: str) -> str:
 _WORDS: Final = Words(preview="plan", up="apply", claimed_twice=_in_two_resources)
 
 
-class CommandProvider:
+class CommandProvider(Provider):
     """The provider, as `tf` and `servicer` call it.
 
     Attributes:
@@ -102,17 +103,9 @@ class CommandProvider:
         """Its data sources."""
         return [OneOrchestrator, Orchestrators]
 
-    def get_functions(self) -> list[Any]:
-        """None."""
-        return []
-
     def new_resource(self, kind: Any) -> Any:
         """A resource type at work for one call."""
         return kind(self.shared)
-
-    def new_function(self, kind: Any) -> Any:
-        """There is none."""
-        return kind(self)
 
     def new_data_source(self, kind: Any) -> Any:
         """A data source at work for one call."""

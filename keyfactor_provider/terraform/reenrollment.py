@@ -9,7 +9,7 @@ from tf.types import Map, Set, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider import guid
-from keyfactor_provider.errors import InputError, Problem, ProviderError, ReenrollmentFailed
+from keyfactor_provider.errors import ProviderError, ReenrollmentFailed
 from keyfactor_provider.reenrollment import report
 from keyfactor_provider.reenrollment.record import VERSION, Record
 from keyfactor_provider.reenrollment.wish import Wish, check
@@ -199,10 +199,9 @@ class Reenrollment:
 
 
 def _wish(planned: State, name: str) -> Wish:
-    checked = check(fleetstate.given(planned, name))
-    if checked.wish is None:
-        raise InputError("The planned values", checked.problems or [Problem("plan", "has values that are not known")])
-    return checked.wish
+    wish = check(fleetstate.given(planned, name)).wish
+    assert wish is not None, "what an apply is given was checked by its plan, and is known by now"
+    return wish
 
 
 def _as_written(prior: State | None, config: State) -> State:

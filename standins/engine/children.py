@@ -12,6 +12,8 @@ from standins.engine.config import Project
 from standins.engine.errors import EngineError
 
 _SCRIPT = Path(__file__).with_name("child.py")
+_FAREWELL = 1.0
+"""Seconds for a child that is told to go."""
 
 
 class Child:
@@ -83,9 +85,13 @@ class Child:
         return code
 
     async def stop(self, patience: float = 0.0) -> int:
-        """Its exit code, after waiting so many seconds for it to go by itself and then killing its group."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            return await asyncio.wait_for(asyncio.shield(asyncio.ensure_future(self.wait())), patience)
+        """Its exit code, after so many seconds for it to go by itself: it is told to, and then its group is killed."""
+        gone = asyncio.ensure_future(self.wait())
+        assert self._process.stdin is not None
+        for seconds in (patience, _FAREWELL):
+            with contextlib.suppress(asyncio.TimeoutError):
+                return await asyncio.wait_for(asyncio.shield(gone), seconds)
+            self._process.stdin.close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        return await self.wait()
+        return await gone

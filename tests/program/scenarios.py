@@ -297,6 +297,15 @@ def a_completion_waits_fails_at_its_timeout_and_waits_again(stack: Stack) -> Non
     assert stack.run("preview", "--refresh", "--expect-no-changes").exit_code == 0
 
 
+def a_completion_of_members_of_whom_nothing_is_wanted_is_satisfied_and_says_so(stack: Stack) -> None:
+    ids = stack.command.ids()[:2]
+    stack.fleets(fleet("edge", ids, "None"), {"name": "done", "completes": "edge", "timeout": 5})
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (0, [])
+    assert ran.says('"done": each of 2 orchestrators is not asked for anything. They are', ids[0])
+    assert sorted(stack.resources()) == ["done", "edge"]
+
+
 def a_new_round_makes_its_completion_wait_anew(stack: Stack) -> None:
     ids = stack.command.ids()[:2]
     done = {"name": "done", "completes": "edge", "timeout": 1}

@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from tests.support.stacks import ROOT
 
-PROGRAM = """
+BEGIN = """
 import pulumi
 
 class Mocks(pulumi.runtime.Mocks):
@@ -18,10 +20,14 @@ class Mocks(pulumi.runtime.Mocks):
 pulumi.runtime.set_mocks(Mocks())
 
 from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion
+from keyfactor_provider.program import Run
 
+ids = ["3f2504e0-4f89-11d3-9a0c-0305e82c3301"]
+"""
+
+DECLARE = """
 @pulumi.runtime.test
 def declare():
-    ids = ["3f2504e0-4f89-11d3-9a0c-0305e82c3301"]
     edge = OrchestratorReenrollment("edge", orchestrator_ids=ids, status="Requested")
     done = ReenrollmentCompletion("done", fleet=edge)
     OrchestratorReenrollment("rest", orchestrator_ids=ids, status=2, opts=pulumi.ResourceOptions(depends_on=[done]))
@@ -30,7 +36,70 @@ def declare():
 declare()
 """
 
+IGNORE = """
+@pulumi.runtime.test
+def declare():
+    def opts(ignored):
+        return pulumi.ResourceOptions(ignore_changes=[ignored])
 
-def test_a_program_with_fleets_runs_under_mocks() -> None:
-    ran = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert (ran.returncode, ran.stdout) == (0, "asked ['3f2504e0-4f89-11d3-9a0c-0305e82c3301']\n"), ran.stderr
+    made = OrchestratorReenrollment("edge", orchestrator_ids=ids, status=1, opts=opts("orchestrator_ids"))
+    try:
+        OrchestratorReenrollment("rim", orchestrator_ids=ids, status=1, opts=opts("orchestrator_ids[0]"))
+    except pulumi.RunError as error:
+        print(error)
+
+declare()
+"""
+
+TOO_OLD = """
+def refuse(_range):
+    raise Exception("Pulumi CLI version 3.230.0 does not satisfy the version range")
+
+pulumi.require_pulumi_version = refuse
+try:
+    OrchestratorReenrollment("edge", orchestrator_ids=ids, status=1)
+except pulumi.RunError as error:
+    print(error)
+"""
+
+FROM_THE_ENGINE = """
+def refuse(_range):
+    raise pulumi.RunError("the engine has said why")
+
+pulumi.require_pulumi_version = refuse
+try:
+    OrchestratorReenrollment("edge", orchestrator_ids=ids, status=1)
+except pulumi.RunError as error:
+    print(error)
+"""
+
+OUTSIDE = """
+pulumi.runtime.settings.set_root_resource(None)
+print(Run.current() is Run.current())
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        pytest.param(DECLARE, "asked ['3f2504e0-4f89-11d3-9a0c-0305e82c3301']\n", id="fleets and a completion"),
+        pytest.param(
+            IGNORE,
+            'Fleet "rim": ignore_changes names orchestrator_ids[0], a part of a set. '
+            "Expected orchestrator_ids, which ignores every change of the members.\n",
+            id="ignored changes",
+        ),
+        pytest.param(
+            TOO_OLD,
+            "OrchestratorReenrollment needs the Pulumi CLI >=3.238.0: Pulumi CLI version 3.230.0 does not satisfy the "
+            "version range. An older one would end with success although orchestrators failed. Update the CLI.\n",
+            id="an engine that is too old",
+        ),
+        pytest.param(FROM_THE_ENGINE, "the engine has said why\n", id="an engine that ends the run itself"),
+        pytest.param(OUTSIDE, "False\n", id="no run at all"),
+    ],
+)
+def test_a_program_under_mocks(program: str, says: str) -> None:
+    line = [sys.executable, "-c", BEGIN + program]
+    ran = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, says), ran.stderr

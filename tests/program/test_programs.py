@@ -53,9 +53,10 @@ def test_the_example_with_a_list_asks_its_members(program: Program, command: Com
 
 def test_the_example_with_a_rule_asks_whoever_matches(program: Program, command: Command) -> None:
     stack, ids = program(ROOT / "examples" / "rule"), named(command, "edge")
-    stack.config('reenroll-rule:exclude: ["edge-001*"]')
+    stack.config('reenroll-rule:exclude: ["edge-001*", "lab-*"]')
     ran = stack.run("up")
     assert ran.exit_code == 0
+    assert ran.says("exclude lab-* excludes nobody")
     assert [status for status, _ in ran.posts] == [1]
     assert len(ran.posts[0][1]) == len(ids) - 1
     stack.config("reenroll-rule:at-least: 100")
@@ -87,6 +88,18 @@ def test_every_example_tells_what_it_is(example: str) -> None:
 
 def declared(*fleets: Any) -> str:
     return f"keyfactor-reenrollment:fleets: {json.dumps(fleets)}"
+
+
+def test_the_root_stack_looks_orchestrators_up_once_for_all_its_rules_and_waits_for_each_fleet(
+    program: Program, command: Command
+) -> None:
+    stack = program(ROOT)
+    sites = [{"name": site, "rule": {"machine": f"{site}-*"}, "status": 1, "wait": True} for site in ("edge", "core")]
+    stack.config(declared(*(site | {"timeout": 30} for site in sites)))
+    command.faults(faults=[{"on": "POST", "act": "pass", "world": {"reenroll": command.ids()}, "applied": True}])
+    ran = stack.run("up")
+    assert (ran.exit_code, len(ran.posts)) == (0, 2), ran.text
+    assert sorted(stack.resources()) == ["core", "core-complete", "edge", "edge-complete"]
 
 
 def test_the_root_stack_declares_fleets_in_order_from_its_config(program: Program, command: Command) -> None:
@@ -159,6 +172,36 @@ def test_a_rule_with_command_away_fails_its_preview(program: Program, command: C
     assert ran.exit_code == 1
     assert ran.says("Reading page 1 of the orchestrators", "403")
     assert "Traceback" not in ran.text
+
+
+def test_whatever_way_a_fleet_depends_on_one_that_failed_it_is_held_back(command: Command, tmp_path: Path) -> None:
+    stack, ids = Stack("standin", tmp_path, command), command.ids()
+    (tmp_path / "__main__.py").write_text(f"""
+import pulumi
+from keyfactor_provider import OrchestratorReenrollment
+
+ids = {ids!r}
+
+def declare(name, depends_on=None, parent=None, member=None, triggers=None):
+    opts = pulumi.ResourceOptions(depends_on=depends_on, parent=parent)
+    members = [ids.pop() if member is None else member]
+    return OrchestratorReenrollment(name, orchestrator_ids=members, status=1, triggers=triggers, opts=opts)
+
+site = pulumi.ComponentResource("test:index:Site", "site")
+failing = declare("failing", parent=site, member=ids[0])
+fine = declare("fine")
+declare("by-a-component", [fine, site])
+declare("by-an-output", pulumi.Output.from_input([failing]))
+declare("by-an-output-in-a-list", [pulumi.Output.from_input(failing)])
+declare("by-an-input", triggers={{"failed": failing.failed_orchestrator_ids.apply(str)}})
+declare("by-nothing", [fine])
+""")
+    command.faults(refused=ids[:1])
+    ran = stack.run("up", "--continue-on-error")
+    assert ran.exit_code == 1
+    assert sorted(stack.resources()) == ["by-nothing", "failing", "fine"]
+    for name in ("by-a-component", "by-an-output", "by-an-output-in-a-list", "by-an-input"):
+        assert ran.says(f'"{name}" is held back: "failing", which it depends on')
 
 
 def test_two_fleets_of_one_name_are_refused_also_in_a_component(command: Command, tmp_path: Path) -> None:

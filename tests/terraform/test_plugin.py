@@ -103,6 +103,14 @@ def test_what_is_still_missing_warns_and_lets_a_plan_go_on(config: dict[str, Any
         assert caught.value.state is None  # type: ignore[attr-defined]
 
 
+def test_a_wrong_setting_of_the_environment_is_refused_without_a_path(shared: Command) -> None:
+    with (
+        plugin({**shared.environment(), "KEYFACTOR_BATCH_SIZE": "many"}, configured=False) as started,
+        pytest.raises(PluginError, match="KEYFACTOR_BATCH_SIZE is 'many'"),
+    ):
+        started.configure(hostname=UNKNOWN)
+
+
 def test_a_state_stands_while_the_provider_block_is_not_known(command: Command, started: Plugin) -> None:
     fleet = Resource()
     fleet.up(started, orchestrator_ids=command.ids()[:2], status="Requested")
@@ -579,6 +587,43 @@ def test_a_completion_fails_at_its_time_and_is_created_when_all_have_reenrolled(
         fleet.refresh(later)
         assert not done.plan(later, members=fleet.state["members"], timeout=1).changes
         assert done.plan(later, members=fleet.state["members"], timeout=2).changes
+
+
+@pytest.mark.parametrize("timeout", [0, -1, 604_801])
+def test_a_time_to_wait_that_is_none_is_refused(reader: Plugin, timeout: float) -> None:
+    (said,) = reader.validate(COMPLETION, members=UNKNOWN, timeout=timeout)
+    assert (said.severity, said.path) == ("error", "timeout")
+    assert f"{timeout} is not a time to wait" in str(said)
+
+
+def test_another_time_to_wait_is_taken_without_waiting_again(command: Command, started: Plugin) -> None:
+    ids, fleet, done = command.ids()[:1], Resource(), Resource(COMPLETION)
+    fleet.up(started, orchestrator_ids=ids, status="Requested")
+    command.world(reenroll=ids)
+    done.up(started, members=(fleet.state or {})["members"], timeout=1)
+    command.forget()
+    done.up(started, members=(fleet.state or {})["members"], timeout=2)
+    assert (done.state or {})["timeout"] == 2
+    assert command.journal() == []
+
+
+def test_a_completion_says_whom_it_counts_although_nothing_was_asked_of_them(command: Command, started: Plugin) -> None:
+    fleet, done = Resource(), Resource(COMPLETION)
+    fleet.up(started, orchestrator_ids=command.ids()[:1], status="None")
+    done.up(started, members=(fleet.state or {})["members"], timeout=1)
+    assert done.state is not None
+    assert "Complete, with something to know" in done.heard()
+    assert "is not asked for anything" in done.heard()
+
+
+def test_a_completion_of_members_of_which_one_is_not_known_yet_is_planned(command: Command, started: Plugin) -> None:
+    ids, fleet, done = command.ids()[:1], Resource(), Resource(COMPLETION)
+    fleet.up(started, orchestrator_ids=ids, status="Requested")
+    command.world(reenroll=ids)
+    members = (fleet.state or {})["members"]
+    done.up(started, members=members, timeout=1)
+    for unknown in (UNKNOWN, {ids[0]: UNKNOWN}, {ids[0]: {**members[ids[0]], "baseline": UNKNOWN}}):
+        assert done.plan(started, members=unknown, timeout=1).changes
 
 
 def test_a_new_round_makes_its_completion_wait_anew(command: Command, started: Plugin) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from keyfactor_provider.terraform import install
 from keyfactor_provider.terraform.provider import ADDRESS
 from standins.command.process import Command, running
 from tests.support.modules import BINARIES, FIRST_FOUND, Module
@@ -351,10 +352,17 @@ def test_from_an_empty_directory_a_plain_init_finds_what_was_installed(
     assert "overrides" not in ran.text
 
 
-def test_an_install_names_the_machine_as_terraform_does() -> None:
-    from keyfactor_provider.terraform.install import target
+def test_where_no_script_can_be_started_nothing_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert install.main("nt") == 1
+    assert "needs a POSIX shell" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
-    assert re.fullmatch(r"(linux|darwin)_(amd64|arm64|386)", target())
+
+def test_an_install_names_the_machine_as_terraform_does() -> None:
+    assert re.fullmatch(r"(linux|darwin)_(amd64|arm64|386)", install.target())
     if terraform := shutil.which("terraform"):
         said = subprocess.run([terraform, "version", "-json"], capture_output=True, text=True, check=True).stdout
-        assert json.loads(said)["platform"] == target()
+        assert json.loads(said)["platform"] == install.target()
