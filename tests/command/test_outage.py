@@ -38,6 +38,18 @@ def test_an_up_in_which_command_goes_down_half_way_ends_as_soon(command: Command
     assert 45 < made.clock() - began < 90
 
 
+def test_a_look_up_that_finds_command_down_spares_the_fleets_after_it_the_same(command: Command, lab: Labs) -> None:
+    command.faults(faults=[DOWN])
+    made = lab()
+    with pytest.raises(Unreachable):
+        made.operations.everyone()
+    command.forget()
+    assert list(made.fleet().up(command.ids()[:1]).values()) == ["unreached"]
+    with pytest.raises(Unreachable):
+        made.operations.everyone()
+    assert command.journal() == []
+
+
 def test_a_later_fleet_tries_again_and_finds_command_well(command: Command, lab: Labs) -> None:
     command.faults(faults=[DOWN])
     made = lab()
