@@ -37,7 +37,11 @@ A = "urn:pulumi:dev::tiny::pulumi-python:dynamic/test:Thing::a"
 
 @dataclass(frozen=True)
 class Run:
-    """A command on a program: its exit code, and the calls that change things, in their order."""
+    """A command on a program: its exit code, and the calls that change things.
+
+    Attributes:
+        calls: in their order; where none depends on another (`at_once`), in the alphabet's.
+    """
 
     command: str
     calls: str = ""
@@ -46,6 +50,7 @@ class Run:
     world: Mapping[str, Any] = field(default_factory=dict)
     says: tuple[str, ...] = ()
     config: Mapping[str, str] = field(default_factory=dict)
+    at_once: bool = False
 
 
 def up(calls: str = "", program: str | None = None, **more: Any) -> Run:
@@ -159,6 +164,7 @@ CASES: dict[str, list[Run]] = {
             1,
             CHAIN + "\nc = Thing('c')",
             FAILS,
+            at_once=True,
         ),
         up("create a, create b"),
     ],

@@ -26,9 +26,9 @@ class Told:
     state: list[Any]
 
     @property
-    def changing(self) -> str:
+    def changing(self) -> list[str]:
         """The calls that change things, in their order."""
-        return ", ".join(f"{op} {name}" for op, name, *_ in self.calls if op in ("create", "update", "delete"))
+        return [f"{op} {name}" for op, name, *_ in self.calls if op in ("create", "update", "delete")]
 
     @property
     def trace(self) -> Any:

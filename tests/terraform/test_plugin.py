@@ -103,12 +103,12 @@ def test_what_is_still_missing_warns_and_lets_a_plan_go_on(config: dict[str, Any
         assert caught.value.state is None  # type: ignore[attr-defined]
 
 
-def test_a_wrong_setting_of_the_environment_is_refused_without_a_path(shared: Command) -> None:
-    with (
-        plugin({**shared.environment(), "KEYFACTOR_BATCH_SIZE": "many"}, configured=False) as started,
-        pytest.raises(PluginError, match="KEYFACTOR_BATCH_SIZE is 'many'"),
-    ):
-        started.configure(hostname=UNKNOWN)
+def test_a_proxy_that_can_not_be_used_is_refused_without_a_path(shared: Command) -> None:
+    environment = {**shared.environment(), "KEYFACTOR_HOSTNAME": "command.example.com", "HTTPS_PROXY": "ftp://proxy"}
+    with plugin(environment, configured=False) as started:
+        with pytest.raises(PluginError, match="The proxy that the environment names can't be used"):
+            started.configure()
+        assert [each.path for each in started.said] == [""]
 
 
 def test_a_state_stands_while_the_provider_block_is_not_known(command: Command, started: Plugin) -> None:
