@@ -14,8 +14,7 @@ demo: $(READY)
 test: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	for program in __main__.py examples/*/__main__.py; do .venv/bin/mypy $$program || exit; done
+	$(PY) -m tests.typed
 	$(PY) -m tests.audit
 	$(PY) -m pytest -m "not long" -rs
 
