@@ -104,6 +104,7 @@ def test_a_program_that_declares_fleets_loads_no_http_client() -> None:
     assert ran.stdout.strip() == "set()"
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the library tf needs Python 3.11")
 def test_the_terraform_plugin_loads_no_pulumi_and_its_schema_no_http_client() -> None:
     loaded = (
         "import sys; from keyfactor_provider.terraform.servicer import Servicer; "
