@@ -5,8 +5,10 @@ It translates between Terraform and `operations` and decides nothing. It is buil
 """
 
 import sys
+from importlib.util import find_spec
 
-if sys.version_info < (3, 11):
+if find_spec("tf") is None:
     sys.exit(
-        f"The Terraform provider needs Python 3.11 or newer, as its library tf does; this is {sys.version.split()[0]}"
+        "The Terraform provider needs its library tf, and that Python 3.11 or newer: "
+        "pip install 'keyfactor-provider[terraform]'"
     )
