@@ -330,9 +330,14 @@ MUTATIONS = [
     *_in(
         "command/asking",
         (
-            "                due = list(self._still_due(due, patience))\n",
+            "                due, was_open = list(self._still_due(due, patience)), False\n",
             "                pass\n",
             "an open call is not sent again unread",
+        ),
+        (
+            "due, was_open = list(self._still_due(due, patience)), False",
+            "due = list(self._still_due(due, patience))",
+            "a call that a reading shows undone is closed",
         ),
         (
             "dict.fromkeys(due, was_open)",

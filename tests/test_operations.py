@@ -176,6 +176,23 @@ def test_what_was_taken_back_from_under_a_fleet_is_asked_anew_in_the_same_run(wo
 # Calls that go wrong.
 
 
+@pytest.mark.parametrize(
+    ("faults", "ours"),
+    [
+        (("fine", "lost", "fine", "down"), []),
+        (("fine", "lost", "down"), ["Requested"]),
+        (("fine", "lost-applied", "down"), ["Requested"]),
+        (("fine", "lost", "fine", "lost", "down"), ["Requested"]),
+    ],
+)
+def test_a_lost_request_is_ours_until_a_reading_shows_that_it_came_to_nothing(
+    world: World, faults: tuple[str, ...], ours: list[str]
+) -> None:
+    state = Process(world, *faults).create("edge", [A])
+    assert phases(state) == {A: "unreached"}
+    assert state["members"][A].get("ours", []) == ours
+
+
 def test_whoever_is_seen_done_after_a_lost_answer_is_not_asked_again_when_the_rest_is_refused(world: World) -> None:
     process = Process(world, "fine", "fine", "lost-applied", "fine", "refused-all")
 

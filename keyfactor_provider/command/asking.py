@@ -99,7 +99,7 @@ class _Asking:
         def attempt() -> None:
             nonlocal due, was_open
             if was_open:
-                due = list(self._still_due(due, patience))
+                due, was_open = list(self._still_due(due, patience)), False
             if not due:
                 return
             self._written(due)
@@ -117,7 +117,7 @@ class _Asking:
         except Rejected as error:
             return due, error
         except CommandError as error:
-            # A reading that failed since tells nothing about the call before it: once open, it stays so.
+            # A reading that failed since tells nothing about the call before it: until one comes, it stays open.
             self._outcome.unreached |= dict.fromkeys(due, was_open)
             self._outcome.trouble = error
         return None
