@@ -155,8 +155,10 @@ class EngineStack:
         assert ran.text.count("Traceback (most recent call last)") == no_choice, ran.text
         self.world.pull(self.name)
         self.state = dict(self._exported())
-        for name, kept in self.state.items():
-            if kept.outputs != (before[name].outputs if name in before else None) and command != "preview":
+        # What a run only carried on, under this name or another, says nothing of now.
+        carried_on = [kept.outputs for kept in before.values()]
+        for kept in self.state.values():
+            if kept.outputs not in carried_on and command != "preview":
                 self._claims_no_more_than_is_true(kept)
         for name, kept in before.items():
             after = self.state.get(name)
