@@ -6,7 +6,7 @@ be followed call by call from outside is judged by what must hold of any run.
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -155,11 +155,8 @@ class EngineStack:
         assert ran.text.count("Traceback (most recent call last)") == no_choice, ran.text
         self.world.pull(self.name)
         self.state = dict(self._exported())
-        # What a run only carried on, under this name or another, says nothing of now.
-        carried_on = [kept.outputs for kept in before.values()]
-        for kept in self.state.values():
-            if kept.outputs not in carried_on and command != "preview":
-                self._claims_no_more_than_is_true(kept)
+        if command != "preview":
+            self._claims_no_more_than_is_true(before)
         for name, kept in before.items():
             after = self.state.get(name)
             if (after or kept).outputs["on_removal"] == "retain":
@@ -168,9 +165,13 @@ class EngineStack:
         posted = [(_FLAGS[int(status)], each) for status, ids in ran.posts for each in ids]
         return ran, Ran(failed, posted)
 
-    def _claims_no_more_than_is_true(self, kept: Kept) -> None:
-        for agent_id, ghost in kept.ghosts.items():
+    def _claims_no_more_than_is_true(self, before: Mapping[str, Kept]) -> None:
+        """Of each member that the run recorded anew: what it only carried on says nothing of now."""
+        carried_on = [each for kept in before.values() for each in kept.ghosts.items()]
+        for agent_id, ghost in [each for kept in self.state.values() for each in kept.ghosts.items()]:
             agent = self.world.agents.get(agent_id)
+            if (agent_id, ghost) in carried_on:
+                continue
             if ghost.phase == "pending":
                 assert agent is not None
                 assert agent.flag == ghost.wish
