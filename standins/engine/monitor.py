@@ -122,6 +122,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
             await self._refuse(error, context)
         registered = await self._executor.register(goal)
         if registered is None:
+            # The program has to live on for the hooks of the steps that are under way.
+            await self._executor.idle()
             return await context.abort(grpc.StatusCode.UNAVAILABLE, "the run is ending: nothing new is registered")
         state = registered.state
         return resource_pb2.RegisterResourceResponse(

@@ -246,6 +246,20 @@ def an_unknown_guid_fails_and_is_asked_once_it_has_appeared(stack: Stack) -> Non
     assert (ran.exit_code, ran.posts) == (0, [(1, (ghost,))])
 
 
+def each_of_several_fleets_that_fail_at_once_names_its_own(stack: Stack) -> None:
+    ids = stack.command.ids()[:3]
+    stack.fleets(*(fleet(f"fleet-{number}", [each]) for number, each in enumerate(ids)))
+    # Each of the others is under way by the time that the first one fails.
+    slow = {"on": "POST", "act": "delay", "seconds": 1.0}
+    stack.command.faults(refused=ids, faults=[slow])
+    ran = stack.run("up")
+    assert ran.exit_code == 1
+    begun = list(stack.resources())
+    assert begun
+    for name in begun:
+        assert ran.says(f'Fleet "{name}": 1 of 1 orchestrator failed')
+
+
 def a_failed_fleet_holds_back_its_dependents_even_under_continue_on_error(stack: Stack) -> None:
     ids = stack.command.ids()[:4]
     stack.fleets(fleet("first", ids[:1]), fleet("second", ids[1:2], after=["first"]), fleet("apart", ids[2:3]))
