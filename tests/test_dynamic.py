@@ -5,7 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from pulumi.output import Unknown
 
+from keyfactor_provider.dynamic import CompletionProvider, ReenrollmentProvider
+from keyfactor_provider.errors import InputError
+from keyfactor_provider.host import _config_text
 from standins.command.process import Command, running
 from tests.support.lifecycle import UNKNOWN, HostError, host
 
@@ -188,3 +192,45 @@ def test_a_round_through_the_host_leaves_nothing_to_do(command: Command) -> None
         inputs, _ = running_host.check({"orchestrator_ids": ids[::-1], "status": "Requested"})
         assert not running_host.diff(inputs)
         assert inputs == running_host.inputs
+
+
+# What needs no host to be seen.
+
+
+@pytest.mark.parametrize("timeout", [0, -1, True, "soon", 604_801, None])
+def test_a_completion_refuses_a_time_to_wait_that_is_none(timeout: Any) -> None:
+    (failure,) = CompletionProvider().check({}, {"timeout": timeout}).failures
+    assert failure.reason.startswith(f"{timeout!r} is not a time to wait; expected seconds above 0")
+
+
+OPEN = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+
+
+@pytest.mark.parametrize("orchestrators", [OPEN, {ONE: OPEN}, [OPEN]])
+def test_what_is_not_known_yet_is_a_change(orchestrators: Any) -> None:
+    news = {"orchestrators": orchestrators, "status": "Requested"}
+    assert ReenrollmentProvider().diff("edge", {}, news).changes
+
+
+def test_a_run_without_what_it_needs_names_it() -> None:
+    with pytest.raises(InputError, match="status: missing: it is None"):
+        ReenrollmentProvider().create({"fleet": "edge", "orchestrators": {ONE: "Requested"}})
+
+
+def test_members_that_a_preview_does_not_know_stay_unknown_and_the_rest_is_kept(shared: Command) -> None:
+    with host(shared.environment()) as running_host:
+        inputs, failures = running_host.check({"orchestrator_ids": UNKNOWN, "status": "Requested"})
+        assert (inputs["orchestrators"], inputs["status"], failures) == (UNKNOWN, "Requested", [])
+        inputs, failures = running_host.check({"orchestrator_ids": [ONE], "status": UNKNOWN})
+        assert (inputs["orchestrators"], failures) == ({ONE: UNKNOWN}, [])
+
+
+def test_members_that_the_engine_puts_back_are_taken_as_they_are(shared: Command) -> None:
+    with host(shared.environment()) as running_host:
+        inputs, failures = running_host.check({"orchestrators": {ONE: "Required"}, "status": "Requested"})
+    assert (inputs["orchestrators"], failures) == ({ONE: "Requested"}, [])
+
+
+@pytest.mark.parametrize(("value", "text"), [("a", "a"), (True, "true"), (30.0, "30"), (0.5, "0.5")])
+def test_a_setting_is_a_text_however_the_engine_gives_it(value: Any, text: str) -> None:
+    assert _config_text(value) == text

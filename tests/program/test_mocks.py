@@ -73,6 +73,15 @@ except pulumi.RunError as error:
     print(error)
 """
 
+UNSTABLE = """
+from keyfactor_provider.lookup import Ids
+
+try:
+    OrchestratorReenrollment("edge", orchestrator_ids=Ids(ids, ("status",)), status=1)
+except pulumi.RunError as error:
+    print(error)
+"""
+
 OUTSIDE = """
 pulumi.runtime.settings.set_root_resource(None)
 print(Run.current() is Run.current())
@@ -96,6 +105,12 @@ print(Run.current() is Run.current())
             id="an engine that is too old",
         ),
         pytest.param(FROM_THE_ENGINE, "the engine has said why\n", id="an engine that ends the run itself"),
+        pytest.param(
+            UNSTABLE,
+            'Fleet "edge": its members come from a look-up by status, under which they would leave and enter the fleet '
+            "by themselves. Use machine, platform, capability or identity.\n",
+            id="members that come and go",
+        ),
         pytest.param(OUTSIDE, "False\n", id="no run at all"),
     ],
 )

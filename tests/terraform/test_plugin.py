@@ -660,6 +660,16 @@ def test_a_wait_ends_when_terraform_is_told_to_stop(command: Command, started: P
     assert "was interrupted" in done.heard()
 
 
+def test_a_completion_is_destroyed_without_a_word_to_command(command: Command, started: Plugin) -> None:
+    fleet, done = Resource(), Resource(COMPLETION)
+    fleet.up(started, orchestrator_ids=command.ids()[:1], status="None")
+    done.up(started, members=(fleet.state or {})["members"], timeout=1)
+    command.forget()
+    plan = started.plan(COMPLETION, done.state, None)
+    assert started.apply(plan) is None
+    assert command.journal() == []
+
+
 def test_a_completion_can_not_be_imported(reader: Plugin) -> None:
     with pytest.raises(PluginError, match="can't be imported"):
         reader.take(COMPLETION, GHOST)
