@@ -28,9 +28,10 @@ class Host:
     def configure(self, req: ConfigureRequest) -> None:
         """Takes the stack's config, secrets in plain text."""
         from keyfactor_provider.command.settings import CONFIG_KEYS
+        from keyfactor_provider.command.sources import as_text
 
-        values = {key: req.config.get(f"keyfactor:{key}") for key in CONFIG_KEYS}
-        self._config = {key: _config_text(value) for key, value in values.items() if value is not None}
+        values = {key: as_text(req.config.get(f"keyfactor:{key}")) for key in CONFIG_KEYS}
+        self._config = {key: value for key, value in values.items() if value is not None}
 
     def operations(self) -> "Operations":
         """Built on first use, with the stack's config."""
@@ -77,11 +78,3 @@ def has_unknown(value: Any) -> bool:
     if isinstance(value, list):
         return any(has_unknown(item) for item in value)
     return isinstance(value, Unknown)
-
-
-def _config_text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)

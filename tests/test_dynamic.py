@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pulumi.output import Unknown
 
+from keyfactor_provider.command.sources import as_text
 from keyfactor_provider.dynamic import CompletionProvider, ReenrollmentProvider
 from keyfactor_provider.errors import InputError
-from keyfactor_provider.host import _config_text
 from standins.command.process import Command, running
 from tests.support.lifecycle import UNKNOWN, HostError, host
 
@@ -233,4 +233,4 @@ def test_members_that_the_engine_puts_back_are_taken_as_they_are(shared: Command
 
 @pytest.mark.parametrize(("value", "text"), [("a", "a"), (True, "true"), (30.0, "30"), (0.5, "0.5")])
 def test_a_setting_is_a_text_however_the_engine_gives_it(value: Any, text: str) -> None:
-    assert _config_text(value) == text
+    assert as_text(value) == text

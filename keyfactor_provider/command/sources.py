@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from keyfactor_provider.errors import SettingsError
 
@@ -62,3 +63,12 @@ def text_of(value: Value | None) -> str:
 def wrong(value: Value, expected: str) -> SettingsError:
     """The error for a value that can't be meant; it repeats the value, so never use it for a secret."""
     return SettingsError(WRONG, f"{value.source} is {value.text!r}", f"Expected {expected}.", key=value.key)
+
+
+def as_text(value: Any) -> str | None:
+    """A value of an engine's config as the settings take it, which come from texts everywhere else."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -8,7 +8,7 @@ from tf.schema import Attribute, Schema
 from tf.types import Bool, Number, String
 
 from keyfactor_provider.command.settings import SECRET_KEYS, Settings, load
-from keyfactor_provider.command.sources import Naming
+from keyfactor_provider.command.sources import Naming, as_text
 
 ATTRIBUTES: Final[Mapping[str, str]] = {
     "hostname": "hostname",
@@ -74,14 +74,5 @@ def settings(config: Mapping[str, Any]) -> Settings:
     Raises:
         SettingsError: they are wrong or missing.
     """
-    texts = {key: _text(config.get(name)) for key, name in ATTRIBUTES.items()}
+    texts = {key: as_text(config.get(name)) for key, name in ATTRIBUTES.items()}
     return load(texts.get, os.environ, naming=_NAMING)
-
-
-def _text(value: Any) -> str | None:
-    """A value as the settings take it, which come from texts everywhere else."""
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(int(value)) if float(value).is_integer() else str(value)

@@ -578,7 +578,8 @@ def test_a_completion_fails_at_its_time_and_is_created_when_all_have_reenrolled(
     fleet.up(started, orchestrator_ids=ids, status="Requested")
     assert fleet.state is not None
     done.up(started, members=fleet.state["members"], timeout=1)
-    assert not done.state
+    before = done.state
+    assert before is None
     assert "The re-enrollment is not complete after 1 s: 2 of 2 orchestrators still to come" in done.heard()
     command.world(reenroll=ids)
     done.up(started, members=fleet.state["members"], timeout=1)
