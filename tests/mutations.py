@@ -288,8 +288,8 @@ MUTATIONS = [
     *_in(
         "command/session",
         (
-            "            self._outage.note(error, client.clock())\n            raise\n\n    def agents_now",
-            "            raise\n\n    def agents_now",
+            "            self._outage.note(error, client.clock())\n            raise\n",
+            "            raise\n",
             "an outage is shared by the fleets of a run",
         ),
         ("            roster.forget(asked)\n", "", "nobody decides by a reading from before the last write"),

@@ -1,7 +1,7 @@
 """One process's dealings with one Command: connected on first use, its readings and its outages shared."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from keyfactor_provider.command.asking import Outcome, StillDue, ask
 from keyfactor_provider.command.client import CommandClient
@@ -11,6 +11,8 @@ from keyfactor_provider.command.roster import Roster
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import CommandError
 from keyfactor_provider.status import ReenrollmentStatus
+
+Reading = TypeVar("Reading")
 
 GLANCE_SECONDS: Final = 3.0
 """For looking at Command in all the previews of one process together."""
@@ -57,12 +59,7 @@ class Session:
         """
         if not (wanted := list(wanted)):
             return {}
-        roster, client = self._reachable()
-        try:
-            return roster.look(wanted, patience=patience)
-        except CommandError as error:
-            self._outage.note(error, client.clock())
-            raise
+        return self._read(lambda roster: roster.look(wanted, patience=patience))
 
     def agents_now(self, wanted: Iterable[str], within: float) -> Mapping[str, Agent | None]:
         """Agents as they are now, also when Command was away a moment ago: for somebody who waits.
@@ -103,12 +100,7 @@ class Session:
         Raises:
             CommandError, SettingsError: Command can't be read.
         """
-        roster, client = self._reachable()
-        try:
-            return roster.everyone_lately()
-        except CommandError as error:
-            self._outage.note(error, client.clock())
-            raise
+        return self._read(Roster.everyone_lately)
 
     def ask(
         self,
@@ -139,8 +131,13 @@ class Session:
             self._outage.note(outcome.trouble, client.clock())
         return outcome
 
-    def _reachable(self) -> tuple[Roster, CommandClient]:
-        connection = self.connect()
-        if (outage := self._outage.standing(connection[1].clock())) is not None:
+    def _read(self, reading: Callable[[Roster], Reading]) -> Reading:
+        """Reads, unless Command is known to be away; what keeps it from being read is kept in mind for the others."""
+        roster, client = self.connect()
+        if (outage := self._outage.standing(client.clock())) is not None:
             raise outage
-        return connection
+        try:
+            return reading(roster)
+        except CommandError as error:
+            self._outage.note(error, client.clock())
+            raise
