@@ -9,13 +9,13 @@ READY := .venv/.installed
 setup: $(READY)
 
 demo: $(READY)
-	$(PY) -m standins.demo
+	$(PY) -m keyfactor_standins.demo
 
 test: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
-	$(PY) -m tests.typed
-	$(PY) -m tests.audit
+	$(PY) -m tools.typed
+	$(PY) -m tools.audit
 	$(PY) -m pytest -m "not long" -rs
 
 # The crash tests in their full number, and everything else that takes its time.
@@ -28,14 +28,14 @@ coverage: $(READY)
 
 # Known vulnerabilities in what is installed; what can't be audited from here is named.
 audit: $(READY)
-	$(PY) -m tests.audit
+	$(PY) -m tools.audit
 
 bench: $(READY)
 	$(PY) -m bench
 
 # The vendor's own installer, run by the SDK; the CLI goes to .pulumi in this checkout.
 pulumi: $(READY)
-	$(PY) -m standins.cli
+	$(PY) -m keyfactor_standins.cli
 
 # Where a plain `terraform init` or `tofu init` finds it; this checkout and its .venv have to stay in place.
 terraform-install: $(READY)
@@ -45,7 +45,7 @@ clean:
 	rm -rf .venv .demo .pulumi .mypy_cache .ruff_cache .hypothesis .coverage
 
 $(READY): requirements.txt requirements-dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("Python 3.10 or newer is needed, this is %s; set PYTHON=..." % sys.version.split()[0])'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed, this is %s; set PYTHON=..." % sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

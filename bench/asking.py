@@ -6,7 +6,7 @@ from functools import partial
 from bench import wire
 from bench.measure import Goal, Pairs, Row, Section, in_turns
 from keyfactor_provider.status import ReenrollmentStatus
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 
 HOW = """`Operations.create` in a new client of its own, as a new provider process does it, for all orchestrators
 of a stand-in: every page read, every member decided, every batch posted, the state made. Against (a) one
@@ -45,12 +45,12 @@ def _compare(command: Command, fleet: wire.Fleet, latency: float, most: int, rep
         status = fleet.turn()
         recorded[status] = wire.record(partial(wire.ask, command, fleet.inputs(status)))
     # Made beforehand: in a run the engine has them.
-    wishes = {status: fleet.inputs(status) for status in recorded}
+    inputs = {status: fleet.inputs(status) for status in recorded}
     # A part of the flags would be left as the product wants them, and so not asked again.
     aside = ReenrollmentStatus.NONE
     ours, loop, raw = in_turns(
         [
-            lambda: wire.ask(command, wishes[fleet.turn()]),
+            lambda: wire.ask(command, inputs[fleet.turn()]),
             lambda: wire.one_by_one(command, fleet.ids[:part], aside),
             lambda: wire.replay(command, recorded[fleet.turn()]),
         ],

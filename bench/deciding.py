@@ -12,13 +12,13 @@ from typing import Any
 from bench.children import die_with_parent
 from bench.measure import Goal, Row, Section, in_turns
 from keyfactor_provider.reenrollment import fleet, life
+from keyfactor_provider.reenrollment.desired import Desired, check
 from keyfactor_provider.reenrollment.record import Record
-from keyfactor_provider.reenrollment.wish import Wish, check
 from keyfactor_provider.status import ReenrollmentStatus
 
 HOW = """In a new Python process, with no engine and no network: `plan` is `fleet.members_of`, `goers` and `plan`,
-from a wish and a reading to what is to be posted; `create` is all that `reenrollment` does of a create,
-from the inputs (`Wish.from_inputs`) over the plan and what Command answered for each member
+from a desired and a reading to what is to be posted; `create` is all that `reenrollment` does of a create,
+from the inputs (`Desired.from_inputs`) over the plan and what Command answered for each member
 (`life.accepted`) to the state (`Record.to_state`); `check` is the validation of what the program wrote;
 `diff` is `Record.from_state` and `fleet.forecast` where nothing changes. Sizes in turns, the order
 reversed each time. Linear: the time per member of 100,000 over that of 1,000, repetition by repetition;
@@ -41,10 +41,10 @@ class Subject:
         seeded = random.Random(size)
         ids = [str(uuid.UUID(int=seeded.getrandbits(128), version=4)) for _ in range(size)]
         self.raw = {"fleet": "fleet", "orchestrator_ids": ids, "status": "Requested"}
-        self.wish = Wish("fleet", frozenset(ids), ReenrollmentStatus.REQUESTED, {})
-        self.inputs = self.wish.to_inputs()
-        self.seen: dict[str, life.Seen | None] = {
-            agent_id: life.Seen("None", f"{seeded.getrandbits(160):040X}", f"edge-{number:06}.plant.example")
+        self.desired = Desired("fleet", frozenset(ids), ReenrollmentStatus.REQUESTED, {})
+        self.inputs = self.desired.to_inputs()
+        self.seen: dict[str, life.Observation | None] = {
+            agent_id: life.Observation("None", f"{seeded.getrandbits(160):040X}", f"edge-{number:06}.plant.example")
             for number, agent_id in enumerate(ids)
         }
         self.state = self.create()
@@ -56,23 +56,23 @@ class Subject:
     def plan(self) -> fleet.Plan:
         """The decision itself."""
         record = Record("fleet")
-        members = fleet.members_of(record, self.wish)
-        return fleet.plan(members, fleet.goers(record, self.wish, {}), self.seen)
+        members = fleet.members_of(record, self.desired)
+        return fleet.plan(members, fleet.goers(record, self.desired, {}), self.seen)
 
     def create(self) -> dict[str, Any]:
         """From inputs to state."""
-        wish = Wish.from_inputs(self.inputs)
-        record = Record(wish.fleet)
-        members = fleet.members_of(record, wish)
-        made = fleet.plan(members, fleet.goers(record, wish, {}), self.seen)
+        desired = Desired.from_inputs(self.inputs)
+        record = Record(desired.fleet)
+        members = fleet.members_of(record, desired)
+        made = fleet.plan(members, fleet.goers(record, desired, {}), self.seen)
         for member_id, status in made.asks.items():
             made.members[member_id] = life.accepted(made.members[member_id], status)
-        return fleet.recorded(wish, made, "").to_state()
+        return fleet.recorded(desired, made, "").to_state()
 
     def diff(self) -> None:
         """A run with nothing to do."""
         record = Record.from_state(self.state)
-        assert not fleet.forecast(record, Wish.from_inputs(self.inputs)).changes
+        assert not fleet.forecast(record, Desired.from_inputs(self.inputs)).changes
 
 
 def deciding() -> Section:

@@ -10,9 +10,9 @@ from typing import Any
 from bench.measure import Goal, Row, Section, seconds
 from bench.stack import Stack
 from keyfactor_provider.command.roster import PAGE_SIZE
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 
-HOW = """`up` on `standins/engine` of a new stack with one fleet of 10,000 members, all that Command has: the
+HOW = """`up` on `keyfactor_standins/engine` of a new stack with one fleet of 10,000 members, all that Command has: the
 requests are counted in Command's own journal. The provider's own time is taken in its host process: all
 of its check, diff and create, less what was spent in httpx's transport (connecting, sending, waiting,
 receiving). Each repetition is a new stack and asks for the other status. The 200 fleets share the 10,000

@@ -17,7 +17,7 @@ from bench.machine import peak_memory
 from bench.measure import Goal, Pairs, Row, Section, in_turns
 from keyfactor_provider.command.roster import Roster
 from keyfactor_provider.status import ReenrollmentStatus
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 
 HOW = """`Roster.look` for all of 100,000 orchestrators, which pages through the list and keeps every agent,
 against a loop over one kept-alive httpx client that downloads the very same pages, parses their JSON and

@@ -1,7 +1,7 @@
 """The figures as one table on the screen, and as RESULTS.md."""
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from rich.markup import escape
 from rich.table import Table
@@ -28,7 +28,7 @@ def table(sections: Sequence[Section]) -> Table:
 
 def markdown(sections: Sequence[Section], machine: Sequence[str], taken: float) -> str:
     """The file."""
-    day = datetime.now(timezone.utc).date()
+    day = datetime.now(UTC).date()
     lines = [
         "# Results of `make bench`",
         "",

@@ -8,10 +8,10 @@ from tempfile import TemporaryDirectory
 
 from bench.measure import Goal, Pairs, Row, Section, seconds
 from bench.stack import Stack
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 
-HOW = """The wall time of `python -m standins.engine`, processes' starts included: `up --skip-preview` of a new
-stack with so many fleets of one member each, `preview --expect-no-changes` of it, and `refresh --skip-
+HOW = """The wall time of `python -m keyfactor_standins.engine`, processes' starts included: `up --skip-preview` of
+a new stack with so many fleets of one member each, `preview --expect-no-changes` of it, and `refresh --skip-
 preview`; next to a stack of as many dynamic resources with the same names and arguments, on the same
 engine. Of preview and refresh they are resources whose provider does nothing (the SDK's own check, diff
 and read); of `up` each has the same hooks and posts once over a kept-alive httpx client. Both provider

@@ -1,4 +1,4 @@
-"""A stack on `standins/engine`: a program in a folder of its own, run, timed and exported."""
+"""A stack on `keyfactor_standins/engine`: a program in a folder of its own, run, timed and exported."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.children import die_with_parent
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -96,7 +96,7 @@ class Stack:
     def _call(self, command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         where = ["--stack", "dev", "--cwd", str(self.folder)]
         return subprocess.run(
-            [sys.executable, "-m", "standins.engine", command, *where, *arguments],
+            [sys.executable, "-m", "keyfactor_standins.engine", command, *where, *arguments],
             cwd=ROOT,
             env=self._environment,
             capture_output=True,

@@ -16,7 +16,7 @@ from bench.children import die_with_parent
 from bench.measure import Goal, Pairs, Row, Section, seconds
 from keyfactor_provider.terraform.provider import ADDRESS
 from keyfactor_provider.terraform.serving import COOKIE
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 
 HOW = """The wall time of `terraform` with the plugin in dev_overrides: `plan` of so many resources of one member
 each that do not exist yet, `plan -detailed-exitcode` when they do, and `apply` that creates them; next to as many

@@ -10,10 +10,10 @@ import httpx
 
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.settings import load
-from keyfactor_provider.operations import Operations
-from keyfactor_provider.reenrollment.wish import Wish
+from keyfactor_provider.operations.run import Operations
+from keyfactor_provider.reenrollment.desired import Desired
 from keyfactor_provider.status import ReenrollmentStatus
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 
 LATENCY = 0.020
 """Seconds: a Command server in the same country."""
@@ -45,7 +45,7 @@ class Recorder(httpx.HTTPTransport):
 
 @dataclass
 class Fleet:
-    """A wish for all orchestrators of a stand-in, whose status turns with every run.
+    """A desired for all orchestrators of a stand-in, whose status turns with every run.
 
     A flag that stands already is adopted without a request: to be work each time, each run, whoever's it
     is, has to ask for the status that the one before did not.
@@ -62,7 +62,7 @@ class Fleet:
 
     def inputs(self, status: ReenrollmentStatus) -> dict[str, Any]:
         """The inputs that the engine would give."""
-        return Wish(self.name, frozenset(self.ids), status, {}).to_inputs()
+        return Desired(self.name, frozenset(self.ids), status, {}).to_inputs()
 
 
 def client(command: Command, transport: httpx.BaseTransport | None = None) -> CommandClient:

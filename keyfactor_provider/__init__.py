@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from keyfactor_provider.dynamic import OrchestratorReenrollment as OrchestratorReenrollment
     from keyfactor_provider.dynamic import ReenrollmentCompletion as ReenrollmentCompletion
     from keyfactor_provider.dynamic import orchestrators as orchestrators
-    from keyfactor_provider.lookup import Orchestrator as Orchestrator
+    from keyfactor_provider.operations.lookup import Orchestrator as Orchestrator
     from keyfactor_provider.status import ReenrollmentStatus as ReenrollmentStatus
 
 _HOMES = {
@@ -18,7 +18,7 @@ _HOMES = {
     "ReenrollmentCompletion": "keyfactor_provider.dynamic",
     "ReenrollmentStatus": "keyfactor_provider.status",
     "orchestrators": "keyfactor_provider.dynamic",
-    "Orchestrator": "keyfactor_provider.lookup",
+    "Orchestrator": "keyfactor_provider.operations.lookup",
 }
 
 __all__ = [

@@ -1,9 +1,9 @@
 """The three values of an orchestrator's AuthCertificateReenrollment, named as Command names them."""
 
-from enum import Enum
+from enum import StrEnum
 
 
-class ReenrollmentStatus(str, Enum):
+class ReenrollmentStatus(StrEnum):
     """What an orchestrator is told to do at its next session registration.
 
     Numbers and names: the vendor's page of POST /Agents/SetAuthCertificateReenrollment.

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.audit import verdict
+from tools.audit import verdict
 
 FINE = {"name": "idna", "version": "3.20", "vulns": []}
 BAD = {

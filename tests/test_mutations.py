@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.mutations import MUTATIONS, Mutation
+from tools.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[1]
-FAST = ("tests/reenrollment", "tests/test_operations.py", "tests/model/test_operations.py")
+FAST = ("tests/reenrollment", "tests/operations", "tests/model/test_operations.py")
 """What must notice: the tests of the decisions, in this order, and at last the model."""
 
 
@@ -18,7 +18,7 @@ FAST = ("tests/reenrollment", "tests/test_operations.py", "tests/model/test_oper
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the house, to break one line of it at a time."""
     copy = tmp_path_factory.mktemp("house")
-    for each in ("keyfactor_provider", "tests", "standins"):
+    for each in ("keyfactor_provider", "tests", "keyfactor_standins"):
         shutil.copytree(ROOT / each, copy / each, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", copy)
     return copy

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from keyfactor_provider.command.client import CommandClient
-from keyfactor_provider.command.retrying import Patience
+from keyfactor_provider.command.retrying import Deadline
 from keyfactor_provider.errors import CommandError, Rejected
 from keyfactor_provider.status import ReenrollmentStatus
 
@@ -15,7 +15,7 @@ ENOUGH_REFUSALS: Final = 5
 
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-StillDue = Callable[[Sequence[str], Patience], Sequence[str]]
+StillDue = Callable[[Sequence[str], Deadline], Sequence[str]]
 
 
 @dataclass
@@ -93,18 +93,18 @@ class _Asking:
         Returns:
             The members of a call that Command refused as a whole, and its refusal; None for any other end.
         """
-        patience = self._client.patience()
+        deadline = self._client.deadline()
         due, was_open = batch, False
 
         def attempt() -> None:
             nonlocal due, was_open
             if was_open:
-                due, was_open = list(self._still_due(due, patience)), False
+                due, was_open = list(self._still_due(due, deadline)), False
             if not due:
                 return
             self._written(due)
             try:
-                self._accept(due, self._client.ask(due, self._status, patience=patience))
+                self._accept(due, self._client.ask(due, self._status, deadline=deadline))
             except CommandError as error:
                 was_open |= error.outcome_open
                 raise
@@ -113,7 +113,7 @@ class _Asking:
             return isinstance(error, CommandError) and error.outcome_open and error.transient
 
         try:
-            self._client.retrying(patience, open_and_passing)(attempt)
+            self._client.retrying(deadline, open_and_passing)(attempt)
         except Rejected as error:
             return due, error
         except CommandError as error:

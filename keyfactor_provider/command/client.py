@@ -12,7 +12,7 @@ from keyfactor_provider.command.answers import failure_of, transport_failure
 from keyfactor_provider.command.auth import BearerAuth, TokenAuth
 from keyfactor_provider.command.exchange import FAILURES, Connections, exchange
 from keyfactor_provider.command.redaction import Redaction
-from keyfactor_provider.command.retrying import Patience, retrying
+from keyfactor_provider.command.retrying import Deadline, retrying
 from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.command.tokens import TokenEndpoint
 from keyfactor_provider.errors import BadAnswer, CommandError, Unreachable
@@ -63,12 +63,12 @@ class CommandClient:
         for client in self._clients:
             client.close()
 
-    def patience(self) -> Patience:
+    def deadline(self) -> Deadline:
         """The time that one request with its retries has from now on."""
-        return Patience(self.clock() + self.settings.timeout)
+        return Deadline(self.clock() + self.settings.timeout)
 
     def agents_page(
-        self, page: int, size: int, *, query: str = "", patience: Patience | None = None
+        self, page: int, size: int, *, query: str = "", deadline: Deadline | None = None
     ) -> list[wire.Agent]:
         """One page of all agents, in the order of their ids (Keyfactor API: GET Agents).
 
@@ -86,9 +86,9 @@ class CommandClient:
         # Command 10 documents the names with this prefix, later versions without: a server takes its own.
         values |= {f"pq.{name[0].lower()}{name[1:]}": value for name, value in values.items()}
         what = f"Reading page {page} of the orchestrators"
-        return self._call(what, "GET", "/Agents", wire.decode_page, params=values, patience=patience)
+        return self._call(what, "GET", "/Agents", wire.decode_page, params=values, deadline=deadline)
 
-    def agent(self, agent_id: str, *, patience: Patience | None = None) -> list[wire.Agent]:
+    def agent(self, agent_id: str, *, deadline: Deadline | None = None) -> list[wire.Agent]:
         """What GET /Agents/{id} answers: the agent, alone or in a list.
 
         Raises:
@@ -96,10 +96,10 @@ class CommandClient:
             CommandError: anything else that kept it from answering.
         """
         what = f"Reading orchestrator {agent_id}"
-        return self._call(what, "GET", f"/Agents/{agent_id}", wire.decode_one, patience=patience)
+        return self._call(what, "GET", f"/Agents/{agent_id}", wire.decode_one, deadline=deadline)
 
     def ask(
-        self, members: Sequence[str], status: ReenrollmentStatus, *, patience: Patience | None = None
+        self, members: Sequence[str], status: ReenrollmentStatus, *, deadline: Deadline | None = None
     ) -> frozenset[str]:
         """Sets the flag of many orchestrators in one call; gives the GUIDs that Command says failed.
 
@@ -111,11 +111,11 @@ class CommandClient:
         body = wire.encode_ask(members, status, as_integer=self.settings.status_encoding == "integer")
         what = f"Asking {len(members)} orchestrators for status {status.value}"
         path = "/Agents/SetAuthCertificateReenrollment"
-        return self._call(what, "POST", path, wire.decode_outcome, content=body, patience=patience)
+        return self._call(what, "POST", path, wire.decode_outcome, content=body, deadline=deadline)
 
-    def retrying(self, patience: Patience, worth_another: Callable[[BaseException], bool]) -> Retrying:
+    def retrying(self, deadline: Deadline, worth_another: Callable[[BaseException], bool]) -> Retrying:
         """Tries again after the errors that are worth it, by this client's clock."""
-        return retrying(patience, worth_another, clock=self.clock, sleep=self.sleep)
+        return retrying(deadline, worth_another, clock=self.clock, sleep=self.sleep)
 
     def _signer(self, connections: Connections) -> httpx.Auth:
         credentials = self.settings.credentials
@@ -137,13 +137,13 @@ class CommandClient:
         *,
         params: Mapping[str, str] | None = None,
         content: bytes | None = None,
-        patience: Patience | None = None,
+        deadline: Deadline | None = None,
     ) -> Result:
-        patience = patience or self.patience()
+        deadline = deadline or self.deadline()
         subject = f"{what} ({method} {self.settings.base_url}{path})"
 
         def attempt() -> Result:
-            body = self._send(subject, method, path + _query(params), content, patience)
+            body = self._send(subject, method, path + _query(params), content, deadline)
             try:
                 return decode(body)
             except ValueError as error:
@@ -158,7 +158,7 @@ class CommandClient:
         def worth_another(error: BaseException) -> bool:
             return isinstance(error, CommandError) and error.transient and not error.outcome_open
 
-        again = self.retrying(patience, worth_another)
+        again = self.retrying(deadline, worth_another)
         try:
             return again(attempt)
         except CommandError as error:
@@ -175,7 +175,7 @@ class CommandClient:
                 transient=True,
             ) from None
 
-    def _send(self, subject: str, method: str, path: str, content: bytes | None, patience: Patience) -> bytes:
+    def _send(self, subject: str, method: str, path: str, content: bytes | None, deadline: Deadline) -> bytes:
         """One request; the body of its answer, which must be a success."""
         may_be_done = content is not None
         try:
@@ -183,7 +183,7 @@ class CommandClient:
                 self._http,
                 method,
                 self.settings.base_url + path,
-                until=patience.until,
+                until=deadline.until,
                 clock=self.clock,
                 content=content,
                 headers=_HEADERS | ({"Content-Type": "application/json"} if may_be_done else {}),

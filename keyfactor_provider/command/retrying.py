@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -15,7 +15,7 @@ _LONGEST: Final = 1e9
 
 
 @dataclass(frozen=True)
-class Patience:
+class Deadline:
     """How long a request may take with its retries.
 
     Attributes:
@@ -28,7 +28,7 @@ class Patience:
 
 
 def retrying(
-    patience: Patience,
+    deadline: Deadline,
     worth_another: Callable[[BaseException], bool],
     *,
     clock: Callable[[], float],
@@ -46,7 +46,7 @@ def retrying(
         return max(asked or 0.0, _BACKOFF(state))
 
     def over(state: RetryCallState) -> bool:
-        return not patience.retries or clock() + state.upcoming_sleep >= patience.until
+        return not deadline.retries or clock() + state.upcoming_sleep >= deadline.until
 
     return Retrying(retry=retry_if_exception(worth_another), wait=wait, stop=over, sleep=sleep, reraise=True)
 
@@ -63,7 +63,7 @@ def seconds_asked(text: str | None, now: datetime | None = None) -> float | None
         return min(float(text), _LONGEST)
     try:
         at = parsedate_to_datetime(text)
-        at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
-        return max(0.0, (at - (now or datetime.now(timezone.utc))).total_seconds())
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        return max(0.0, (at - (now or datetime.now(UTC))).total_seconds())
     except (ValueError, TypeError, IndexError, OverflowError):
         return None

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from keyfactor_provider.command.client import CommandClient
-from keyfactor_provider.command.retrying import Patience
+from keyfactor_provider.command.retrying import Deadline
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import NotFound, Rejected
 
@@ -33,7 +33,7 @@ class Roster:
         self._listing: _Listing | None = None
         self._everyone: tuple[Sequence[Agent], float] | None = None
 
-    def look(self, wanted: Iterable[str], *, patience: Patience | None = None) -> Mapping[str, Agent | None]:
+    def look(self, wanted: Iterable[str], *, deadline: Deadline | None = None) -> Mapping[str, Agent | None]:
         """The agents by canonical GUID; None where Command has no such agent.
 
         Raises:
@@ -43,12 +43,12 @@ class Roster:
         lacking = self._stale(ids)
         if len(lacking) + self._read_singly <= FEW:
             self._read_singly += len(lacking)
-            self._read_each(lacking, patience)
+            self._read_each(lacking, deadline)
         else:
-            self._read_many(lacking, patience)
+            self._read_many(lacking, deadline)
         return {agent_id: self._known[agent_id][0] for agent_id in ids}
 
-    def look_again(self, wanted: Iterable[str], *, patience: Patience | None = None) -> Mapping[str, Agent | None]:
+    def look_again(self, wanted: Iterable[str], *, deadline: Deadline | None = None) -> Mapping[str, Agent | None]:
         """The agents as they are now, for somebody who asks over and over about the same ones.
 
         A few are read one by one each time: no other fleet would share the pages.
@@ -59,8 +59,8 @@ class Roster:
         ids = list(wanted)
         self.forget(ids)
         if len(ids) <= FEW:
-            self._read_each(ids, patience)
-        return self.look(ids, patience=patience)
+            self._read_each(ids, deadline)
+        return self.look(ids, deadline=deadline)
 
     def forget(self, written: Iterable[str]) -> None:
         """Makes the next reading ask Command again about agents that were written to."""
@@ -68,7 +68,7 @@ class Roster:
         for agent_id in written:
             self._known.pop(agent_id, None)
 
-    def everyone(self, *, patience: Patience | None = None) -> Sequence[Agent]:
+    def everyone(self, *, deadline: Deadline | None = None) -> Sequence[Agent]:
         """Every agent that Command lists, read to the last page.
 
         Where somebody deletes an agent while several pages are read, the list moves up and another one falls
@@ -78,17 +78,17 @@ class Roster:
             CommandError: a page could not be read.
         """
         first = _Listing(self._client)
-        found = self._rest_of(first, patience)
+        found = self._rest_of(first, deadline)
         if first.pages > 1:
-            again = self._rest_of(_Listing(self._client), patience)
-            self._read_each([agent_id for agent_id in found if agent_id not in again], patience, sure=True)
+            again = self._rest_of(_Listing(self._client), deadline)
+            self._read_each([agent_id for agent_id in found if agent_id not in again], deadline, sure=True)
             found |= again
         known = [self._known[agent_id][0] for agent_id in found]
         return tuple(agent for agent in known if agent is not None)
 
-    def _rest_of(self, listing: "_Listing", patience: Patience | None) -> dict[str, Agent]:
+    def _rest_of(self, listing: "_Listing", deadline: Deadline | None) -> dict[str, Agent]:
         found: dict[str, Agent] = {}
-        while (page := listing.next_page(patience)) is not None:
+        while (page := listing.next_page(deadline)) is not None:
             self._learn(page)
             found |= {agent.id: agent for agent in page}
         return found
@@ -113,36 +113,36 @@ class Roster:
         self._known.update((agent.id, (agent, now)) for agent in found)
         self._known.update((agent_id, (None, now)) for agent_id in gone)
 
-    def _read_many(self, lacking: list[str], patience: Patience | None) -> None:
+    def _read_many(self, lacking: list[str], deadline: Deadline | None) -> None:
         listing = self._listing
         # What a listing does not show must be as fresh as what it shows, and it shows nobody twice.
         if listing is None or listing.began < self._client.clock() - FRESH_FOR or listing.has_shown(lacking):
             listing = self._listing = _Listing(self._client)
         # One page less than agents, since those that are not found then may cost a query besides.
-        lacking = self._carry_on(listing, lacking, max(1, len(lacking) - 1), patience)
+        lacking = self._carry_on(listing, lacking, max(1, len(lacking) - 1), deadline)
         if not listing.ended:
-            self._read_each(lacking, patience)
+            self._read_each(lacking, deadline)
             return
         self._listing = None
         # The list may have shifted while it was read, so what it lacks is looked up once more: one by one,
         # or by a second list, but a fleet full of unknown GUIDs does not turn into as many requests.
         if len(lacking) <= listing.pages + 1:
-            self._read_each(lacking, patience, sure=True)
+            self._read_each(lacking, deadline, sure=True)
         else:
             second = _Listing(self._client)
-            self._learn((), gone=self._carry_on(second, lacking, listing.pages + 1, patience))
+            self._learn((), gone=self._carry_on(second, lacking, listing.pages + 1, deadline))
 
-    def _carry_on(self, listing: "_Listing", lacking: list[str], most: int, patience: Patience | None) -> list[str]:
+    def _carry_on(self, listing: "_Listing", lacking: list[str], most: int, deadline: Deadline | None) -> list[str]:
         """Reads up to `most` pages, until nobody is lacking; those who still are."""
         left = dict.fromkeys(lacking)
-        while most and left and (page := listing.next_page(patience)) is not None:
+        while most and left and (page := listing.next_page(deadline)) is not None:
             most -= 1
             self._learn(page)
             for agent in page:
                 left.pop(agent.id, None)
         return list(left)
 
-    def _read_each(self, ids: Sequence[str], patience: Patience | None, *, sure: bool = False) -> None:
+    def _read_each(self, ids: Sequence[str], deadline: Deadline | None, *, sure: bool = False) -> None:
         """Reads agents one by one.
 
         Args:
@@ -151,7 +151,7 @@ class Roster:
         unknown = []
         for agent_id in ids:
             try:
-                answer = self._client.agent(agent_id, patience=patience)
+                answer = self._client.agent(agent_id, deadline=deadline)
             except (NotFound, Rejected):
                 unknown.append(agent_id)
                 continue
@@ -161,20 +161,20 @@ class Roster:
             self._learn((), gone=unknown)
         else:
             for start in range(0, len(unknown), _IN_ONE_QUERY):
-                self._ask_list(unknown[start : start + _IN_ONE_QUERY], patience)
+                self._ask_list(unknown[start : start + _IN_ONE_QUERY], deadline)
 
-    def _ask_list(self, ids: Sequence[str], patience: Patience | None) -> None:
+    def _ask_list(self, ids: Sequence[str], deadline: Deadline | None) -> None:
         query = " OR ".join(f'AgentId -eq "{agent_id}"' for agent_id in ids)
         listing, found = _Listing(self._client, query), dict[str, Agent]()
         try:
             # The server may cap the page size.
-            while len(found) < len(ids) and (page := listing.next_page(patience)) is not None:
+            while len(found) < len(ids) and (page := listing.next_page(deadline)) is not None:
                 found |= {agent.id: agent for agent in page}
             understood = found.keys() <= set(ids)
         except Rejected:
             understood = False
         # A server that does not know the query's field refuses the query, or ignores it.
-        answers = list(found.values()) if understood else self.everyone(patience=patience)
+        answers = list(found.values()) if understood else self.everyone(deadline=deadline)
         self._learn((), gone=ids)
         self._learn(answers)
 
@@ -194,9 +194,9 @@ class _Listing:
         """Whether it has shown one of them already."""
         return not self._seen.isdisjoint(agent_ids)
 
-    def next_page(self, patience: Patience | None) -> list[Agent] | None:
+    def next_page(self, deadline: Deadline | None) -> list[Agent] | None:
         """The agents of the next page; None after the last, which ends it."""
-        page = self._client.agents_page(self.pages + 1, PAGE_SIZE, query=self._query, patience=patience)
+        page = self._client.agents_page(self.pages + 1, PAGE_SIZE, query=self._query, deadline=deadline)
         new = [agent for agent in page if agent.id not in self._seen]
         if not new:
             self.ended = True

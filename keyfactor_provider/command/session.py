@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 from keyfactor_provider.command.asking import Outcome, StillDue, ask
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.outage import Outage
-from keyfactor_provider.command.retrying import Patience
+from keyfactor_provider.command.retrying import Deadline
 from keyfactor_provider.command.roster import Roster
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import CommandError
@@ -51,7 +51,7 @@ class Session:
         if self._connection is not None:
             self._connection[1].close()
 
-    def agents(self, wanted: Iterable[str], *, patience: Patience | None = None) -> Mapping[str, Agent | None]:
+    def agents(self, wanted: Iterable[str], *, deadline: Deadline | None = None) -> Mapping[str, Agent | None]:
         """Agents by canonical GUID, fresh enough to decide by; None where Command has no such agent.
 
         Raises:
@@ -59,7 +59,7 @@ class Session:
         """
         if not (wanted := list(wanted)):
             return {}
-        return self._read(lambda roster: roster.look(wanted, patience=patience))
+        return self._read(lambda roster: roster.look(wanted, deadline=deadline))
 
     def agents_now(self, wanted: Iterable[str], within: float) -> Mapping[str, Agent | None]:
         """Agents as they are now, also when Command was away a moment ago: for somebody who waits.
@@ -72,7 +72,7 @@ class Session:
         """
         self._outage.clear()
         roster, client = self.connect()
-        return roster.look_again(wanted, patience=Patience(client.clock() + min(within, client.settings.timeout)))
+        return roster.look_again(wanted, deadline=Deadline(client.clock() + min(within, client.settings.timeout)))
 
     def glance(self, wanted: Iterable[str]) -> Mapping[str, Agent | None]:
         """Agents as far as they can be had in time, without a second try; nothing during an outage.
@@ -87,7 +87,7 @@ class Session:
         if self._glances_left <= 0 or self._outage.standing(began) is not None:
             return {}
         try:
-            return roster.look(wanted, patience=Patience(began + self._glances_left, retries=False))
+            return roster.look(wanted, deadline=Deadline(began + self._glances_left, retries=False))
         except CommandError:
             self._glances_left = 0
             raise

@@ -6,7 +6,7 @@ and unknown fields are ignored. Only an AgentId must be a GUID: without it nobod
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -55,15 +55,11 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
     @property
     def seen_at(self) -> datetime | None:
         """`last_seen` as a time; UTC where it names no offset, None where it is no time."""
-        # Python 3.10 reads no "Z", and only three or six digits of a second.
-        head, dot, tail = self.last_seen.strip().replace("Z", "+00:00").partition(".")
-        digits = tail[: len(tail) - len(tail.lstrip("0123456789"))]
-        text = f"{head}{dot}{digits[:6].ljust(6, '0')}{tail[len(digits) :]}" if dot else head
         try:
-            at = datetime.fromisoformat(text)
+            at = datetime.fromisoformat(self.last_seen.strip())
         except ValueError:
             return None
-        return at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+        return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 class _WireAgent(msgspec.Struct, rename="pascal", gc=False):

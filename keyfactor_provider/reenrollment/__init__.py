@@ -1,1 +1,1 @@
-"""The decisions, pure: wish + record + what Command shows -> what to ask for, what to record."""
+"""The decisions, pure: desired + record + what Command shows -> what to ask for, what to record."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from keyfactor_provider.reenrollment.life import Seen, judge
+from keyfactor_provider.reenrollment.life import Observation, judge
 from keyfactor_provider.reenrollment.record import Member, Phase
 
 
@@ -32,7 +32,7 @@ def round_of(members: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def progress(members: Mapping[str, Member], seen: Mapping[str, Seen | None]) -> Progress:
+def progress(members: Mapping[str, Member], seen: Mapping[str, Observation | None]) -> Progress:
     """How far a fleet is, from its members' records and a reading of them."""
     made = Progress()
     for member_id, recorded in members.items():
@@ -51,7 +51,7 @@ def progress(members: Mapping[str, Member], seen: Mapping[str, Seen | None]) -> 
     return made
 
 
-def _judge_use(made: Progress, member_id: str, reading: Seen) -> None:
+def _judge_use(made: Progress, member_id: str, reading: Observation) -> None:
     if reading.last_used is None:
         made.done.append(member_id)
         made.warnings[member_id] = "has its new certificate issued, use not seen"

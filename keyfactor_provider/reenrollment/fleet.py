@@ -6,20 +6,20 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from keyfactor_provider.reenrollment import life
+from keyfactor_provider.reenrollment.desired import Desired
 from keyfactor_provider.reenrollment.record import DRIFTED, Member, Phase, Record
-from keyfactor_provider.reenrollment.wish import Wish
 from keyfactor_provider.status import ReenrollmentStatus
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would do, as far as state and wish can tell; it never depends on Command.
+    """What a run would do, as far as state and desired can tell; it never depends on Command.
 
     Attributes:
-        new_round: the triggers changed, or the wish left None.
+        new_round: the triggers changed, or the desired left None.
         first: members asked for the first time in their round.
         again: members asked again: failed, drifted, or under a new status.
-        cleared: members whose flag is cleared because the wish is None.
+        cleared: members whose flag is cleared because the desired is None.
         taken_back: members that leave and may carry a flag of ours.
         let_go: members that leave and are only forgotten.
         left_alone: members for which nothing is to be done.
@@ -45,18 +45,18 @@ class Forecast:
         return self.options_changed or bool(self.first or self.again or self.cleared or self.taken_back or self.let_go)
 
 
-def forecast(record: Record, wish: Wish, claimed: Collection[str] = ()) -> Forecast:
+def forecast(record: Record, desired: Desired, claimed: Collection[str] = ()) -> Forecast:
     """What `up` would do for a fleet; `claimed` are GUIDs that another fleet of this run names."""
-    triggered = _triggered(record, wish)
+    triggered = _triggered(record, desired)
     first, again, cleared, left_alone, reenrolled = [], [], [], [], []
-    for member_id in sorted(wish.members):
+    for member_id in sorted(desired.members):
         recorded = record.members.get(member_id)
-        member = life.enter(recorded, wish.status, triggered=triggered)
+        member = life.enter(recorded, desired.status, triggered=triggered)
         if life.at_rest(member):
             left_alone.append(member_id)
             if member.phase is Phase.REENROLLED:
                 reenrolled.append(member_id)
-        elif wish.status is ReenrollmentStatus.NONE:
+        elif desired.status is ReenrollmentStatus.NONE:
             cleared.append(member_id)
         elif member.asked is None and member.phase is Phase.DUE:
             first.append(member_id)
@@ -64,12 +64,12 @@ def forecast(record: Record, wish: Wish, claimed: Collection[str] = ()) -> Forec
             again.append(member_id)
     taken_back: list[str] = []
     let_go: list[str] = []
-    for member_id in sorted(record.members.keys() - wish.members):
-        stays_ours = record.members[member_id].ours and wish.on_removal == "unset" and member_id not in claimed
+    for member_id in sorted(record.members.keys() - desired.members):
+        stays_ours = record.members[member_id].ours and desired.on_removal == "unset" and member_id not in claimed
         (taken_back if stays_ours else let_go).append(member_id)
-    left_none = any(member.wish is ReenrollmentStatus.NONE for _, member in record.staying())
+    left_none = any(member.desired is ReenrollmentStatus.NONE for _, member in record.staying())
     return Forecast(
-        new_round=bool(record.members) and wish.status is not ReenrollmentStatus.NONE and (triggered or left_none),
+        new_round=bool(record.members) and desired.status is not ReenrollmentStatus.NONE and (triggered or left_none),
         first=tuple(first),
         again=tuple(again),
         cleared=tuple(cleared),
@@ -77,9 +77,9 @@ def forecast(record: Record, wish: Wish, claimed: Collection[str] = ()) -> Forec
         let_go=tuple(let_go),
         left_alone=tuple(left_alone),
         reenrolled=tuple(reenrolled),
-        new_status=bool(record.members) and record.status is not wish.status,
+        new_status=bool(record.members) and record.status is not desired.status,
         options_changed=(record.status, record.on_removal, record.on_failure)
-        != (wish.status, wish.on_removal, wish.on_failure),
+        != (desired.status, desired.on_removal, desired.on_failure),
     )
 
 
@@ -102,7 +102,7 @@ class Plan:
     drift: dict[str, str] = field(default_factory=dict)
     sent: bool = False
 
-    def judge(self, member_id: str, seen: life.Seen | None) -> None:
+    def judge(self, member_id: str, seen: life.Observation | None) -> None:
         """Takes one reading of a member that stays into the plan."""
         judged = life.judge(self.members[member_id], seen)
         self.members[member_id] = judged.member
@@ -115,30 +115,32 @@ class Plan:
             self.drift[member_id] = seen.flag
 
 
-def members_of(record: Record, wish: Wish) -> dict[str, Member]:
-    """The members of a wish as they go into a run."""
-    triggered = _triggered(record, wish)
+def members_of(record: Record, desired: Desired) -> dict[str, Member]:
+    """The members of a desired as they go into a run."""
+    triggered = _triggered(record, desired)
     return {
-        member_id: life.enter(record.members.get(member_id), wish.status, triggered=triggered)
-        for member_id in wish.members
+        member_id: life.enter(record.members.get(member_id), desired.status, triggered=triggered)
+        for member_id in desired.members
     }
 
 
-def standing(seen: Iterable[life.Seen | None]) -> ReenrollmentStatus:
+def standing(seen: Iterable[life.Observation | None]) -> ReenrollmentStatus:
     """The status that stands among orchestrators that are taken over: the most urgent flag that any has."""
     flags = {each.flag for each in seen if each is not None}
     return next((status for status in reversed(ReenrollmentStatus) if status.value in flags), ReenrollmentStatus.NONE)
 
 
-def goers(record: Record, wish: Wish | None, held: Mapping[str, frozenset[ReenrollmentStatus]]) -> dict[str, Member]:
-    """The members that leave and have to be looked at; None as the wish: the fleet itself goes.
+def goers(
+    record: Record, desired: Desired | None, held: Mapping[str, frozenset[ReenrollmentStatus]]
+) -> dict[str, Member]:
+    """The members that leave and have to be looked at; None as the desired: the fleet itself goes.
 
     Args:
         held: the members of other fleets, and the flags that those call their own. A flag of this fleet that
             the other could not replace is still this fleet's to take back.
     """
-    staying = wish.members if wish else frozenset()
-    if (wish.on_removal if wish else record.on_removal) == "retain":
+    staying = desired.members if desired else frozenset()
+    if (desired.on_removal if desired else record.on_removal) == "retain":
         return {}
     found = {}
     for member_id, member in record.members.items():
@@ -148,7 +150,9 @@ def goers(record: Record, wish: Wish | None, held: Mapping[str, frozenset[Reenro
     return found
 
 
-def plan(members: Mapping[str, Member], leaving: Mapping[str, Member], seen: Mapping[str, life.Seen | None]) -> Plan:
+def plan(
+    members: Mapping[str, Member], leaving: Mapping[str, Member], seen: Mapping[str, life.Observation | None]
+) -> Plan:
     """What a run does, from a reading of every member that stays or leaves."""
     made = Plan(dict(members))
     for member_id in members:
@@ -174,18 +178,18 @@ def plan_unread(members: Mapping[str, Member], leaving: Mapping[str, Member], re
     return made
 
 
-def recorded(wish: Wish, made: Plan, trouble: str) -> Record:
+def recorded(desired: Desired, made: Plan, trouble: str) -> Record:
     """The record that a run leaves."""
     return Record(
-        fleet=wish.fleet,
-        status=wish.status,
+        fleet=desired.fleet,
+        status=desired.status,
         members=made.members,
-        triggers=wish.triggers,
-        on_removal=wish.on_removal,
-        on_failure=wish.on_failure,
+        triggers=desired.triggers,
+        on_removal=desired.on_removal,
+        on_failure=desired.on_failure,
         trouble=trouble,
     )
 
 
-def _triggered(record: Record, wish: Wish) -> bool:
-    return bool(record.members) and dict(record.triggers) != dict(wish.triggers)
+def _triggered(record: Record, desired: Desired) -> bool:
+    return bool(record.members) and dict(record.triggers) != dict(desired.triggers)

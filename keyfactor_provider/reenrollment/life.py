@@ -1,7 +1,7 @@
 """The life of one orchestrator in one round: what a reading means, what to ask, what an answer leaves.
 
-A round is one wish for a new certificate. It begins when the orchestrator enters the fleet, when the
-triggers change, or when the wish leaves None; the wish None closes it and forgets it.
+A round is one desired for a new certificate. It begins when the orchestrator enters the fleet, when the
+triggers change, or when the desired leaves None; the desired None closes it and forgets it.
 """
 
 from typing import Final
@@ -19,7 +19,7 @@ _ALONE: Final = {status.value: frozenset({status}) for status in ReenrollmentSta
 _NOT_ASKED_SINCE: Final = frozenset({Phase.REFUSED, Phase.UNREACHED})
 
 
-class Seen(msgspec.Struct, frozen=True, gc=False):
+class Observation(msgspec.Struct, frozen=True, gc=False):
     """What a reading of Command shows of one orchestrator.
 
     Attributes:
@@ -49,18 +49,20 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     warning: str = ""
 
 
-def enter(recorded: Member | None, wish: ReenrollmentStatus, *, triggered: bool) -> Member:
-    """The member as it goes into a run with this wish, its round begun, continued or closed."""
+def enter(recorded: Member | None, desired: ReenrollmentStatus, *, triggered: bool) -> Member:
+    """The member as it goes into a run with this desired, its round begun, continued or closed."""
     if recorded is None:
-        return Member(wish, Phase.DUE)
-    opens = triggered or recorded.phase is Phase.LEAVING or (recorded.wish is NONE and wish is not NONE)
-    closes = wish is NONE and recorded.wish is not NONE
+        return Member(desired, Phase.DUE)
+    opens = triggered or recorded.phase is Phase.LEAVING or (recorded.desired is NONE and desired is not NONE)
+    closes = desired is NONE and recorded.desired is not NONE
     if opens or closes:
-        return Member(wish, Phase.DUE, ours=recorded.ours, machine=recorded.machine)
-    if wish is recorded.wish:
+        return Member(desired, Phase.DUE, ours=recorded.ours, machine=recorded.machine)
+    if desired is recorded.desired:
         return recorded
     stays = recorded.phase is Phase.REENROLLED or recorded.phase in FAILED
-    return replace(recorded, wish=wish) if stays else replace(recorded, wish=wish, phase=Phase.DUE, reason="")
+    return (
+        replace(recorded, desired=desired) if stays else replace(recorded, desired=desired, phase=Phase.DUE, reason="")
+    )
 
 
 def at_rest(member: Member) -> bool:
@@ -68,13 +70,13 @@ def at_rest(member: Member) -> bool:
     return member.phase in _AT_REST
 
 
-def judge(member: Member, seen: Seen | None) -> Judged:
+def judge(member: Member, seen: Observation | None) -> Judged:
     """What a reading means for a member; `seen` is None where Command has no such orchestrator.
 
     The rules are ordered, the first that matches wins (design: the life of one orchestrator in one round).
     """
     member = _noting(member, seen)
-    if member.wish is NONE:
+    if member.desired is NONE:
         return _judge_release(member, seen)
     if member.phase is Phase.REENROLLED:
         return Judged(member, warning=_oddity(member, seen))
@@ -83,15 +85,15 @@ def judge(member: Member, seen: Seen | None) -> Judged:
     if seen.thumbprint is not None and seen.thumbprint != member.baseline:
         done = replace(member, phase=Phase.REENROLLED, reason="")
         return Judged(done, warning=_oddity(done, seen))
-    if seen.flag == member.wish.value:
+    if seen.flag == member.desired.value:
         return Judged(_holds(member, member.ours))
     if seen.flag != NONE.value:
-        return Judged(_still_to_ask(member, Phase.CHANGED, f"its flag is {seen.flag}"), ask=member.wish)
+        return Judged(_still_to_ask(member, Phase.CHANGED, f"its flag is {seen.flag}"), ask=member.desired)
     # Without a baseline there is no certificate now either, or the rule before the last would have matched.
-    if member.asked is member.wish and member.baseline == "":
+    if member.asked is member.desired and member.baseline == "":
         reason = "its flag is gone and it has no certificate that could tell whether it re-enrolled"
         return Judged(replace(member, phase=Phase.UNVERIFIED, reason=reason))
-    return Judged(_still_to_ask(member, Phase.CLEARED, "its flag was taken back"), ask=member.wish)
+    return Judged(_still_to_ask(member, Phase.CLEARED, "its flag was taken back"), ask=member.desired)
 
 
 def accepted(member: Member, asked: ReenrollmentStatus) -> Member:
@@ -107,7 +109,7 @@ def refused(member: Member, reason: str) -> Member:
 
 def unreached(member: Member, reason: str, *, outcome_open: bool) -> Member:
     """The member after a call that failed or was not sent; one that may have been carried out is ours."""
-    ours = member.ours | {member.wish} if outcome_open and member.wish is not NONE else member.ours
+    ours = member.ours | {member.desired} if outcome_open and member.desired is not NONE else member.ours
     return replace(member, phase=Phase.UNREACHED, reason=reason, ours=ours)
 
 
@@ -119,7 +121,7 @@ class Departed(msgspec.Struct, frozen=True, gc=False):
     warning: str = ""
 
 
-def depart(member: Member, seen: Seen | None) -> Departed:
+def depart(member: Member, seen: Observation | None) -> Departed:
     """What is to be done for a member that leaves its fleet, whatever its phase."""
     member = _noting(member, seen)
     if seen is None:
@@ -134,11 +136,11 @@ def leaving(member: Member, reason: str) -> Member:
     return replace(member, phase=Phase.LEAVING, reason=reason)
 
 
-def _noting(member: Member, seen: Seen | None) -> Member:
+def _noting(member: Member, seen: Observation | None) -> Member:
     if seen is None:
         return member
     standing = _ALONE.get(seen.flag, NONE_OURS)
-    first = member.baseline is UNSEEN and member.wish is not NONE
+    first = member.baseline is UNSEEN and member.desired is not NONE
     return replace(
         member,
         baseline=(seen.thumbprint or "") if first else member.baseline,
@@ -147,7 +149,7 @@ def _noting(member: Member, seen: Seen | None) -> Member:
     )
 
 
-def _judge_release(member: Member, seen: Seen | None) -> Judged:
+def _judge_release(member: Member, seen: Observation | None) -> Judged:
     if seen is None or seen.flag == NONE.value:
         return Judged(_settled(member))
     if member.phase in (Phase.SETTLED, Phase.CHANGED):
@@ -160,19 +162,19 @@ def _settled(member: Member) -> Member:
 
 
 def _holds(member: Member, others: frozenset[ReenrollmentStatus]) -> Member:
-    ours = others | _ALONE[member.wish.value] if others else _ALONE[member.wish.value]
-    return replace(member, phase=Phase.PENDING, reason="", asked=member.wish, ours=ours)
+    ours = others | _ALONE[member.desired.value] if others else _ALONE[member.desired.value]
+    return replace(member, phase=Phase.PENDING, reason="", asked=member.desired, ours=ours)
 
 
 def _still_to_ask(member: Member, drift: Phase, reason: str) -> Member:
     if member.phase in _NOT_ASKED_SINCE:
         return member
-    if member.asked is member.wish:
+    if member.asked is member.desired:
         return replace(member, phase=drift, reason=reason)
     return member if member.phase is Phase.DUE else replace(member, phase=Phase.DUE, reason="")
 
 
-def _oddity(member: Member, seen: Seen | None) -> str:
+def _oddity(member: Member, seen: Observation | None) -> str:
     if seen is None:
         return "re-enrolled and is gone from Command since"
     if seen.flag in {status.value for status in member.ours}:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
 from keyfactor_provider.errors import RecordError
-from keyfactor_provider.reenrollment.wish import OnFailure, OnRemoval, Wish
+from keyfactor_provider.reenrollment.desired import Desired, OnFailure, OnRemoval
 from keyfactor_provider.status import ReenrollmentStatus
 
 _UNREADABLE: Final = "The state of an OrchestratorReenrollment can't be read"
@@ -17,7 +17,7 @@ VERSION: Final = 1
 """Of the form in state; a change of the form needs a reader for every older one."""
 
 
-class Phase(str, Enum):
+class Phase(StrEnum):
     """Where a member stands in its round."""
 
     DUE = "due"
@@ -59,11 +59,11 @@ NONE_OURS: Final = frozenset[ReenrollmentStatus]()
 
 # A Struct, as the readings of it are: a third of a dataclass's time, nothing for the garbage collector to go
 # through in a fleet of 100,000, and its form in state comes with it (bench: deciding).
-class Member(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={"wish": "status"}):
+class Member(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={"desired": "status"}):
     """One orchestrator of a fleet, in its current round.
 
     Attributes:
-        wish: the status wanted of it in the last run.
+        desired: the status wanted of it in the last run.
         baseline: its thumbprint at the first reading of the round that showed it; empty when it had
             none then, UNSEEN before such a reading.
         reason: why the phase is what it is, where that needs saying.
@@ -72,7 +72,7 @@ class Member(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={
         machine: its ClientMachine when last seen, for messages.
     """
 
-    wish: ReenrollmentStatus
+    desired: ReenrollmentStatus
     phase: Phase
     baseline: str | msgspec.UnsetType = UNSEEN
     reason: str = ""
@@ -172,9 +172,9 @@ class Record:
             trouble=state.get("trouble", ""),
         )
 
-    def wish(self) -> Wish:
-        """The wish of the last run, for the members that have not left."""
-        return Wish(
+    def desired(self) -> Desired:
+        """The desired of the last run, for the members that have not left."""
+        return Desired(
             fleet=self.fleet,
             members=frozenset(member_id for member_id, _ in self.staying()),
             status=self.status,

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from keyfactor_provider.errors import ReenrollmentFailed
+from keyfactor_provider.reenrollment.desired import Desired
 from keyfactor_provider.reenrollment.fleet import Forecast
 from keyfactor_provider.reenrollment.record import DRIFTED, FAILED, Phase, Record
-from keyfactor_provider.reenrollment.wish import Wish
 
 MOST_NAMED: Final = 20
 """No message names more orchestrators than this; the state has the rest."""
@@ -42,9 +42,9 @@ def count(number: int, noun: str = "orchestrator") -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def intent(wish: Wish, ahead: Forecast) -> str:
+def intent(desired: Desired, ahead: Forecast) -> str:
     """The one line that says what the next run will do for a fleet."""
-    status = wish.status.value
+    status = desired.status.value
     parts = [
         f"asks {count(len(ahead.first))} ({status})" if ahead.first else "",
         f"asks {len(ahead.again)} again ({status})" if ahead.again else "",
@@ -55,7 +55,7 @@ def intent(wish: Wish, ahead: Forecast) -> str:
     ]
     doing = ", ".join(part for part in parts if part)
     opening = "a new round: " if ahead.new_round else ""
-    line = f"{title(wish.fleet)}{opening}{doing or 'records its options'}."
+    line = f"{title(desired.fleet)}{opening}{doing or 'records its options'}."
     if ahead.reenrolled and (ahead.again or ahead.new_status):
         line += (
             f" {len(ahead.reenrolled)} of those left alone have re-enrolled in this round; "

@@ -9,13 +9,13 @@ from tf.types import Map, Number, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import ProviderError
+from keyfactor_provider.operations.waiting import MOST_SECONDS, Wait
 from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.terraform.calls import Call, Planned, State
 from keyfactor_provider.terraform.fleetstate import MEMBER
 from keyfactor_provider.terraform.logs import LOG
 from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import UNKNOWN, has_unknown, is_unknown
-from keyfactor_provider.waiting import MOST_SECONDS, Wait
 
 _DEFAULT_SECONDS = 3600
 

@@ -10,9 +10,9 @@ from tf.schema import Attribute
 from tf.types import List, Map, Set, String
 
 from keyfactor_provider.reenrollment import fleet
+from keyfactor_provider.reenrollment.desired import UNKNOWN as NOT_KNOWN_YET
+from keyfactor_provider.reenrollment.desired import Desired
 from keyfactor_provider.reenrollment.record import VERSION, Phase, Record, to_state
-from keyfactor_provider.reenrollment.wish import UNKNOWN as NOT_KNOWN_YET
-from keyfactor_provider.reenrollment.wish import Wish
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.terraform.values import UNKNOWN, Object, is_unknown
 
@@ -100,26 +100,26 @@ def unknown(name: Any = UNKNOWN) -> dict[str, Any]:
     return {"id": name, "members": UNKNOWN} | dict.fromkeys(LISTS, UNKNOWN)
 
 
-def expected(record: Record, wish: Wish, ahead: fleet.Forecast) -> dict[str, Any]:
+def expected(record: Record, desired: Desired, ahead: fleet.Forecast) -> dict[str, Any]:
     """The computed attributes after a change that goes well: known wherever nothing is to be asked.
 
     So a plan shows, element by element, what moves; whom it asks is left to apply.
     """
     asked = {*ahead.first, *ahead.again, *ahead.cleared}
     members = {}
-    for member_id, member in to_state(fleet.members_of(record, wish)).items():
+    for member_id, member in to_state(fleet.members_of(record, desired)).items():
         shown = MEMBER.encode(member)
         if member_id in asked:
             shown |= dict.fromkeys(_LEFT_TO_APPLY, UNKNOWN)
             shown |= {name: UNKNOWN for name in ("machine", "baseline") if shown[name] is None}
         members[member_id] = shown
     pending = {member_id for member_id, member in members.items() if member["phase"] == Phase.PENDING.value}
-    if wish.status is not ReenrollmentStatus.NONE:
+    if desired.status is not ReenrollmentStatus.NONE:
         pending |= asked
     return {
         "id": record.fleet,
         "members": members,
-        "failed_orchestrator_ids": UNKNOWN if asked or record.members.keys() - wish.members else [],
+        "failed_orchestrator_ids": UNKNOWN if asked or record.members.keys() - desired.members else [],
         "pending_orchestrator_ids": sorted(pending),
         "reenrolled_orchestrator_ids": sorted(ahead.reenrolled),
     }

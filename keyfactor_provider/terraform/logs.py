@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Final
 
 LOG: Final = logging.getLogger("keyfactorcommand")
@@ -24,7 +24,7 @@ class Hclog(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line; a traceback goes into a field of its own."""
-        at = datetime.fromtimestamp(record.created, timezone.utc)
+        at = datetime.fromtimestamp(record.created, UTC)
         line = {
             "@level": _NAMES.get(record.levelname, record.levelname.lower()),
             "@message": record.getMessage(),

@@ -136,7 +136,7 @@ class Orchestrators:
             reason = f"{hours} is not a time; expected hours above 0, up to {_MOST_HOURS}"
             add_problems(diagnostics, [Problem("seen_within_hours", reason)])
             return
-        from keyfactor_provider.lookup import check
+        from keyfactor_provider.operations.lookup import check
 
         try:
             check(_filter(config))
@@ -145,7 +145,7 @@ class Orchestrators:
 
     def read(self, call: Call, config: State) -> State:
         """Looks them up over every page of Command's list."""
-        from keyfactor_provider.lookup import find
+        from keyfactor_provider.operations.lookup import find
 
         found = find(self._shared.operations.everyone(), _filter(config))
         if found.unmatched:
@@ -159,7 +159,7 @@ class Orchestrators:
 
 
 def _filter(config: State) -> Any:
-    from keyfactor_provider.lookup import Filter
+    from keyfactor_provider.operations.lookup import Filter
 
     hours = config["seen_within_hours"]
     several = ("machine", "platform", "capability", "identity", "exclude", "status")

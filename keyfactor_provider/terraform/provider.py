@@ -68,7 +68,7 @@ class CommandProvider(Provider):
     def configure_provider(self, diags: Diagnostics, config: Mapping[str, Any]) -> None:
         """Takes the settings for this process, and says what is to be said about them once."""
         from keyfactor_provider.command.client import CommandClient
-        from keyfactor_provider.operations import Operations
+        from keyfactor_provider.operations.run import Operations
 
         unknown = [name for name, value in config.items() if is_unknown(value)]
         self.shared.readable = not unknown

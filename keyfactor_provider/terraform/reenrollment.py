@@ -11,8 +11,8 @@ from tf.utils import Diagnostics
 from keyfactor_provider import guid
 from keyfactor_provider.errors import ProviderError, ReenrollmentFailed
 from keyfactor_provider.reenrollment import report
+from keyfactor_provider.reenrollment.desired import Desired, check
 from keyfactor_provider.reenrollment.record import VERSION, Record
-from keyfactor_provider.reenrollment.wish import Wish, check
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.terraform import fleetstate
 from keyfactor_provider.terraform.calls import Call, Planned, State
@@ -96,24 +96,24 @@ class Reenrollment:
         # An apply plans again, and its warnings would follow the result; only a plan reads first.
         speaks = prior is None or self._shared.was_read(name)
         with self._shared.tell.into(call.diagnostics, name):
-            old = record.wish().to_inputs() if prior else {}
+            old = record.desired().to_inputs() if prior else {}
             checked = operations.check(fleetstate.given(config, name), old, preview=speaks, settings=False)
             add_problems(call.diagnostics, checked.problems)
             if checked.problems:
                 return Planned(prior)
             private = {"owner": name, "wanted": sorted(checked.known_members)}
             planned = _as_written(prior, config)
-            if prior is None or checked.wish is None:
+            if prior is None or checked.desired is None:
                 return Planned(planned | fleetstate.unknown(*([name] if prior else [])), private)
-            ahead = operations.forecast(fleetstate.to_operations(prior), checked.wish.to_inputs())
+            ahead = operations.forecast(fleetstate.to_operations(prior), checked.desired.to_inputs())
             if speaks and (drift := report.drifted(record, ahead.again)):
                 self._shared.tell("warning", drift)
         if not ahead.changes:
             return Planned(prior | planned, private)
-        if checked.wish.on_failure == "warn":
+        if checked.desired.on_failure == "warn":
             # Failed members are no error then, and Terraform takes no result but the planned one.
             return Planned(planned | fleetstate.unknown(name), private | self._kept(name, prior))
-        planned |= fleetstate.expected(record, checked.wish, ahead)
+        planned |= fleetstate.expected(record, checked.desired, ahead)
         return Planned(planned, private | self._kept(name, prior))
 
     def create(self, call: Call, planned: State) -> State:
@@ -141,7 +141,7 @@ class Reenrollment:
         return state | fleetstate.from_operations(read)
 
     def update(self, call: Call, prior: State, planned: State) -> State:
-        """Brings the members to the planned wish."""
+        """Brings the members to the planned desired."""
         name = call.fleet = prior["id"]
         with self._shared.tell.into(call.diagnostics, name):
             state = self._shared.operations.update(
@@ -185,11 +185,11 @@ class Reenrollment:
         name = call.fleet = str(uuid.uuid4())
         with self._shared.tell.into(call.diagnostics, name):
             state = self._shared.operations.adopt(name, members)
-        wish = Record.from_state(state).wish()
+        desired = Record.from_state(state).desired()
         return {
             **dict.fromkeys(fleetstate.GIVEN),
-            "orchestrator_ids": sorted(wish.members),
-            "status": wish.status.value,
+            "orchestrator_ids": sorted(desired.members),
+            "status": desired.status.value,
             **fleetstate.from_operations(state),
         }
 
@@ -198,10 +198,10 @@ class Reenrollment:
         return {"keep": sorted(self._shared.operations.wanted_elsewhere(name, prior["members"] or ()))}
 
 
-def _wish(planned: State, name: str) -> Wish:
-    wish = check(fleetstate.given(planned, name)).wish
-    assert wish is not None, "what an apply is given was checked by its plan, and is known by now"
-    return wish
+def _wish(planned: State, name: str) -> Desired:
+    desired = check(fleetstate.given(planned, name)).desired
+    assert desired is not None, "what an apply is given was checked by its plan, and is known by now"
+    return desired
 
 
 def _as_written(prior: State | None, config: State) -> State:

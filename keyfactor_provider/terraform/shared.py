@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from keyfactor_provider.terraform.diagnostics import Telling
 
 if TYPE_CHECKING:
-    from keyfactor_provider.operations import Operations
+    from keyfactor_provider.operations.run import Operations
 
 
 class Shared:

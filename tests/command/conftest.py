@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from keyfactor_provider.errors import ProviderError
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 from tests.support.clients import Lab
 
 NO_FAULTS: dict[str, Any] = {

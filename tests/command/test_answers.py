@@ -10,7 +10,7 @@ import pytest
 from keyfactor_provider.command.answers import NEVER_SENT
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.exchange import TooLarge
-from keyfactor_provider.command.retrying import Patience
+from keyfactor_provider.command.retrying import Deadline
 from keyfactor_provider.command.settings import load
 from keyfactor_provider.errors import BadAnswer, CommandError, Unreachable
 from keyfactor_provider.status import ReenrollmentStatus
@@ -79,8 +79,8 @@ def test_every_failure_of_httpx_becomes_one_of_ours(kind: type[Any], oauth: bool
     client = failing(made(kind), oauth=oauth)
     passing = issubclass(kind, httpx.TransportError) and kind not in BAD
     for call in (
-        lambda: client.agents_page(1, 5, patience=Patience(client.clock() + 60, retries=False)),
-        lambda: client.ask([GUID], ReenrollmentStatus.REQUESTED, patience=Patience(client.clock() + 60, retries=False)),
+        lambda: client.agents_page(1, 5, deadline=Deadline(client.clock() + 60, retries=False)),
+        lambda: client.ask([GUID], ReenrollmentStatus.REQUESTED, deadline=Deadline(client.clock() + 60, retries=False)),
     ):
         with pytest.raises(CommandError) as raised:
             call()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 from tests.support.clients import SET, Lab
 
 Labs = Callable[..., Lab]

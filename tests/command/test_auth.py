@@ -11,7 +11,7 @@ import pytest
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.settings import Settings, load
 from keyfactor_provider.errors import BadAnswer, Rejected, Unauthorized, Unreachable
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 from tests.support.clients import LIST, ONE, SET, TOKEN, Lab, settings_for
 
 Labs = Callable[..., Lab]
@@ -223,9 +223,9 @@ def test_a_secret_that_command_echoes_is_not_shown(command: Command, lab: Labs, 
     secret = sent[0].split(" ")[1]
     made.client._http.event_hooks = {}
     plain = {"basic": command.said["password"], "token": secret, "oauth": command.said["client_secret"]}[method]
-    body = f'{{"ErrorCode": "0xA0110001", "Message": "Seen: {secret}\\r\\n{plain}"}}'
+    body = f'{{"ErrorCode": "0xA0110001", "Message": "Observation: {secret}\\r\\n{plain}"}}'
     command.faults(faults=[{"on": ONE, "act": "status", "status": 400, "body": body}])
-    with pytest.raises(Rejected, match=r"0xA0110001: Seen: \[secret\] \[secret\]") as raised:
+    with pytest.raises(Rejected, match=r"0xA0110001: Observation: \[secret\] \[secret\]") as raised:
         made.client.agent(command.ids()[0])
     assert secret not in str(raised.value)
 

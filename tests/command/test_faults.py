@@ -1,7 +1,7 @@
 """What goes wrong on the wire, each through real HTTP: what a reading and an asking make of it."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
@@ -9,9 +9,9 @@ import pytest
 
 from keyfactor_provider.command import exchange
 from keyfactor_provider.command.client import CommandClient
-from keyfactor_provider.command.retrying import Patience
+from keyfactor_provider.command.retrying import Deadline
 from keyfactor_provider.errors import BadAnswer, CommandError, Forbidden, NotFound, Rejected, Unauthorized, Unreachable
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 from tests.support.clients import LIST, SET, Clock, Lab, settings_for
 from tests.support.servers import closed_port, listening
 
@@ -211,14 +211,14 @@ def test_an_answer_that_stops_half_way_is_given_up_sooner_than_one_that_has_not_
     made = lab()
     began = made.clock()
     with pytest.raises(Unreachable, match="ReadTimeout"):
-        made.client.agents_page(1, 50, patience=Patience(made.clock() + 60, retries=False))
+        made.client.agents_page(1, 50, deadline=Deadline(made.clock() + 60, retries=False))
     assert made.clock() - began < 2
     command.faults(faults=[{"on": LIST, "act": "delay", "seconds": 0.4}])
     assert len(made.client.agents_page(1, 50)) == 12
 
 
 def date(seconds: float) -> str:
-    return format_datetime(datetime.now(timezone.utc) + timedelta(seconds=seconds), usegmt=True)
+    return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
 
 
 @pytest.mark.parametrize(

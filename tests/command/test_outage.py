@@ -7,7 +7,7 @@ import pytest
 
 from keyfactor_provider.command.outage import SHARED_FOR, Outage
 from keyfactor_provider.errors import Forbidden, ReenrollmentFailed, Unauthorized, Unreachable
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 from tests.support.clients import LIST, ONE, SET, Lab
 
 Labs = Callable[..., Lab]

@@ -8,7 +8,7 @@ import pytest
 from keyfactor_provider.command import roster as roster_module
 from keyfactor_provider.command.roster import FEW, Roster
 from keyfactor_provider.errors import CommandError
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 from tests.support.clients import LIST, ONE, Lab
 
 Labs = Callable[..., Lab]

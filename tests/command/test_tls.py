@@ -1,7 +1,7 @@
 """TLS and proxies: whom a client trusts, what it says when it does not, and which way it goes."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from cryptography.x509.oid import NameOID
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.settings import load
 from keyfactor_provider.errors import BadAnswer, SettingsError, Unreachable
-from keyfactor_provider.operations import Operations
-from standins.command.process import Command, running
+from keyfactor_provider.operations.run import Operations
+from keyfactor_standins.command.process import Command, running
 from tests.support.clients import Clock
 from tests.support.servers import closed_port, listening
 
@@ -49,7 +49,7 @@ def other_ca() -> str:
     """A CA that has signed nothing here."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Somebody else's CA")])
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
     return made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 

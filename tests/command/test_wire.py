@@ -1,7 +1,7 @@
 """Reading what Command sends: every published type of a field, and odd ones that must not spoil a page."""
 
 import json
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -129,11 +129,11 @@ def test_a_body_of_another_kind_is_a_value_error(body: bytes) -> None:
 @pytest.mark.parametrize(
     ("text", "at"),
     [
-        ("2026-11-25T10:00:00Z", datetime(2026, 11, 25, 10, tzinfo=timezone.utc)),
-        ("2026-11-25T10:00:00", datetime(2026, 11, 25, 10, tzinfo=timezone.utc)),
-        ("2026-11-25T12:00:00+02:00", datetime(2026, 11, 25, 10, tzinfo=timezone.utc)),
-        ("2026-11-25T10:00:00.5Z", datetime(2026, 11, 25, 10, 0, 0, 500_000, tzinfo=timezone.utc)),
-        ("2026-11-25T10:00:00.1234567", datetime(2026, 11, 25, 10, 0, 0, 123_456, tzinfo=timezone.utc)),
+        ("2026-11-25T10:00:00Z", datetime(2026, 11, 25, 10, tzinfo=UTC)),
+        ("2026-11-25T10:00:00", datetime(2026, 11, 25, 10, tzinfo=UTC)),
+        ("2026-11-25T12:00:00+02:00", datetime(2026, 11, 25, 10, tzinfo=UTC)),
+        ("2026-11-25T10:00:00.5Z", datetime(2026, 11, 25, 10, 0, 0, 500_000, tzinfo=UTC)),
+        ("2026-11-25T10:00:00.1234567", datetime(2026, 11, 25, 10, 0, 0, 123_456, tzinfo=UTC)),
         ("", None),
         ("yesterday", None),
     ],

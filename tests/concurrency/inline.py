@@ -17,12 +17,12 @@ from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import language_pb2
 
 from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion, orchestrators
-from standins.engine.__main__ import Pass
-from standins.engine.config import StackConfig, load_project
-from standins.engine.executor import Executor
-from standins.engine.secrets import Vault
-from standins.engine.store import Store, state_folder
-from standins.engine.wire import plain
+from keyfactor_standins.engine.__main__ import Pass
+from keyfactor_standins.engine.config import StackConfig, load_project
+from keyfactor_standins.engine.executor import Executor
+from keyfactor_standins.engine.secrets import Vault
+from keyfactor_standins.engine.store import Store, state_folder
+from keyfactor_standins.engine.wire import plain
 
 GIVEN = argparse.Namespace(
     command="up",
@@ -46,9 +46,9 @@ class Inline:
         """0 when it is done, 1 when it failed."""
         return 1 if (await asyncio.shield(self._running)).error else 0
 
-    async def stop(self, patience: float = 0.0) -> int:
+    async def stop(self, deadline: float = 0.0) -> int:
         """Wait for its end; a thread can't be killed."""
-        return await asyncio.wait_for(self.wait(), patience + 20)
+        return await asyncio.wait_for(self.wait(), deadline + 20)
 
 
 class InlinePass(Pass):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 from tests.support.stacks import ROOT, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -86,9 +86,9 @@ def test_each_run_has_its_own_settings_members_failures_and_waits(
 ) -> None:
     one, other = stacks
     ours, theirs = one.command.ids(), other.command.ids()
-    wish = {"name": "edge", "status": "Requested"}
-    one.fleets(wish)
-    other.fleets(wish | {"exclude": theirs[:1]})
+    desired = {"name": "edge", "status": "Requested"}
+    one.fleets(desired)
+    other.fleets(desired | {"exclude": theirs[:1]})
     one.command.faults(refused=ours[:1])
     with life_goes_on(one.command, other.command):
         ended, said = ups(how, [stacks[number] for number in order])

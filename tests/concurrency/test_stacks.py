@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 from tests.program.scenarios import fleet
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, ROOT, Stack
 

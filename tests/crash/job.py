@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from standins.command import process
-from standins.command.process import Command
+from keyfactor_standins.command import process
+from keyfactor_standins.command.process import Command
 from tests.crash import processes
 from tests.support.stacks import ROOT, Stack
 
@@ -109,7 +109,7 @@ class Run:
         self.command = command
         self.stack = Stack("standin", folder / "stack", command, dict(SETTINGS))
         self.stack.fleets(*base.fleets(job))
-        self.wishes = {
+        self.desired_of = {
             member_id: fleet["status"] for fleet in base.fleets(job) for member_id in fleet.get("orchestrator_ids", ())
         }
         self._engine: subprocess.Popen[str] | None = None
@@ -132,19 +132,19 @@ class Run:
             text=True,
         )
 
-    def wait_for_calls(self, number: int, patience: float = 60.0) -> None:
+    def wait_for_calls(self, number: int, deadline: float = 60.0) -> None:
         """Waits until Command has been asked so many times."""
-        until = time.monotonic() + patience
+        until = time.monotonic() + deadline
         while len(self.command.posts()) < number:
             assert self._engine is not None
             assert self._engine.poll() is None, "it ended early"
             assert time.monotonic() < until
             time.sleep(0.02)
 
-    def ended(self, patience: float = 60.0) -> tuple[int, str]:
+    def ended(self, deadline: float = 60.0) -> tuple[int, str]:
         """How `up` ended, once nothing is left of it; whoever of the canary is asked meanwhile re-enrolls."""
         assert self._engine is not None
-        until = time.monotonic() + patience
+        until = time.monotonic() + deadline
         while True:
             if self._job == "waiting":
                 self.canary_reenrolls()

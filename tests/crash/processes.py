@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-_ROLES = {"standins.engine": "engine", "program": "program", "host": "host"}
+_ROLES = {"keyfactor_standins.engine": "engine", "program": "program", "host": "host"}
 
 
 def of(folder: Path) -> dict[str, int]:
@@ -27,9 +27,9 @@ def of(folder: Path) -> dict[str, int]:
     return found
 
 
-def hit(folder: Path, role: str, how: signal.Signals, patience: float = 20.0) -> bool:
+def hit(folder: Path, role: str, how: signal.Signals, deadline: float = 20.0) -> bool:
     """Sends a signal to one of them, as soon as there is one; False where the run ends first."""
-    until = time.monotonic() + patience
+    until = time.monotonic() + deadline
     while time.monotonic() < until:
         running = of(folder)
         if role in running:
@@ -41,16 +41,16 @@ def hit(folder: Path, role: str, how: signal.Signals, patience: float = 20.0) ->
         if "engine" not in running:
             return False
         time.sleep(0.01)
-    raise TimeoutError(f"{role} did not appear within {patience:g} s")
+    raise TimeoutError(f"{role} did not appear within {deadline:g} s")
 
 
-def wait_for_none(folder: Path, patience: float = 10.0) -> None:
+def wait_for_none(folder: Path, deadline: float = 10.0) -> None:
     """Waits until nothing runs for the stack.
 
     Raises:
         TimeoutError: something is left; names it.
     """
-    until = time.monotonic() + patience
+    until = time.monotonic() + deadline
     while left := of(folder):
         if time.monotonic() > until:
             raise TimeoutError(f"left running: {left}")

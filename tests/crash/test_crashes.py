@@ -54,7 +54,7 @@ def test_ctrl_c_stops_cleanly_with_everything_that_was_asked_in_the_state(base: 
     with base.copied(folder, job) as run:
         begun_and_left_alone(run, BATCHES // 2, base.seconds, chance)
         assert processes.hit(run.stack.folder, "engine", signal.SIGINT)
-        code, said = run.ended(patience=15)
+        code, said = run.ended(deadline=15)
         assert code == 8, said
         left = {file.name for file in run.stack.folder.rglob("*.journal")}
         assert (left, "pending_operations" in run.stack.export()["deployment"]) == (set(), False)
@@ -94,12 +94,12 @@ def finishes(run: Run, saved: dict[str, dict[str, str]], chance: random.Random) 
     assert len(asked) == len(set(asked))
     done = {member_id for member_id, member in saved.items() if reenrolled(member, before[member_id])}
     assert not done & set(asked), "known to have re-enrolled, and asked again"
-    assert standing(run) <= run.wishes.keys()
+    assert standing(run) <= run.desired_of.keys()
 
     ran = run.stack.run("up", "--refresh")
     assert (ran.exit_code, ran.posts) == (0, []), ran.text
     recorded, now = members(run.stack.trace[-1][-1]), run.thumbprints()
-    assert recorded.keys() == run.wishes.keys()
+    assert recorded.keys() == run.desired_of.keys()
     for member_id, member in recorded.items():
         phase = "re-enrolled" if reenrolled(member, now[member_id]) else "pending"
         assert (member_id, member["phase"]) == (member_id, phase)
@@ -131,5 +131,5 @@ def claims_no_more_than_happened(
     for member_id, member in saved.items():
         if member["phase"] == "re-enrolled":
             assert thumbprints[member_id] != member["baseline"]
-        if member["phase"] == "pending" and member["status"] == run.wishes.get(member_id):
+        if member["phase"] == "pending" and member["status"] == run.desired_of.get(member_id):
             assert flags[member_id] == member["status"] or thumbprints[member_id] != member["baseline"]

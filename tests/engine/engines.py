@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from standins.engine.run import command_line, environment_for
+from keyfactor_standins.engine.run import command_line, environment_for
 from tests.engine.cases import HEAD, Run
 
 REAL = shutil.which("pulumi")
@@ -89,7 +89,7 @@ class Stage:
         if self.real:
             self._call(["pulumi", "config", "set", "--secret", key, value, "--stack", "dev"])
             return
-        from standins.engine.secrets import Vault
+        from keyfactor_standins.engine.secrets import Vault
 
         vault = Vault("open sesame", None)
         sealed = vault.encrypt(value)

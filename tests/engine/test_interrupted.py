@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from standins.engine.errors import EngineError
-from standins.engine.planner import Resource
-from standins.engine.run import command_line
-from standins.engine.secrets import Vault
-from standins.engine.store import Store
+from keyfactor_standins.engine.errors import EngineError
+from keyfactor_standins.engine.planner import Resource
+from keyfactor_standins.engine.run import command_line
+from keyfactor_standins.engine.secrets import Vault
+from keyfactor_standins.engine.store import Store
 from tests.engine.engines import Stage
 
 VAULT = Vault("open sesame", None)

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.credentials import Credentials
-from keyfactor_provider.command.retrying import Patience
+from keyfactor_provider.command.retrying import Deadline
 from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import (
@@ -150,19 +150,19 @@ class Client:
     def sleep(self, seconds: float) -> None:
         self._now += seconds
 
-    def patience(self) -> Patience:
-        return Patience(self._now + self.settings.timeout)
+    def deadline(self) -> Deadline:
+        return Deadline(self._now + self.settings.timeout)
 
-    def agent(self, agent_id: str, *, patience: Patience | None = None) -> list[Agent]:
-        self._reading(patience)
+    def agent(self, agent_id: str, *, deadline: Deadline | None = None) -> list[Agent]:
+        self._reading(deadline)
         shown = self.world.show(agent_id)
         self.events.append(Event("read", {agent_id: shown}))
         if shown is None:
             raise NotFound("Reading", "404", "")
         return [shown]
 
-    def agents_page(self, page: int, _size: int, *, query: str = "", patience: Patience | None = None) -> list[Agent]:
-        self._reading(patience)
+    def agents_page(self, page: int, _size: int, *, query: str = "", deadline: Deadline | None = None) -> list[Agent]:
+        self._reading(deadline)
         found = [shown for agent_id in sorted(self.world.agents) if (shown := self.world.show(agent_id))]
         if query:
             found = [agent for agent in found if f'"{agent.id}"' in query]
@@ -170,9 +170,9 @@ class Client:
             self.events.append(Event("read", {agent_id: self.world.show(agent_id) for agent_id in IDS}))
         return found if page == 1 else []
 
-    def ask(self, members: Sequence[str], status: Any, *, patience: Patience | None = None) -> frozenset[str]:
+    def ask(self, members: Sequence[str], status: Any, *, deadline: Deadline | None = None) -> frozenset[str]:
         ids = tuple(members)
-        fault = self._fault(patience, Event("ask", status=status.value, ids=ids))
+        fault = self._fault(deadline, Event("ask", status=status.value, ids=ids))
         if fault in ("renewed", "lost-renewed"):
             for agent_id in self.world.agents.keys() & set(ids):
                 self.world.renew(agent_id)
@@ -200,10 +200,10 @@ class Client:
                 self.world.set_flag(agent_id, status, self.stack)
         return failed
 
-    def _reading(self, patience: Patience | None) -> None:
-        self._fault(patience, Event("read"))
+    def _reading(self, deadline: Deadline | None) -> None:
+        self._fault(deadline, Event("read"))
 
-    def _fault(self, patience: Patience | None, call: Event) -> str:
+    def _fault(self, deadline: Deadline | None, call: Event) -> str:
         self._now += 0.01
         fault = self.faults.pop(0) if self.faults else "fine"
         errors: dict[str, type[CommandError]] = {
@@ -214,7 +214,7 @@ class Client:
         if fault not in errors:
             return fault
         if fault == "down":  # what passes is tried until the time is up
-            self._now = max(self._now, patience.until if patience else self._now + self.settings.timeout)
+            self._now = max(self._now, deadline.until if deadline else self._now + self.settings.timeout)
         call.kind += "-failed" if fault == "forbidden" else "-outage"
         self.events.append(call)
         raise errors[fault]("A call", fault, "", transient=fault == "down")

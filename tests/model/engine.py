@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 from tests.model.command import World
 from tests.model.rules import RESTING, Ghost
 from tests.model.runs import Fleet, Ran, recorded
@@ -174,7 +174,7 @@ class EngineStack:
                 continue
             if ghost.phase == "pending":
                 assert agent is not None
-                assert agent.flag == ghost.wish
+                assert agent.flag == ghost.desired
             elif ghost.phase == "settled":
                 assert agent is None or agent.flag == "None"
             elif ghost.phase == "missing":

@@ -20,30 +20,30 @@ UNSEEN = "unseen"
 class Ghost:
     """What must be recorded of a member."""
 
-    wish: str
+    desired: str
     phase: str = "due"
     baseline: str | None = UNSEEN
     asked: str = ""
     ours: frozenset[str] = frozenset()
 
 
-def entered(old: Ghost | None, wish: str, new_triggers: bool) -> Ghost:
+def entered(old: Ghost | None, desired: str, new_triggers: bool) -> Ghost:
     """As a step begins: a round goes on, begins or is closed."""
     if old is None:
-        return Ghost(wish)
-    begins = new_triggers or old.phase == "leaving" or (old.wish == "None") != (wish == "None")
+        return Ghost(desired)
+    begins = new_triggers or old.phase == "leaving" or (old.desired == "None") != (desired == "None")
     if begins:
-        return Ghost(wish, ours=old.ours)
-    if old.wish == wish or old.phase == "re-enrolled" or old.phase in FAILED:
-        return replace(old, wish=wish)
-    return replace(old, wish=wish, phase="due")
+        return Ghost(desired, ours=old.ours)
+    if old.desired == desired or old.phase == "re-enrolled" or old.phase in FAILED:
+        return replace(old, desired=desired)
+    return replace(old, desired=desired, phase="due")
 
 
 def after_reading(ghost: Ghost, shown: Any) -> tuple[Ghost, bool]:
     """What a reading makes of a member, and whether it is to be asked: the design's eight rules in order."""
     if shown is not None:
         ghost = replace(ghost, ours=ghost.ours & {shown.flag})
-    if ghost.wish == "None":
+    if ghost.desired == "None":
         if shown is None or shown.flag == "None":
             return Ghost("None", "settled"), False
         return replace(ghost, phase="changed" if ghost.phase == "settled" else ghost.phase), True
@@ -55,9 +55,9 @@ def after_reading(ghost: Ghost, shown: Any) -> tuple[Ghost, bool]:
         ghost = replace(ghost, baseline=shown.thumbprint)
     elif shown.thumbprint not in (None, ghost.baseline):
         return replace(ghost, phase="re-enrolled"), False
-    if shown.flag == ghost.wish:
-        return replace(ghost, phase="pending", asked=ghost.wish, ours=frozenset({ghost.wish})), False
-    was_in_place = ghost.asked == ghost.wish
+    if shown.flag == ghost.desired:
+        return replace(ghost, phase="pending", asked=ghost.desired, ours=frozenset({ghost.desired})), False
+    was_in_place = ghost.asked == ghost.desired
     if shown.flag == "None" and was_in_place and shown.thumbprint is None and ghost.baseline is None:
         return replace(ghost, phase="unverified"), False
     if ghost.phase in ("refused", "unreached"):
@@ -129,7 +129,7 @@ class Step:
         if agent_id in self.staying:
             ghost, ask = after_reading(self.staying[agent_id], shown)
             self.staying[agent_id] = ghost
-            status = ghost.wish
+            status = ghost.desired
         else:
             ghost = self.leaving[agent_id]
             ours = ghost.ours & {shown.flag} if shown is not None else frozenset()

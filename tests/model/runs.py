@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from keyfactor_provider.errors import CommandError, ReenrollmentFailed
-from keyfactor_provider.operations import Operations
+from keyfactor_provider.operations.run import Operations
 from tests.model import rules
 from tests.model.command import Client, World
 from tests.model.rules import FAILED, RESTING, Ghost, Step
@@ -200,7 +200,7 @@ class Run:
                 elif shown is not None and shown.flag in ghost.ours:
                     ghosts[agent_id] = replace(ghost, ours=frozenset({shown.flag}))
             drifted = {
-                agent_id: self._view[agent_id].flag if ghost.phase in ("cleared", "changed") else ghost.wish
+                agent_id: self._view[agent_id].flag if ghost.phase in ("cleared", "changed") else ghost.desired
                 for agent_id, ghost in ghosts.items()
                 if ghost.phase != "leaving"
             }
@@ -220,10 +220,10 @@ class Run:
         kept = self._old(fleet)
         checked = self.operations.check(fleet.raw(preview), kept.inputs if kept else {}, preview=preview)
         assert not checked.problems
-        assert checked.wish is not None
+        assert checked.desired is not None
         self._take_in_readings()
         self._awaited |= dict.fromkeys(fleet.ids, fleet.name)
-        return through_json(checked.wish.to_inputs())
+        return through_json(checked.desired.to_inputs())
 
     def _diff(self, kept: Kept, inputs: dict[str, Any]) -> bool:
         changes = self.operations.diff(kept.outputs, inputs)

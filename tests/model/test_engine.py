@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 from tests.model.command import BOTH, IDS, POSTS, World
 from tests.model.engine import EngineStack, EngineWorld
 from tests.model.machine import NAMES, Fleets

@@ -11,7 +11,7 @@ from tests.model.machine import Fleets
 
 
 def _run(examples: int, steps: int, *, random: bool) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call, unused-ignore]  # untyped in what Python 3.10 gets
+    run_state_machine_as_test(  # type: ignore[no-untyped-call, unused-ignore]
         Fleets,
         settings=settings(
             max_examples=examples,

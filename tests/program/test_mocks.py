@@ -20,7 +20,7 @@ class Mocks(pulumi.runtime.Mocks):
 pulumi.runtime.set_mocks(Mocks())
 
 from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion
-from keyfactor_provider.program import Run
+from keyfactor_provider.dynamic.program import Run
 
 ids = ["3f2504e0-4f89-11d3-9a0c-0305e82c3301"]
 """
@@ -74,7 +74,7 @@ except pulumi.RunError as error:
 """
 
 UNSTABLE = """
-from keyfactor_provider.lookup import Ids
+from keyfactor_provider.operations.lookup import Ids
 
 try:
     OrchestratorReenrollment("edge", orchestrator_ids=Ids(ids, ("status",)), status=1)

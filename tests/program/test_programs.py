@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 from tests.support.stacks import ROOT, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]

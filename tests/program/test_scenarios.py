@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from standins.command.process import running
+from keyfactor_standins.command.process import running
 from tests.program.scenarios import SCENARIOS, fleet
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
 

@@ -6,10 +6,10 @@ import pytest
 
 from keyfactor_provider.reenrollment import report
 from keyfactor_provider.reenrollment.completion import progress
+from keyfactor_provider.reenrollment.desired import Desired
 from keyfactor_provider.reenrollment.fleet import forecast, goers, members_of, plan, plan_unread, recorded
-from keyfactor_provider.reenrollment.life import Seen
+from keyfactor_provider.reenrollment.life import Observation
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
-from keyfactor_provider.reenrollment.wish import Wish
 from keyfactor_provider.status import ReenrollmentStatus
 
 NONE, REQUESTED, REQUIRED = ReenrollmentStatus
@@ -17,8 +17,8 @@ OLD, NEW = "AA" * 20, "BB" * 20
 IDS = [f"3f2504e0-4f89-11d3-9a0c-{number:012}" for number in range(60)]
 
 
-def wish(count: int = 3, status: ReenrollmentStatus = REQUESTED, **more: Any) -> Wish:
-    return Wish(**({"fleet": "edge", "members": frozenset(IDS[:count]), "status": status, "triggers": {}} | more))
+def desired(count: int = 3, status: ReenrollmentStatus = REQUESTED, **more: Any) -> Desired:
+    return Desired(**({"fleet": "edge", "members": frozenset(IDS[:count]), "status": status, "triggers": {}} | more))
 
 
 def record(*phases: Phase, status: ReenrollmentStatus = REQUESTED, **more: Any) -> Record:
@@ -42,30 +42,30 @@ P, R, F, M, U, D = (
 @pytest.mark.parametrize(
     ("before", "after", "line"),
     [
-        (Record("edge"), wish(), "asks 3 orchestrators (Requested)."),
+        (Record("edge"), desired(), "asks 3 orchestrators (Requested)."),
         (
             record(P, R, F),
-            wish(),
+            desired(),
             "asks 1 again (Requested), leaves 2 alone. 1 of those left alone have re-enrolled",
         ),
-        (record(P, P), wish(), "asks 1 orchestrator (Requested), leaves 2 alone."),
-        (record(P, P, P), wish(1), "takes back the request of 2, leaves 1 alone."),
-        (record(P, P, P), wish(1, on_removal="retain"), "forgets 2, leaves 1 alone."),
-        (record(P, R, P), wish(3, REQUIRED), "asks 2 again (Required), leaves 1 alone."),
-        (record(P, R, P), wish(triggers={"a": "b"}), "a new round: asks 3 orchestrators (Requested)."),
-        (record(P, P, P), wish(3, NONE), "clears the flag of 3 orchestrators."),
-        (record(Phase.SETTLED, status=NONE), wish(1), "a new round: asks 1 orchestrator (Requested)."),
-        (record(P, P, P), wish(on_failure="warn"), "leaves 3 alone."),
-        (record(R, R), wish(2, on_failure="warn"), "leaves 2 alone."),
+        (record(P, P), desired(), "asks 1 orchestrator (Requested), leaves 2 alone."),
+        (record(P, P, P), desired(1), "takes back the request of 2, leaves 1 alone."),
+        (record(P, P, P), desired(1, on_removal="retain"), "forgets 2, leaves 1 alone."),
+        (record(P, R, P), desired(3, REQUIRED), "asks 2 again (Required), leaves 1 alone."),
+        (record(P, R, P), desired(triggers={"a": "b"}), "a new round: asks 3 orchestrators (Requested)."),
+        (record(P, P, P), desired(3, NONE), "clears the flag of 3 orchestrators."),
+        (record(Phase.SETTLED, status=NONE), desired(1), "a new round: asks 1 orchestrator (Requested)."),
+        (record(P, P, P), desired(on_failure="warn"), "leaves 3 alone."),
+        (record(R, R), desired(2, on_failure="warn"), "leaves 2 alone."),
         (
             record(R, R),
-            wish(2, REQUIRED),
+            desired(2, REQUIRED),
             "leaves 2 alone. 2 of those left alone have re-enrolled in this round; a change of triggers starts",
         ),
-        (record(P, Phase.CLEARED, Phase.CHANGED), wish(), "asks 2 again (Requested), leaves 1 alone."),
+        (record(P, Phase.CLEARED, Phase.CHANGED), desired(), "asks 2 again (Requested), leaves 1 alone."),
     ],
 )
-def test_the_line_before_a_run_says_what_it_will_do(before: Record, after: Wish, line: str) -> None:
+def test_the_line_before_a_run_says_what_it_will_do(before: Record, after: Desired, line: str) -> None:
     ahead = forecast(before, after)
     assert ahead.changes
     told = report.intent(after, ahead)
@@ -75,46 +75,46 @@ def test_the_line_before_a_run_says_what_it_will_do(before: Record, after: Wish,
 
 @pytest.mark.parametrize("phases", [(P,), (R,), (Phase.UNVERIFIED,), (P, R, Phase.UNVERIFIED)])
 def test_members_at_rest_are_no_change(phases: tuple[Phase, ...]) -> None:
-    assert not forecast(record(*phases), wish(len(phases))).changes
+    assert not forecast(record(*phases), desired(len(phases))).changes
 
 
 @pytest.mark.parametrize("phase", [F, M, U, D, Phase.CHANGED, Phase.CLEARED, Phase.LEAVING])
 def test_members_not_at_rest_are_a_change(phase: Phase) -> None:
-    assert forecast(record(P, phase), wish(2)).changes
+    assert forecast(record(P, phase), desired(2)).changes
 
 
 @pytest.mark.parametrize(
     ("before", "after", "claimed"),
     [
-        (record(P, P), wish(1), IDS[1:2]),
-        (record(P, P, on_removal="retain"), wish(1, on_removal="retain"), ()),
-        (record(P, P), wish(1), ()),
+        (record(P, P), desired(1), IDS[1:2]),
+        (record(P, P, on_removal="retain"), desired(1, on_removal="retain"), ()),
+        (record(P, P), desired(1), ()),
     ],
 )
 def test_a_member_that_leaves_is_a_change_also_where_it_is_only_forgotten(
-    before: Record, after: Wish, claimed: tuple[str, ...]
+    before: Record, after: Desired, claimed: tuple[str, ...]
 ) -> None:
     assert forecast(before, after, claimed).changes
 
 
 def test_a_member_that_another_fleet_claims_is_only_forgotten() -> None:
-    ahead = forecast(record(P, P, P), wish(1), claimed=IDS[1:2])
+    ahead = forecast(record(P, P, P), desired(1), claimed=IDS[1:2])
     assert (ahead.let_go, ahead.taken_back) == ((IDS[1],), (IDS[2],))
     held = {IDS[1]: frozenset({REQUESTED})}
-    assert set(goers(record(P, P, P), wish(1), held)) == {IDS[2]}
+    assert set(goers(record(P, P, P), desired(1), held)) == {IDS[2]}
 
 
 def test_a_member_stuck_in_leaving_is_tried_again_and_one_that_comes_back_begins_a_round() -> None:
     stuck = record(P, Phase.LEAVING)
-    assert forecast(stuck, wish(1)).taken_back == (IDS[1],)
-    assert forecast(stuck, wish(2)).first == (IDS[1],)
-    assert members_of(stuck, wish(2))[IDS[1]].phase is D
+    assert forecast(stuck, desired(1)).taken_back == (IDS[1],)
+    assert forecast(stuck, desired(2)).first == (IDS[1],)
+    assert members_of(stuck, desired(2))[IDS[1]].phase is D
 
 
 def test_a_run_that_could_not_read_claims_nothing_and_forgets_nothing() -> None:
     before = record(P, R, F, P)
-    made = plan_unread(members_of(before, wish(3)), goers(before, wish(3), {}), "down")
-    after = recorded(wish(3), made, "trouble")
+    made = plan_unread(members_of(before, desired(3)), goers(before, desired(3), {}), "down")
+    after = recorded(desired(3), made, "trouble")
     assert {place: after.members[member].phase for place, member in enumerate(IDS[:4])} == {
         0: P,
         1: R,
@@ -127,11 +127,11 @@ def test_a_run_that_could_not_read_claims_nothing_and_forgets_nothing() -> None:
 def test_refresh_gives_the_real_flag_for_drift_alone() -> None:
     before = record(P, P, P, R, F)
     shown = [
-        Seen("None", OLD),
-        Seen("Required", OLD),
-        Seen("Requested", OLD),
-        Seen("None", NEW),
-        Seen("None", OLD),
+        Observation("None", OLD),
+        Observation("Required", OLD),
+        Observation("Requested", OLD),
+        Observation("None", NEW),
+        Observation("None", OLD),
     ]
     made = plan(dict(before.members), {}, dict(zip(IDS, shown, strict=False)))
     assert made.drift == {IDS[0]: "None", IDS[1]: "Required"}
@@ -157,7 +157,7 @@ def test_a_member_not_released_fails_its_update() -> None:
 @pytest.mark.parametrize("phases", [(F,) * 50, (F,) * 15 + (M,) * 15, (F,) * 25 + (U,) * 25])
 def test_no_message_names_more_than_twenty(phases: tuple[Phase, ...]) -> None:
     failed = record(*phases)
-    for text in (str(report.failure(failed)), *report.retry(failed, forecast(failed, failed.wish()))):
+    for text in (str(report.failure(failed)), *report.retry(failed, forecast(failed, failed.desired()))):
         assert sum(member in text for member in IDS) == 20
         assert "more (the state has them all)" in text or "named in the state" in text
 
@@ -165,21 +165,21 @@ def test_no_message_names_more_than_twenty(phases: tuple[Phase, ...]) -> None:
 @pytest.mark.parametrize(
     ("member", "reading", "waits", "warns"),
     [
-        (Member(REQUESTED, P, OLD), Seen("Requested", OLD), True, False),
+        (Member(REQUESTED, P, OLD), Observation("Requested", OLD), True, False),
         (Member(REQUESTED, P, OLD), None, True, False),
-        (Member(REQUESTED, P, OLD), Seen("None", NEW, last_used=OLD, legacy=OLD), True, False),
-        (Member(REQUESTED, P, OLD), Seen("None", NEW, last_used=NEW, legacy=OLD), True, False),
-        (Member(REQUESTED, P, OLD), Seen("None", NEW, last_used=OLD), True, False),
-        (Member(REQUESTED, P, OLD), Seen("None", NEW, last_used=NEW), False, False),
-        (Member(REQUESTED, P, OLD), Seen("None", NEW), False, True),
+        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=OLD, legacy=OLD), True, False),
+        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=NEW, legacy=OLD), True, False),
+        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=OLD), True, False),
+        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=NEW), False, False),
+        (Member(REQUESTED, P, OLD), Observation("None", NEW), False, True),
         (Member(REQUESTED, R, OLD), None, False, True),
-        (Member(NONE, Phase.SETTLED), Seen("None", OLD), False, True),
-        (Member(REQUESTED, P, "", asked=REQUESTED), Seen("None", None), True, False),
-        (Member(REQUESTED, F, OLD), Seen("None", OLD), True, False),
+        (Member(NONE, Phase.SETTLED), Observation("None", OLD), False, True),
+        (Member(REQUESTED, P, "", asked=REQUESTED), Observation("None", None), True, False),
+        (Member(REQUESTED, F, OLD), Observation("None", OLD), True, False),
     ],
 )
 def test_a_member_is_complete_when_its_new_certificate_is_in_use(
-    member: Member, reading: Seen | None, waits: bool, warns: bool
+    member: Member, reading: Observation | None, waits: bool, warns: bool
 ) -> None:
     made = progress({IDS[0]: member}, {IDS[0]: reading})
     assert (bool(made.waiting), bool(made.warnings)) == (waits, warns)

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from keyfactor_provider.reenrollment.life import (
     Judged,
-    Seen,
+    Observation,
     accepted,
     depart,
     enter,
@@ -21,16 +21,16 @@ NONE, REQUESTED, REQUIRED = ReenrollmentStatus
 OLD, NEW = "AA" * 20, "BB" * 20
 
 
-def member(phase: Phase, wish: ReenrollmentStatus = REQUESTED, **more: object) -> Member:
+def member(phase: Phase, desired: ReenrollmentStatus = REQUESTED, **more: object) -> Member:
     """A member that was asked when its certificate was OLD, unless told otherwise."""
     fields: dict[str, object] = {"baseline": OLD}
     if phase is Phase.PENDING:
-        fields |= {"asked": wish, "ours": frozenset({wish})}
-    return Member(wish, phase, **(fields | more))  # type: ignore[arg-type]
+        fields |= {"asked": desired, "ours": frozenset({desired})}
+    return Member(desired, phase, **(fields | more))  # type: ignore[arg-type]
 
 
-def seen(flag: str = "None", thumbprint: str | None = OLD, **more: str | None) -> Seen:
-    return Seen(flag, thumbprint, **more)  # type: ignore[arg-type]
+def seen(flag: str = "None", thumbprint: str | None = OLD, **more: str | None) -> Observation:
+    return Observation(flag, thumbprint, **more)  # type: ignore[arg-type]
 
 
 PENDING = member(Phase.PENDING)
@@ -41,7 +41,7 @@ WITHOUT = member(Phase.PENDING, baseline="")
 @pytest.mark.parametrize(
     ("recorded", "reading", "phase", "ask"),
     [
-        # 1. the wish None
+        # 1. the desired None
         (member(Phase.PENDING, NONE), None, Phase.SETTLED, None),
         (member(Phase.DUE, NONE), seen(), Phase.SETTLED, None),
         (member(Phase.DUE, NONE), seen("Requested"), Phase.DUE, NONE),
@@ -98,7 +98,7 @@ WITHOUT = member(Phase.PENDING, baseline="")
     ],
 )
 def test_a_reading_gives_a_phase_and_what_to_ask(
-    recorded: Member, reading: Seen | None, phase: Phase, ask: ReenrollmentStatus | None
+    recorded: Member, reading: Observation | None, phase: Phase, ask: ReenrollmentStatus | None
 ) -> None:
     judged = judge(recorded, reading)
     assert (judged.member.phase, judged.ask) == (phase, ask)
@@ -156,16 +156,16 @@ def test_somebody_elses_flag_on_one_that_has_reenrolled_is_not_warned_about() ->
 )
 @pytest.mark.parametrize("phase", list(Phase))
 def test_leaving_takes_back_what_is_ours_whatever_the_phase(
-    phase: Phase, reading: Seen | None, ours: set[ReenrollmentStatus], take_back: bool, warns: bool
+    phase: Phase, reading: Observation | None, ours: set[ReenrollmentStatus], take_back: bool, warns: bool
 ) -> None:
     departed = depart(member(phase, ours=frozenset(ours)), reading)
     assert (departed.take_back, bool(departed.warning)) == (take_back, warns)
 
 
 @pytest.mark.parametrize(
-    ("recorded", "wish", "triggered", "phase", "baseline"),
+    ("recorded", "desired", "triggered", "phase", "baseline"),
     [
-        # the same wish goes on
+        # the same desired goes on
         (PENDING, REQUESTED, False, Phase.PENDING, OLD),
         # a change of status: those that have re-enrolled are left alone
         (PENDING, REQUIRED, False, Phase.DUE, OLD),
@@ -182,10 +182,10 @@ def test_leaving_takes_back_what_is_ours_whatever_the_phase(
     ],
 )
 def test_a_wish_continues_begins_or_closes_a_round(
-    recorded: Member, wish: ReenrollmentStatus, triggered: bool, phase: Phase, baseline: object
+    recorded: Member, desired: ReenrollmentStatus, triggered: bool, phase: Phase, baseline: object
 ) -> None:
-    entered = enter(recorded, wish, triggered=triggered)
-    assert (entered.wish, entered.phase, entered.baseline) == (wish, phase, baseline)
+    entered = enter(recorded, desired, triggered=triggered)
+    assert (entered.desired, entered.phase, entered.baseline) == (desired, phase, baseline)
 
 
 def test_a_new_round_forgets_no_flag_that_is_ours() -> None:

@@ -60,8 +60,8 @@ def test_there_is_a_state_of_every_version_so_far() -> None:
 
 def test_a_member_takes_less_than_400_bytes_of_inputs_and_outputs() -> None:
     ids = [f"3f2504e0-4f89-11d3-9a0c-{number:012}" for number in range(1000)]
-    wish = ReenrollmentStatus.REQUESTED
-    one = Member(wish, Phase.PENDING, "A" * 40, "", wish, frozenset({wish}), "edge-001.plant.example")
-    record = Record("edge", wish, dict.fromkeys(ids, one))
-    written = json.dumps([record.to_state(), record.wish().to_inputs()], separators=(",", ":"))
+    desired = ReenrollmentStatus.REQUESTED
+    one = Member(desired, Phase.PENDING, "A" * 40, "", desired, frozenset({desired}), "edge-001.plant.example")
+    record = Record("edge", desired, dict.fromkeys(ids, one))
+    written = json.dumps([record.to_state(), record.desired().to_inputs()], separators=(",", ":"))
     assert len(written) / len(ids) < 400

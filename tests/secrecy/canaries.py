@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 
 PASSWORD = "Canary: pass/word+1"
 CLIENT_SECRET = "canary&Secret=/+1"

@@ -15,7 +15,7 @@ from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.settings import Settings, load
 from keyfactor_provider.errors import CommandError, SettingsError
 from keyfactor_provider.status import ReenrollmentStatus
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 from tests.secrecy.canaries import (
     FETCHED_TOKEN,
     PASSWORD,
@@ -65,14 +65,14 @@ def answers(echo: str) -> dict[str, dict[str, Any]]:
 
 
 CALLS: dict[str, Callable[[CommandClient], object]] = {
-    "page": lambda client: client.agents_page(1, 10, patience=once(client)),
-    "agent": lambda client: client.agent(ONE, patience=once(client)),
-    "ask": lambda client: client.ask([ONE], ReenrollmentStatus.REQUESTED, patience=once(client)),
+    "page": lambda client: client.agents_page(1, 10, deadline=once(client)),
+    "agent": lambda client: client.agent(ONE, deadline=once(client)),
+    "ask": lambda client: client.ask([ONE], ReenrollmentStatus.REQUESTED, deadline=once(client)),
 }
 
 
 def once(client: CommandClient) -> Any:
-    return dataclasses.replace(client.patience(), retries=False)
+    return dataclasses.replace(client.deadline(), retries=False)
 
 
 def settings_of(command: Command, method: str) -> Settings:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from standins.command.process import Command
-from standins.engine.secrets import Vault
+from keyfactor_standins.command.process import Command
+from keyfactor_standins.engine.secrets import Vault
 from tests.crash import processes
 from tests.secrecy.canaries import (
     CLIENT_SECRET,
@@ -37,7 +37,7 @@ logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
 PROGRAM = """
 import pulumi
 from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion, orchestrators
-from keyfactor_provider.program import Run
+from keyfactor_provider.dynamic.program import Run
 
 found = orchestrators(machine="edge-*", at_least=1)
 edge = OrchestratorReenrollment("edge", orchestrator_ids=found.ids, status="Requested")
@@ -180,10 +180,10 @@ def test_no_operation_of_the_provider_tells_a_secret(command: Command, on: str, 
         name: value.replace("ECHO", json.dumps(SENT[method][0])[1:-1]) if isinstance(value, str) else value
         for name, value in ANSWERS[answer].items()
     }
-    wish = {"orchestrator_ids": command.ids()[:6], "status": "Requested"}
+    desired = {"orchestrator_ids": command.ids()[:6], "status": "Requested"}
     command.faults(faults=[{"on": on, **body}])
     with host(environment(command, method)) as running:
-        state = running.up(**wish)
+        state = running.up(**desired)
         assert state["trouble"]
         said = [json.dumps(state)]
         for act in (running.refresh, running.destroy):

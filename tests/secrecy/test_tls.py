@@ -9,7 +9,7 @@ import pytest
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.settings import load
 from keyfactor_provider.errors import BadAnswer, SettingsError
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 
 MEANT = {"true": True, "True": True, "TRUE": True, "1": True, "yes": True, " true ": True}
 NOT_MEANT = dict.fromkeys(["", "false", "False", "0", "no"], False)

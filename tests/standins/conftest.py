@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 
 
 @pytest.fixture(scope="module")

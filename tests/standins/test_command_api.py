@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 SET = "/Agents/SetAuthCertificateReenrollment"

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 
 SET = "/Agents/SetAuthCertificateReenrollment"
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 
 FLEET = [
     {

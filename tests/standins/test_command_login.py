@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 
 READ, MODIFY = "/agents/management/read/", "/agents/management/modify/"
 SET = "/Agents/SetAuthCertificateReenrollment"

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
-from standins.command.__main__ import main
-from standins.command.process import Command, running, start
+from keyfactor_standins.command.__main__ import main
+from keyfactor_standins.command.process import Command, running, start
 from tests.support.processes import runs, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-LINE = [sys.executable, "-m", "standins.command"]
+LINE = [sys.executable, "-m", "keyfactor_standins.command"]
 SET = "/KeyfactorAPI/Agents/SetAuthCertificateReenrollment"
 PROMISED = {
     "url",
@@ -49,7 +49,7 @@ def test_it_says_exactly_one_line_and_ends_with_0_when_told_to(number: signal.Si
     assert process.returncode == 0
     assert set(said) == PROMISED
     assert rest == ""
-    assert errors == "standins.command: a stand-in for Keyfactor Command, on loopback\n"
+    assert errors == "keyfactor_standins.command: a stand-in for Keyfactor Command, on loopback\n"
 
 
 def test_it_ends_with_its_parent() -> None:
@@ -62,7 +62,7 @@ def test_it_ends_with_its_parent() -> None:
         port = httpx.URL(said["url"]).port or 0
         assert _listens(port)
         parent.kill()
-    wait_until(lambda: not runs(pid, "standins.command"))
+    wait_until(lambda: not runs(pid, "keyfactor_standins.command"))
     assert not _listens(port)
 
 
@@ -166,7 +166,7 @@ def test_with_tls_it_is_verified_by_its_ca_file_and_by_nothing_else() -> None:
 def test_a_wrong_flag_is_named_with_what_was_expected(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, says: str
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["standins.command", *arguments])
+    monkeypatch.setattr(sys, "argv", ["keyfactor_standins.command", *arguments])
     ended: str | int | None
     try:
         ended = main()

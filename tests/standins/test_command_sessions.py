@@ -2,7 +2,7 @@
 
 import base64
 import re
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 
 OK, WARNING, ERROR = 1, 2, 3
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -168,7 +168,7 @@ def test_a_certificate_in_a_header_counts_as_presented(enrolled: Agent, written:
 
 
 def of_another_authority() -> str:
-    key, began = ec.generate_private_key(ec.SECP256R1()), datetime(2026, 1, 1, tzinfo=timezone.utc)
+    key, began = ec.generate_private_key(ec.SECP256R1()), datetime(2026, 1, 1, tzinfo=UTC)
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Stand-in CA for orchestrators")])
     builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.serial_number(1).not_valid_before(began).not_valid_after(began + timedelta(days=1))

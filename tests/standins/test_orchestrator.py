@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from standins.command.process import Command, running
-from standins.orchestrator.orchestrator import Orchestrator
+from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.orchestrator.orchestrator import Orchestrator
 from tests.support.processes import runs, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
-LINE = [sys.executable, "-m", "standins.orchestrator"]
+LINE = [sys.executable, "-m", "keyfactor_standins.orchestrator"]
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 
 
@@ -162,7 +162,7 @@ def test_it_ends_with_its_parent(command: Command) -> None:
         pid = int(parent.stdout.readline())
         assert "registered" in parent.stdout.readline()
         parent.kill()
-        wait_until(lambda: not runs(pid, "standins.orchestrator"))
+        wait_until(lambda: not runs(pid, "keyfactor_standins.orchestrator"))
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import Any
 
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.settings import Settings, load
-from keyfactor_provider.operations import Operations
-from standins.command.process import Command
+from keyfactor_provider.operations.run import Operations
+from keyfactor_standins.command.process import Command
 
 SET = "POST /Agents/SetAuthCertificateReenrollment"
 ONE = "GET /Agents/"
@@ -68,8 +68,8 @@ class Fleet:
         """Check, diff, then create or update; the phases that were recorded."""
         raw = {"fleet": self.name, "orchestrator_ids": ids, "status": status, **options}
         checked = self.operations.check(raw, {}, preview=False)
-        assert checked.wish is not None, checked.problems
-        inputs = checked.wish.to_inputs()
+        assert checked.desired is not None, checked.problems
+        inputs = checked.desired.to_inputs()
         if not self.state:
             self.state = self.operations.create(inputs)
         elif self.operations.diff(self.state, inputs):

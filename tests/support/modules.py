@@ -15,7 +15,7 @@ import pytest
 
 from keyfactor_provider.terraform.install import install
 from keyfactor_provider.terraform.provider import ADDRESS
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 from tests.support.plugin import COMPLETION, FLEET
 from tests.support.stacks import Ran
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from standins.command.process import Command
+from keyfactor_standins.command.process import Command
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_PULUMI = shutil.which("pulumi")
@@ -144,7 +144,7 @@ class Stack:
         where = ["--stack", self.name, "--cwd", str(self.folder)]
         if self.engine == "pulumi":
             return ["pulumi", command, *where, "--non-interactive", *arguments]
-        return [sys.executable, "-m", "standins.engine", command, *where, *arguments]
+        return [sys.executable, "-m", "keyfactor_standins.engine", command, *where, *arguments]
 
     def export(self) -> dict[str, Any]:
         """The state as it is exported."""

@@ -95,7 +95,7 @@ ROWS: dict[str, tuple[Step, ...]] = {
             reenroll=(0, 1),
         ),
     ),
-    "None clears, and a new wish begins a round": (
+    "None clears, and a new desired begins a round": (
         ASKED,
         Step("0123", [(0, (1, 2, 3))], every("settled"), status="None", reenroll=(0,)),
         Step("0123", [(2, (0, 1, 2, 3))], every("pending"), status="2"),

@@ -10,7 +10,7 @@ import pytest
 
 from keyfactor_provider.reenrollment.record import Phase
 from keyfactor_provider.terraform.provider import ADDRESS
-from standins.command.process import running
+from keyfactor_standins.command.process import running
 from tests.support.modules import FIRST_FOUND, Module
 from tests.support.plugin import Plugin, plugin
 from tests.support.stacks import ROOT

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 from tests.support.plugin import (
     COMPLETION,
     FLEET,
@@ -95,8 +95,8 @@ def test_what_is_still_missing_warns_and_lets_a_plan_go_on(config: dict[str, Any
         assert [each.severity for each in said] == ["warning"]
         assert says in str(said[0])
         assert "keyfactor:" not in str(said[0])
-        wish = {"orchestrator_ids": [GHOST], "status": "Requested"}
-        plan = started.plan(FLEET, None, wish)
+        desired = {"orchestrator_ids": [GHOST], "status": "Requested"}
+        plan = started.plan(FLEET, None, desired)
         assert plan.said == []
         with pytest.raises(PluginError, match="Nothing was sent and nothing is recorded") as caught:
             started.apply(plan)
@@ -219,9 +219,9 @@ def test_members_that_are_refused_are_a_warning_on_creation_and_the_only_ones_th
     command: Command, started: Plugin
 ) -> None:
     ids, fleet = command.ids()[:5], Resource()
-    wish = {"orchestrator_ids": ids, "status": "Requested"}
+    desired = {"orchestrator_ids": ids, "status": "Requested"}
     command.faults(refused=ids[:2])
-    fleet.up(started, **wish)
+    fleet.up(started, **desired)
     assert [each.severity for each in fleet.said] == ["warning"]
     assert "2 of 5 orchestrators failed" in fleet.heard()
     assert ids[0] in fleet.heard()
@@ -229,7 +229,7 @@ def test_members_that_are_refused_are_a_warning_on_creation_and_the_only_ones_th
     assert fleet.state is not None
     assert fleet.state["failed_orchestrator_ids"] == ids[:2]
     command.faults(refused=[])
-    plan = fleet.up(started, **wish)
+    plan = fleet.up(started, **desired)
     assert [each.summary for each in plan.said] == ["2 orchestrators failed in the last run and will be asked again"]
     assert plan.state is not None
     assert plan.state["failed_orchestrator_ids"] == UNKNOWN
@@ -237,7 +237,7 @@ def test_members_that_are_refused_are_a_warning_on_creation_and_the_only_ones_th
     assert plan.state["members"][ids[2]] == plan.prior["members"][ids[2]]  # type: ignore[index]
     assert sorted(plan.state["pending_orchestrator_ids"]) == ids
     assert command.posts() == [(1, tuple(ids)), (1, tuple(ids[:2]))]
-    assert not fleet.plan(started, **wish).changes
+    assert not fleet.plan(started, **desired).changes
 
 
 def test_members_that_fail_in_an_update_are_an_error_with_the_state_kept(command: Command, started: Plugin) -> None:
@@ -356,14 +356,14 @@ def test_a_moved_flag_is_drift_that_names_the_orchestrator_and_a_reenrollment_is
     command: Command, started: Plugin
 ) -> None:
     ids, fleet = command.ids()[:4], Resource()
-    wish = {"orchestrator_ids": ids, "status": "Requested"}
-    fleet.up(started, **wish)
+    desired = {"orchestrator_ids": ids, "status": "Requested"}
+    fleet.up(started, **desired)
     command.world(reenroll=ids[:2])
     with plugin(command.environment()) as later:
-        assert not fleet.plan(later, **wish).changes
+        assert not fleet.plan(later, **desired).changes
     command.world(change={ids[2]: {"flag": 0}, ids[3]: {"flag": 2}})
     with plugin(command.environment()) as later:
-        plan = fleet.plan(later, **wish)
+        plan = fleet.plan(later, **desired)
         (said,) = plan.said
         assert said.summary == "The flag of 2 orchestrators was moved by somebody else and will be set again"
         assert f"({ids[2]}): its flag was taken back" in said.detail
@@ -417,17 +417,17 @@ def test_a_release_that_fails_keeps_the_state_and_names_the_orchestrator(command
 
 def test_a_replacement_cancels_no_request(command: Command, started: Plugin) -> None:
     ids, old = command.ids()[:3], Resource()
-    wish = {"orchestrator_ids": ids, "status": "Requested"}
-    old.up(started, **wish)
+    desired = {"orchestrator_ids": ids, "status": "Requested"}
+    old.up(started, **desired)
     command.forget()
     with plugin(command.environment()) as planning:
         old.refresh(planning)
-        first = planning.plan(FLEET, old.state, wish)
-        second = planning.plan(FLEET, None, wish, private=first.private)
+        first = planning.plan(FLEET, old.state, desired)
+        second = planning.plan(FLEET, None, desired, private=first.private)
     with plugin(command.environment()) as applying:
         gone = second.__class__(FLEET, old.state, None, second.private, [])
         assert applying.apply(gone) is None
-        new = applying.apply(applying.plan(FLEET, None, wish))
+        new = applying.apply(applying.plan(FLEET, None, desired))
     assert new is not None
     assert new["pending_orchestrator_ids"] == ids
     assert command.posts() == []
@@ -436,18 +436,18 @@ def test_a_replacement_cancels_no_request(command: Command, started: Plugin) -> 
 @pytest.mark.parametrize("first", ["the new one", "the old one"])
 def test_a_rename_without_a_moved_block_leaves_every_request_standing(command: Command, first: str) -> None:
     ids, old, new = command.ids()[:3], Resource(), Resource()
-    wish = {"orchestrator_ids": ids, "status": "Requested"}
+    desired = {"orchestrator_ids": ids, "status": "Requested"}
     with plugin(command.environment()) as started:
-        old.up(started, **wish)
+        old.up(started, **desired)
     with plugin(command.environment()) as applying:
         if first == "the new one":
-            new.up(applying, **wish)
+            new.up(applying, **desired)
             command.forget()
             old.destroy(applying)
             assert command.posts() == []
         else:
             old.destroy(applying)
-            new.up(applying, **wish)
+            new.up(applying, **desired)
     assert {command.flags()[each] for each in ids} == {"Requested"}
     assert set(new.phases().values()) == {"pending"}
 
@@ -456,11 +456,11 @@ def test_a_destruction_that_is_planned_after_the_claim_of_a_renamed_one_posts_no
     command: Command, started: Plugin
 ) -> None:
     ids, old = command.ids()[:2], Resource()
-    wish = {"orchestrator_ids": ids, "status": "Requested"}
-    old.up(started, **wish)
+    desired = {"orchestrator_ids": ids, "status": "Requested"}
+    old.up(started, **desired)
     command.forget()
     with plugin(command.environment()) as planning:
-        planning.plan(FLEET, None, wish)
+        planning.plan(FLEET, None, desired)
         gone = planning.plan(FLEET, old.state, None)
     with plugin(command.environment()) as applying:
         applying.apply(gone)
@@ -491,10 +491,10 @@ def test_a_member_moved_between_resources_ends_with_its_request_standing(
     ids, fleets = command.ids()[:4], {"one": Resource(), "two": Resource()}
     fleets["one"].up(started, orchestrator_ids=ids[:2], status="Requested")
     fleets["two"].up(started, orchestrator_ids=ids[2:], status="Requested")
-    wishes = {"one": ids[:1], "two": ids[1:]}
+    desired_of = {"one": ids[:1], "two": ids[1:]}
     with plugin(command.environment()) as later:
         for name in order:
-            fleets[name].up(later, orchestrator_ids=wishes[name], status="Requested")
+            fleets[name].up(later, orchestrator_ids=desired_of[name], status="Requested")
     assert {command.flags()[each] for each in ids} == {"Requested"}
     assert fleets["two"].phases() == dict.fromkeys(ids[1:], "pending")
 
@@ -519,8 +519,8 @@ def test_an_orchestrator_that_two_resources_let_go_is_taken_back_by_one_of_them(
     with plugin(command.environment()) as planning:
         one.refresh(planning)
         two.refresh(planning)
-        wishes = [(two.state, None), (one.state, {"orchestrator_ids": ids[:1], "status": "Requested"})]
-        plans = [planning.plan(FLEET, *each) for each in (wishes if destruction_first else wishes[::-1])]
+        desired_of = [(two.state, None), (one.state, {"orchestrator_ids": ids[:1], "status": "Requested"})]
+        plans = [planning.plan(FLEET, *each) for each in (desired_of if destruction_first else desired_of[::-1])]
     with plugin(command.environment()) as applying:
         for plan in plans:
             applying.apply(plan)
@@ -629,13 +629,13 @@ def test_a_completion_of_members_of_which_one_is_not_known_yet_is_planned(comman
 
 def test_a_new_round_makes_its_completion_wait_anew(command: Command, started: Plugin) -> None:
     ids, fleet, done = command.ids()[:2], Resource(), Resource(COMPLETION)
-    wish = {"orchestrator_ids": ids, "status": "Requested"}
-    fleet.up(started, **wish)
+    desired = {"orchestrator_ids": ids, "status": "Requested"}
+    fleet.up(started, **desired)
     command.world(reenroll=ids)
     with plugin(command.environment()) as later:
         fleet.refresh(later)
         done.up(later, members=(fleet.state or {})["members"], timeout=1)
-        plan = fleet.up(later, **wish, triggers={"round": "2"})
+        plan = fleet.up(later, **desired, triggers={"round": "2"})
         assert plan.state is not None
         # Terraform plans it with what the plan of the other leaves open.
         assert done.plan(later, members=plan.state["members"], timeout=1).changes

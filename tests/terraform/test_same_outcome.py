@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 from tests.support.modules import BINARIES, Module
 from tests.support.plugin import Resource, plugin
 from tests.support.stacks import Stack

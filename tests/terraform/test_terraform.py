@@ -16,7 +16,7 @@ import pytest
 
 from keyfactor_provider.terraform import install
 from keyfactor_provider.terraform.provider import ADDRESS
-from standins.command.process import Command, running
+from keyfactor_standins.command.process import Command, running
 from tests.support.modules import BINARIES, FIRST_FOUND, Module
 from tests.support.plugin import FLEET
 from tests.support.stacks import ROOT

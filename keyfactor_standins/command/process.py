@@ -1,0 +1,130 @@
+"""The stand-in as a child process, for the demo, the tests and the bench."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+class Command:
+    """A running stand-in: where it is, and its control endpoint."""
+
+    def __init__(self, process: "subprocess.Popen[str]", said: Mapping[str, str]) -> None:
+        self.process = process
+        self.said = dict(said)
+        self.url = said["url"]
+        self._control = httpx.Client(
+            base_url=said["control_url"], verify=not said.get("ca_cert"), trust_env=False, timeout=30
+        )
+
+    def environment(self) -> dict[str, str]:
+        """What a client needs in its environment to come in with Basic."""
+        found = {
+            "KEYFACTOR_HOSTNAME": self.url,
+            "KEYFACTOR_USERNAME": self.said["username"],
+            "KEYFACTOR_PASSWORD": self.said["password"],
+            "KEYFACTOR_DOMAIN": self.said["domain"],
+        }
+        return found | ({"KEYFACTOR_CA_CERT": self.said["ca_cert"]} if "ca_cert" in self.said else {})
+
+    def agents(self) -> list[dict[str, Any]]:
+        """Every orchestrator, by GUID order, all fields."""
+        found: list[dict[str, Any]] = self._control.get("/agents").raise_for_status().json()
+        return found
+
+    def ids(self) -> list[str]:
+        """The GUIDs of every orchestrator."""
+        return [agent["agent_id"] for agent in self.agents()]
+
+    def flags(self) -> dict[str, str]:
+        """Every flag by GUID."""
+        names = ("None", "Requested", "Required")
+        return {agent["agent_id"]: names[agent["flag"]] for agent in self.agents()}
+
+    def journal(self) -> list[dict[str, Any]]:
+        """Every request so far."""
+        found: list[dict[str, Any]] = self._control.get("/journal").raise_for_status().json()
+        return found
+
+    def posts(self) -> list[tuple[Any, tuple[str, ...]]]:
+        """Every SetAuthCertificateReenrollment so far: its status and its GUIDs in order."""
+        return [
+            (entry["body"]["Status"], tuple(sorted(entry["body"]["OrchestratorIds"])))
+            for entry in self.journal()
+            if entry["path"].endswith("/SetAuthCertificateReenrollment")
+        ]
+
+    def forget(self) -> None:
+        """Empties the journal."""
+        self._control.delete("/journal").raise_for_status()
+
+    def faults(self, **given: Any) -> None:
+        """Switches faults; see `Faults.apply`."""
+        self._post("/faults", given)
+
+    def world(self, **given: Any) -> list[str]:
+        """Does what somebody else would; see `Faults.change_world`. The GUIDs of orchestrators made."""
+        made: list[str] = self._post("/world", given).json()
+        return made
+
+    def _post(self, path: str, given: Any) -> httpx.Response:
+        answer = self._control.post(path, json=given)
+        if answer.is_error:
+            raise ValueError(answer.text)
+        return answer
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        """Ends it."""
+        self._control.close()
+        self.process.terminate()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        for stream in (self.process.stdout, self.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+def start(*arguments: str) -> Command:
+    """Starts it and waits until it serves.
+
+    Raises:
+        RuntimeError: it did not start; carries what it said.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-m", "keyfactor_standins.command", *arguments],
+        cwd=_ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    line = process.stdout.readline()
+    if not line:
+        raise RuntimeError(process.communicate()[1])
+    return Command(process, json.loads(line))
+
+
+@contextmanager
+def running(*arguments: str) -> Iterator[Command]:
+    """It, for the length of a `with`."""
+    command = start(*arguments)
+    try:
+        yield command
+    finally:
+        command.close()

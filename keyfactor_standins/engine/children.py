@@ -1,0 +1,97 @@
+"""The processes of a run: the program and the provider host. They die with the engine, however it ends."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from keyfactor_standins.engine.config import Project
+from keyfactor_standins.engine.errors import EngineError
+
+_SCRIPT = Path(__file__).with_name("child.py")
+_FAREWELL = 1.0
+"""Seconds for a child that is told to go."""
+
+
+class Child:
+    """A process of a run; `child.py` is what it begins with."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._readers: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def start(cls, project: Project, stack: str, arguments: Sequence[str], extra: dict[str, str]) -> "Child":
+        """Start one in the program's folder, with the interpreter and the environment that the CLI gives it.
+
+        It has a session of its own: a Ctrl-C at the terminal is the engine's to handle.
+        """
+        folder = project.program.parent if project.program.is_file() else project.program
+        if not folder.is_dir():
+            raise EngineError(f"{folder} does not exist: `main` in Pulumi.yaml must name a folder or a file")
+        python, environment = sys.executable, {**os.environ, **extra}
+        environment |= {
+            "PULUMI_PROJECT": project.name,
+            "PULUMI_STACK": stack,
+            "PULUMI_ORGANIZATION": "organization",
+            "PULUMI_ROOT_DIRECTORY": str(project.root),
+        }
+        if project.virtualenv is not None and project.virtualenv.exists():
+            python = str(project.virtualenv / "bin" / "python")
+            environment |= {
+                "VIRTUAL_ENV": str(project.virtualenv),
+                "PATH": f"{project.virtualenv / 'bin'}{os.pathsep}{environment.get('PATH', '')}",
+            }
+        try:
+            process = await asyncio.create_subprocess_exec(
+                python,
+                "-u",
+                str(_SCRIPT),
+                *arguments,
+                cwd=folder,
+                env=environment,
+                stdin=asyncio.subprocess.PIPE,  # its end tells the child that the engine is gone
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                limit=1 << 24,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise EngineError(f"{python} does not start: {error}; make the virtual environment again") from error
+        return cls(process)
+
+    async def first_line(self) -> str:
+        """The first line of its stdout; empty if it ended without one."""
+        assert self._process.stdout is not None
+        return (await self._process.stdout.readline()).decode(errors="replace").strip()
+
+    def follow(self, receive: Callable[[str], None]) -> None:
+        """Hand over what it writes from now on, in lines without their ends."""
+
+        async def read(stream: asyncio.StreamReader | None) -> None:
+            while stream is not None and (line := await stream.readline()):
+                receive(line.decode(errors="replace").rstrip("\r\n"))
+
+        for stream in (self._process.stdout, self._process.stderr):
+            self._readers.append(asyncio.ensure_future(read(stream)))
+
+    async def wait(self) -> int:
+        """Its exit code, once it has ended and all that it wrote was handed over."""
+        code = await self._process.wait()
+        await asyncio.gather(*self._readers)
+        return code
+
+    async def stop(self, deadline: float = 0.0) -> int:
+        """Its exit code, after so many seconds for it to go by itself: it is told to, and then its group is killed."""
+        gone = asyncio.ensure_future(self.wait())
+        assert self._process.stdin is not None
+        for seconds in (deadline, _FAREWELL):
+            with contextlib.suppress(asyncio.TimeoutError):
+                return await asyncio.wait_for(asyncio.shield(gone), seconds)
+            self._process.stdin.close()
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        return await gone

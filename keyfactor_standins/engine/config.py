@@ -1,0 +1,166 @@
+"""Pulumi.yaml and Pulumi.STACK.yaml as they are: the project and the stack's values."""
+
+import json
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from keyfactor_standins.engine.errors import EngineError, Unsupported
+from keyfactor_standins.engine.secrets import Vault
+from keyfactor_standins.engine.wire import Secret, has_secret, mapped, plain
+
+VERSION = "3.260.0"
+"""The CLI whose behaviour this engine follows; version ranges are checked against it."""
+
+_KEYS = {"name", "runtime", "description", "main", "config", "backend", "requiredPulumiVersion"}
+_HARMLESS = {"author", "website", "license", "template"}
+_COMPARE = {
+    **dict.fromkeys(("", "=", "=="), operator.eq),
+    **dict.fromkeys(("!", "!="), operator.ne),
+    **{">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le},
+}
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Pulumi project: `program` is a folder with a `__main__.py` or a file, `schema` the `config` block."""
+
+    root: Path
+    name: str
+    program: Path
+    virtualenv: Path | None
+    backend: str | None
+    schema: Mapping[str, Any]
+
+
+def load_project(cwd: Path) -> Project:
+    """Read Pulumi.yaml in a folder, or in the nearest one above it."""
+    file = next((each / "Pulumi.yaml" for each in (cwd, *cwd.parents) if (each / "Pulumi.yaml").is_file()), None)
+    if file is None:
+        raise EngineError(f"no Pulumi.yaml project file found in {cwd} or a folder above it; run in a project")
+    raw = _read(file, _KEYS | _HARMLESS)
+    runtime = raw.get("runtime")
+    options = (runtime.get("options") or {}) if isinstance(runtime, dict) else {}
+    kind = runtime.get("name") if isinstance(runtime, dict) else runtime
+    if kind != "python":
+        raise Unsupported(f"the runtime {kind!r}", str(file))
+    for option, value in options.items():
+        if option != "virtualenv" and (option, value) != ("toolchain", "pip"):
+            raise Unsupported(f"the runtime option {option}: {value}", str(file))
+    name = raw.get("name")
+    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
+        raise EngineError(f"{file}: the project's name is {name!r}; give it letters, digits, '-', '_', '.'")
+    require_version(raw.get("requiredPulumiVersion") or f"={VERSION}")
+    virtualenv = options.get("virtualenv")
+    return Project(
+        root=file.parent,
+        name=name,
+        program=file.parent / raw.get("main", "."),
+        virtualenv=file.parent / virtualenv if virtualenv else None,
+        backend=(raw.get("backend") or {}).get("url"),
+        schema=raw.get("config") or {},
+    )
+
+
+def require_version(wanted: str) -> None:
+    """Raise EngineError unless VERSION lies in a range such as `>=3.238.0 <4.0.0 || 5.0.0`."""
+
+    def numbers(version: str) -> list[int]:
+        return [int(part) for part in version.split(".")]
+
+    def holds(term: str) -> bool:
+        found = re.fullmatch(r"([=!<>]*)v?(\d+\.\d+\.\d+)", term)
+        if found is None or found[1] not in _COMPARE:
+            raise EngineError(f"the version range {wanted!r} is malformed at {term!r}; write it like >=3.238.0")
+        return bool(_COMPARE[found[1]](numbers(VERSION), numbers(found[2])))
+
+    terms = [re.sub(r"([=!<>])\s+", r"\1", part).split() for part in wanted.split("||")]
+    met = [[holds(term) for term in part] for part in terms if part]
+    if not any(all(part) for part in met):
+        raise EngineError(f"Pulumi CLI version {VERSION} does not satisfy the version range {wanted!r}")
+
+
+def _read(file: Path, known: set[str]) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise EngineError(f"{file} cannot be read: {error}; mend the file and run again") from error
+    if not isinstance(found, dict):
+        raise EngineError(f"{file} is not a mapping of keys to values; see Pulumi's project file reference")
+    for key in found:
+        if key not in known:
+            raise Unsupported(f"the key {key!r}", str(file))
+    return found
+
+
+class StackConfig:
+    """The config of one stack: the file's values, then the project's defaults."""
+
+    def __init__(self, project: Project, stack: str) -> None:
+        self._project = project
+        self._stack = stack
+        self.file = project.root / f"Pulumi.{stack}.yaml"
+        self._raw = _read(self.file, {"config", "encryptionsalt"}) if self.file.exists() else {}
+
+    @property
+    def salt(self) -> str | None:
+        """The stack's `encryptionsalt`, where the file has one."""
+        return self._raw.get("encryptionsalt")
+
+    def values(self, vault: Vault) -> dict[str, str | Secret]:
+        """Every value by its full key (`namespace:key`); objects and lists as JSON, secrets marked."""
+        found = {self._full(key): _opened(raw, vault) for key, raw in (self._raw.get("config") or {}).items()}
+        for key, rule in sorted(self._project.schema.items()):
+            given = rule if isinstance(rule, dict) else {"default": rule}
+            default = given.get("default", given.get("value"))
+            where = f"Stack '{self._stack}' with configuration key '{key}' must be"
+            if self._full(key) not in found:
+                if default is None:
+                    raise EngineError(
+                        f"Stack '{self._stack}' is missing configuration value '{key}'; set it in {self.file.name}"
+                        " under config:"
+                    )
+                found[self._full(key)] = default
+            elif given.get("secret") and not has_secret(found[self._full(key)]):
+                raise EngineError(f"{where} encrypted as it's secret; set it again as a secret")
+            elif not _fits(plain(found[self._full(key)]), given):
+                raise EngineError(f"{where} of type '{given['type']}'; correct it in {self.file.name}")
+        return {key: _as_config(value) for key, value in found.items()}
+
+    def _full(self, key: str) -> str:
+        return key if ":" in key else f"{self._project.name}:{key}"
+
+
+def _opened(raw: Any, vault: Vault) -> Any:
+    if isinstance(raw, dict):
+        if set(raw) == {"secure"}:
+            return Secret(vault.decrypt(raw["secure"]))
+        return {str(key): _opened(item, vault) for key, item in raw.items()}
+    return [_opened(item, vault) for item in raw] if isinstance(raw, list) else raw
+
+
+def _as_config(value: Any) -> str | Secret:
+    bare = plain(value)
+    text = bare if isinstance(bare, str) else json.dumps(_whole(bare), separators=(",", ":"), sort_keys=True)
+    return Secret(text) if has_secret(value) else text
+
+
+def _whole(value: Any) -> Any:
+    return mapped(value, lambda leaf: int(leaf) if isinstance(leaf, float) and leaf.is_integer() else leaf)
+
+
+def _fits(value: Any, rule: Mapping[str, Any]) -> bool:
+    kind = rule.get("type")
+    if kind == "array":
+        return isinstance(value, list) and all(_fits(item, rule.get("items") or {}) for item in value)
+    if kind == "integer":
+        return not isinstance(value, bool) and re.fullmatch(r"[+-]?\d+", str(value)) is not None
+    if kind == "boolean":
+        return isinstance(value, bool) or value in ("true", "false")
+    types = {"string": str, "object": dict}
+    return kind is None or isinstance(value, types.get(kind, ()))

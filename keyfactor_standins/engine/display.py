@@ -1,0 +1,174 @@
+"""What a person sees: steps, property differences, messages, outputs and a count, as in the CLI."""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from keyfactor_standins.engine import planner
+from keyfactor_standins.engine.planner import PROVIDER_TYPE, Step
+from keyfactor_standins.engine.wire import UNKNOWN, Properties, Secret, plain
+
+# of each kind of step: its mark, and how it reads when it is done
+_STEPS = {
+    planner.SAME: ("  ", "unchanged"),
+    planner.CREATE: ("+ ", "created"),
+    planner.UPDATE: ("~ ", "updated"),
+    planner.DELETE: ("- ", "deleted"),
+    planner.REPLACE: ("+-", "replaced"),
+    planner.CREATE_REPLACEMENT: ("++", "created replacement"),
+    planner.DELETE_REPLACED: ("--", "deleted original"),
+    planner.REFRESH: ("~ ", "refreshed"),
+}
+_COUNTED = (planner.CREATE, planner.UPDATE, planner.DELETE, planner.REPLACE)
+_ABSENT = object()
+
+
+def shown(value: Any) -> str:
+    """A value on one line; secrets and what is not known yet by a word in brackets."""
+    if isinstance(value, Secret):
+        return "[secret]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in sorted(value.items())) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(shown, value)) + "]"
+    return "[unknown]" if value == UNKNOWN else json.dumps(value, ensure_ascii=False)
+
+
+def differences(old: Any, new: Any, indent: int) -> Iterator[str]:
+    """The lines that show how an old map or list becomes the new one: maps by key, lists by index."""
+    sides = [
+        each if isinstance(each, dict) else {f"[{i}]": item for i, item in enumerate(each)}
+        for each in (() if side is _ABSENT else side for side in (old, new))
+    ]
+    keys = sides[0].keys() | sides[1].keys()
+    ordered = sorted(keys) if isinstance(old, dict) or isinstance(new, dict) else sorted(keys, key=len)
+    width = max(map(len, keys), default=0)
+    for key in ordered if isinstance(old, dict) or isinstance(new, dict) else sorted(keys, key=_index):
+        if key != "__provider":
+            was, will = sides[0].get(key, _ABSENT), sides[1].get(key, _ABSENT)
+            yield from _difference(f"{key:<{width}}", was, will, indent)
+
+
+def _index(label: str) -> int:
+    return int(label[1:-1])
+
+
+def _difference(label: str, old: Any, new: Any, indent: int) -> Iterator[str]:
+    there = [each for each in (old, new) if each is not _ABSENT]
+    mark = "+ " if old is _ABSENT else "- " if new is _ABSENT else "  " if plain(old) == plain(new) else "~ "
+    start = f"{' ' * (indent - 2)}{mark}{label}: "
+    for kind, ends in ((dict, "{}"), (list, "[]")):
+        if any(there) and all(isinstance(each, kind) for each in there):
+            yield start + ends[0]
+            yield from differences(old, new, indent + 4)
+            yield " " * indent + ends[1]
+            return
+    yield start + " => ".join(map(shown, there if mark == "~ " else there[-1:]))
+
+
+class Display:
+    """Prints what happens in one pass; `root` is the stack's URN, where messages go that name no resource."""
+
+    def __init__(self, *, dry: bool, diff: bool, root: str) -> None:
+        self._dry = dry
+        self._diff = diff
+        self._root = root
+        self._counts: Counter[str] = Counter()
+        self._messages: dict[str, list[str]] = {}
+        self._outputs: list[str] = []
+        self._began = time.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print a line at once."""
+        print(text, flush=True)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything changed, or would."""
+        return any(self._counts[op] for op in _STEPS if op != planner.SAME)
+
+    def started(self, step: Step) -> None:
+        """A step begins: said where it may take long."""
+        made = step.about.custom and step.about.type != PROVIDER_TYPE
+        if not self._dry and made and step.op in (planner.CREATE, planner.UPDATE, planner.DELETE):
+            self._row(step.op, step, step.op.removesuffix("e") + "ing")
+
+    def finished(self, step: Step, *, failed: bool = False, status: str = "") -> None:
+        """A step has ended; `status` says how, where its kind does not."""
+        if failed:
+            self._row(step.op, step, "failed")
+        elif step.op != planner.REFRESH:
+            self._ended(step.op, step, status)
+
+    def drifted(self, step: Step, op: str) -> None:
+        """A resource was read; `op` is what has become of it."""
+        self._ended(op, step)
+
+    def _ended(self, op: str, step: Step, status: str = "") -> None:
+        if step.about.type == PROVIDER_TYPE:
+            return
+        self._counts[op] += 1
+        if op != planner.SAME:
+            self._row(op, step, status or (op if self._dry else _STEPS[op][1]))
+            if self._diff:
+                self._properties(op, step)
+
+    def _row(self, op: str, step: Step, status: str) -> None:
+        about = step.about
+        old, new = (each.inputs if each is not None else {} for each in (step.old, step.new))
+        changed = [
+            f"{'+' if key not in old else '-' if key not in new else '~'}{key}"
+            for key in sorted(old.keys() | new.keys())
+            if step.old and step.new and plain(old.get(key, _ABSENT)) != plain(new.get(key, _ABSENT))
+        ]
+        note = f" [diff: {','.join(changed)}]" if changed else ""
+        self.say(f" {_STEPS[op][0]} {about.type} {about.name} {status}{note}")
+
+    def _properties(self, op: str, step: Step) -> None:
+        about = step.about
+        self.say(f"        [id={about.id}]\n        [urn={about.urn}]" if about.id else f"        [urn={about.urn}]")
+        old, new = step.old or step.new, step.new or step.old
+        assert old is not None
+        assert new is not None
+        if op == planner.DELETE_REPLACED or op == planner.CREATE_REPLACEMENT:
+            return
+        for line in differences(old.inputs, new.inputs, 8):
+            self.say(line)
+
+    def message(self, severity: str, text: str, urn: str = "", *, passing: bool = False) -> None:
+        """A message of severity error, warning, info or debug; a passing one is shown at once and not kept."""
+        if severity == "debug":
+            return
+        if passing:
+            self.say(f"    {(urn or self._root).split('::', 3)[3]}: {text}")
+        else:
+            said = text.rstrip("\n") if severity == "info" else f"{severity}: {text}".rstrip("\n")
+            self._messages.setdefault(urn or self._root, []).append(said)
+
+    def outputs(self, old: Properties, new: Properties) -> None:
+        """The stack's outputs, before and after."""
+        self._outputs = list(differences(old, new, 4))
+
+    def finish(self) -> None:
+        """Print what was collected."""
+        if self._messages:
+            self.say("Diagnostics:")
+        for urn, messages in self._messages.items():
+            _, _, type_, name = urn.split("::", 3)
+            self.say(f"  {type_.rpartition('$')[2]} ({name}):")
+            for line in "\n".join(messages).splitlines():
+                self.say(f"    {line}")
+            self.say("")
+        if self._outputs:
+            self.say("\n".join(["Outputs:", *self._outputs, ""]))
+        self.say("Resources:")
+        kinds = [op for op in _COUNTED if self._counts[op]]
+        for op in kinds:
+            word = f"to {op}" if self._dry else _STEPS[op][1]
+            self.say(f"    {_STEPS[op][0]}{self._counts[op]} {word}")
+        if same := self._counts[planner.SAME]:
+            total = f"{sum(self._counts[op] for op in kinds)} changes. " if len(kinds) > 1 else ""
+            self.say(f"    {total}{same} unchanged")
+        self.say("" if self._dry else f"\nDuration: {max(round(time.monotonic() - self._began), 1)}s\n")

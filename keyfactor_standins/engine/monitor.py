@@ -1,0 +1,216 @@
+"""The two services that the program and the provider host call: ResourceMonitor and Engine.
+
+Whatever a registration carries that this stand-in does not do is refused here, by name.
+"""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+from google.protobuf.empty_pb2 import Empty
+
+from keyfactor_standins.engine.config import require_version
+from keyfactor_standins.engine.display import Display
+from keyfactor_standins.engine.errors import EngineError, Unsupported
+from keyfactor_standins.engine.executor import Executor
+from keyfactor_standins.engine.hooks import KINDS, in_state
+from keyfactor_standins.engine.planner import Goal, Resource
+from keyfactor_standins.engine.wire import (
+    CHANNEL_OPTIONS,
+    Secret,
+    engine_pb2,
+    engine_pb2_grpc,
+    from_struct,
+    plain,
+    resource_pb2,
+    resource_pb2_grpc,
+    to_struct,
+)
+
+# Claims more than is done: the SDK then sends the option, and it is refused here in this stand-in's own words.
+_FEATURES = [
+    number
+    for name, number in resource_pb2.ResourceMonitorFeature.items()
+    if not name.endswith(("UNSPECIFIED", "OUTPUT_VALUES", "SENDS_OPTIONS_TO_HOOKS"))
+]
+_DONE = {
+    *("type", "name", "parent", "custom", "object", "dependencies", "propertyDependencies", "acceptSecrets"),
+    *("deleteBeforeReplace", "deleteBeforeReplaceDefined", "additionalSecretOutputs", "aliases", "hooks"),
+    *("supportsPartialValues", "acceptResources", "supportsResultReporting", "aliasSpecs"),
+    *("sourcePosition", "stackTrace", "parentStackTraceHandle", "accepts_byte_string"),
+}
+_REFUSED_CALLS = {
+    "Invoke": "an invoke",
+    "Call": "a call of a method",
+    "ReadResource": "reading an existing resource (get)",
+    "RegisterStackTransform": "a transform of all resources",
+    "RegisterStackInvokeTransform": "a transform of invokes",
+    "RegisterErrorHook": "an error hook",
+    "RegisterPackage": "a package",
+}
+
+
+def goal_of(request: Any, urn_of: Callable[[str, str, str], str]) -> Goal:
+    """What a registration asks for; raises Unsupported where that is more than this stand-in does."""
+    where = f"resource {request.name!r} of type {request.type}"
+    for descriptor, value in request.ListFields():
+        if descriptor.name not in _DONE and value:
+            name = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", descriptor.name).lower().replace("import_id", "import_")
+            raise Unsupported(f"the resource option {name}", where)
+    if request.custom and not request.type.startswith("pulumi-python:dynamic"):
+        raise Unsupported("a resource that is not a dynamic resource of Python", where)
+    if request.hooks.on_error:
+        raise Unsupported("an error hook", where)
+    aliases = []
+    for alias in request.aliases:
+        if any(value and descriptor.name != "name" for descriptor, value in alias.spec.ListFields()):
+            raise Unsupported("an alias with more than a name or a URN", where)
+        aliases.append((alias.urn, alias.spec.name or request.name))
+    hooks = {in_state(kind): list(getattr(request.hooks, kind)) for kind in KINDS}
+    new = Resource(
+        urn=urn_of(request.parent, request.type, request.name),
+        custom=request.custom,
+        type=request.type,
+        inputs=from_struct(request.object),
+        parent=request.parent,
+        dependencies=sorted(request.dependencies),
+        property_dependencies={key: sorted(value.urns) for key, value in request.propertyDependencies.items()},
+        additional_secret_outputs=list(request.additionalSecretOutputs),
+        resource_hooks={kind: names for kind, names in hooks.items() if names},
+    )
+    defined = request.deleteBeforeReplaceDefined or request.deleteBeforeReplace
+    return Goal(new, aliases, request.deleteBeforeReplace if defined else None)
+
+
+class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
+    """What the program calls. `signalled` is set once the program has registered all that it wants."""
+
+    def __init__(self, executor: Executor, config: Mapping[str, str | Secret]) -> None:
+        self._executor = executor
+        self._config = config
+        self.signalled = asyncio.Event()
+        self.over = asyncio.Event()
+        for name, what in _REFUSED_CALLS.items():
+            setattr(self, name, self._refusing(what))
+
+    async def GetDeploymentInfo(self, _: Any, __: Any) -> Any:  # noqa: N802  # the protocol's name
+        """What this run is and what the monitor can do."""
+        executor = self._executor
+        return resource_pb2.DeploymentInfo(
+            project=executor.project,
+            stack=executor.stack,
+            organization="organization",
+            config={key: str(plain(value)) for key, value in self._config.items()},
+            configSecretKeys=[key for key, value in self._config.items() if isinstance(value, Secret)],
+            dryRun=executor.options.dry,
+            parallel=executor.options.parallel,
+            supportedFeatures=_FEATURES,
+        )
+
+    async def SupportsFeature(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Whether a feature, asked for by its old name, is there."""
+        return resource_pb2.SupportsFeatureResponse(hasSupport=request.id != "outputValues")
+
+    async def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Bring one resource to what the program wants."""
+        try:
+            goal = goal_of(request, self._executor.urn)
+        except Unsupported as error:
+            await self._refuse(error, context)
+        registered = await self._executor.register(goal)
+        if registered is None:
+            # The program has to live on for the hooks of the steps that are under way.
+            await self._executor.idle()
+            return await context.abort(grpc.StatusCode.UNAVAILABLE, "the run is ending: nothing new is registered")
+        state = registered.state
+        return resource_pb2.RegisterResourceResponse(
+            urn=state.urn,
+            id=state.id,
+            object=to_struct(state.outputs if state.custom else {}, secrets=request.acceptSecrets),
+            result=resource_pb2.SUCCESS if registered.done else resource_pb2.FAIL,
+            unknown=registered.unknown,
+        )
+
+    async def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Record what a component, or the stack, gives out."""
+        try:
+            await self._executor.register_outputs(request.urn, from_struct(request.outputs))
+        except Unsupported as error:
+            await self._refuse(error, context)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return Empty()
+
+    async def RegisterResourceHook(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Remember a hook of the program."""
+        try:
+            self._executor.hooks.register(request)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return Empty()
+
+    async def SignalAndWaitForShutdown(self, _: Any, __: Any) -> Any:  # noqa: N802
+        """The program has registered all it wants; it stays for its hooks until the run is over."""
+        self.signalled.set()
+        await self.over.wait()
+        return Empty()
+
+    async def _refuse(self, error: Unsupported, context: Any) -> NoReturn:
+        self._executor.fail(str(error), "")
+        self._executor.halt()
+        await context.abort(grpc.StatusCode.UNAVAILABLE, str(error))
+        raise error
+
+    def _refusing(self, what: str) -> Callable[[Any, Any], Awaitable[None]]:
+        async def refuse(request: Any, context: Any) -> None:
+            on = getattr(request, "tok", "") or getattr(request, "name", "") or "the program"
+            await self._refuse(Unsupported(what, on), context)
+
+        return refuse
+
+
+class Engine(engine_pb2_grpc.EngineServicer):
+    """What the program and the provider host call for messages."""
+
+    def __init__(self, display: Display) -> None:
+        self._display = display
+        self._root = ""
+
+    async def Log(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Show a message on its resource, or under the stack."""
+        severity = engine_pb2.LogSeverity.Name(request.severity).lower()
+        # What the SDK says of our own answer that the run is ending; why it ends is said by whoever failed.
+        if severity == "error" and request.message.startswith("Resource monitor has terminated"):
+            return Empty()
+        self._display.message(severity, request.message, request.urn, passing=request.ephemeral)
+        return Empty()
+
+    async def GetRootResource(self, _: Any, __: Any) -> Any:  # noqa: N802
+        """The stack's URN, once set."""
+        return engine_pb2.GetRootResourceResponse(urn=self._root)
+
+    async def SetRootResource(self, request: Any, _: Any) -> Any:  # noqa: N802
+        """Set the stack's URN."""
+        self._root = request.urn
+        return engine_pb2.SetRootResourceResponse()
+
+    async def RequirePulumiVersion(self, request: Any, context: Any) -> Any:  # noqa: N802
+        """Compare the version that this engine follows with the program's range."""
+        try:
+            require_version(request.pulumi_version_range)
+        except EngineError as error:
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
+        return engine_pb2.RequirePulumiVersionResponse()
+
+
+async def serve(monitor: Monitor, engine: Engine) -> tuple[grpc.aio.Server, str]:
+    """Serve both on a free loopback port; the server and its address."""
+    server = grpc.aio.server(options=CHANNEL_OPTIONS)
+    resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)
+    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    return server, f"127.0.0.1:{port}"

@@ -1,0 +1,169 @@
+"""What is to be done: old state, the program's goal and the provider's verdict, to steps. Pure: nothing is called."""
+
+import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from keyfactor_standins.engine.wire import UNKNOWN, Properties
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+PROVIDER_TYPE = "pulumi:providers:pulumi-python"
+
+SAME, CREATE, UPDATE, DELETE, REFRESH = "same", "create", "update", "delete", "refresh"
+REPLACE, CREATE_REPLACEMENT, DELETE_REPLACED = "replace", "create-replacement", "delete-replaced"
+
+
+@dataclass
+class Resource:
+    """What is known of one resource; the fields are those of the state, in Python's spelling."""
+
+    urn: str
+    custom: bool
+    type: str
+    delete: bool = False
+    id: str = ""
+    inputs: Properties = field(default_factory=dict)
+    outputs: Properties = field(default_factory=dict)
+    parent: str = ""
+    dependencies: list[str] = field(default_factory=list)
+    provider: str = ""
+    property_dependencies: dict[str, list[str]] = field(default_factory=dict)
+    pending_replacement: bool = False
+    additional_secret_outputs: list[str] = field(default_factory=list)
+    created: str = ""
+    modified: str = ""
+    resource_hooks: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The name that the program gave it."""
+        return self.urn.split("::", 3)[3]
+
+    def needs(self) -> set[str]:
+        """The URNs of all that it depends on: parent, provider, dependencies of both kinds."""
+        needed = {self.parent, self.provider.rpartition("::")[0], *self.dependencies}
+        return needed.union(*self.property_dependencies.values()) - {"", self.urn}
+
+
+@dataclass
+class Goal:
+    """What the program wants of one resource; `aliases` are (urn, "") or ("", name)."""
+
+    new: Resource
+    aliases: list[tuple[str, str]] = field(default_factory=list)
+    delete_before_replace: bool | None = None
+
+
+@dataclass(frozen=True)
+class Diff:
+    """A provider's verdict on a change."""
+
+    changes: bool
+    replaces: tuple[str, ...] = ()
+    delete_before_replace: bool = False
+
+
+@dataclass
+class Step:
+    """One thing to do; `pending` means that what a replacement replaces is deleted at the end of the run."""
+
+    op: str
+    old: Resource | None
+    new: Resource | None
+    pending: bool = False
+
+    @property
+    def about(self) -> Resource:
+        """The resource as it will be, or, where it goes, as it was."""
+        found = self.new or self.old
+        assert found is not None
+        return found
+
+
+def now() -> str:
+    """The time as the state writes it: UTC, RFC 3339."""
+    return datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
+
+
+def make_urn(stack: str, project: str, parent: str, kind: str, name: str) -> str:
+    """A resource's URN: the types of its parents, but for the stack, lead."""
+    above = parent.split("::")[2] if parent else ""
+    return f"urn:pulumi:{stack}::{project}::{f'{above}$' if above not in ('', STACK_TYPE) else ''}{kind}::{name}"
+
+
+def old_names(goal: Goal, renamed: Mapping[str, str]) -> list[str]:
+    """The URNs that a resource may have had before: by its aliases, and by those of its parent.
+
+    `renamed` gives the old URN of each resource that was found by an alias in this run.
+    """
+    new = goal.new
+    head, _, _ = new.urn.rpartition("::")
+    found = [urn or f"{head}::{name}" for urn, name in goal.aliases]
+    if new.parent in renamed:
+        before = renamed[new.parent]
+        stack, project = new.urn.removeprefix("urn:pulumi:").split("::")[:2]
+        was, now_called = before.split("::", 3)[3], new.parent.split("::", 3)[3]
+        for urn in [new.urn, *found]:
+            name = urn.split("::", 3)[3]
+            # children are called after their component, so that its alias is theirs too
+            called = was + name.removeprefix(now_called) if name.startswith(now_called) else name
+            found.append(make_urn(stack, project, before, new.type, called))
+    return found
+
+
+def plan(new: Resource, old: Resource | None, diff: Diff, *, delete_first: bool | None = None) -> list[Step]:
+    """The steps for one registered resource, in their order; `delete_first` is the program's own desired."""
+    if old is None:
+        return [Step(CREATE, None, new)]
+    if old.pending_replacement:  # an earlier step or run has deleted it already
+        return [Step(REPLACE, old, new), Step(CREATE_REPLACEMENT, old, new)]
+    if diff.changes and diff.replaces:
+        if diff.delete_before_replace if delete_first is None else delete_first:
+            deleted = Step(DELETE_REPLACED, old, None)
+            return [deleted, Step(REPLACE, old, new), Step(CREATE_REPLACEMENT, old, new)]
+        return [Step(CREATE_REPLACEMENT, old, new, pending=True), Step(REPLACE, old, new)]
+    return [Step(UPDATE if diff.changes else SAME, old, new)]
+
+
+def with_unknowns(dependent: Resource, replaced: set[str]) -> Properties | None:
+    """Its inputs while what they come from is being replaced; None where none of them does."""
+    touched = [key for key, urns in dependent.property_dependencies.items() if replaced.intersection(urns)]
+    return {**dependent.inputs, **dict.fromkeys(touched, UNKNOWN)} if touched else None
+
+
+def delete_order(condemned: Iterable[Resource]) -> list[list[Resource]]:
+    """Groups of resources to delete one after the other, the members of a group side by side.
+
+    Nothing is deleted before all that depends on it is gone; what depends on nothing condemned goes last.
+    """
+    every = list(condemned)
+    depth: dict[str, int] = {}
+    needed = {each.urn: each.needs() for each in every}
+
+    def measure(start: str) -> None:
+        stack = [start]
+        while stack:
+            below = [urn for urn in needed[stack[-1]] if urn in needed]
+            if missing := [urn for urn in below if urn not in depth and urn not in stack]:
+                stack.append(missing[0])
+            else:
+                urn = stack.pop()
+                depth[urn] = 1 + max((depth.get(each, 0) for each in below), default=-1)
+
+    groups: dict[int, list[Resource]] = {}
+    for each in every:
+        if each.urn not in depth:
+            measure(each.urn)
+        groups.setdefault(depth[each.urn], []).append(each)
+    return [groups[level] for level in sorted(groups, reverse=True)]
+
+
+def spared(failed: Iterable[str], olds: Mapping[str, Resource]) -> set[str]:
+    """All that resources whose step failed depend on: it must not be deleted under them."""
+    found: set[str] = set()
+    left = list(failed)
+    while left:
+        old = olds.get(left.pop())
+        left.extend(new := (old.needs() if old is not None else set()) - found)
+        found |= new
+    return found

@@ -1,0 +1,127 @@
+"""Secrets under a passphrase, in Pulumi's own format, so that either engine reads what the other wrote.
+
+Key: PBKDF2 with SHA-256, 1,000,000 rounds, 8 bytes of salt. Cipher: AES-256-GCM, written as `v1:NONCE:CIPHERTEXT` in
+base64. Salt line: `v1:SALT:` and the word "pulumi" encrypted, by which a wrong passphrase is told.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from keyfactor_standins.engine.errors import EngineError
+from keyfactor_standins.engine.wire import SECRET, SIGNATURE, Secret, mapped
+
+_ROUNDS = 1_000_000
+_PROOF = "pulumi"
+
+
+def passphrase(environment: Mapping[str, str]) -> str:
+    """The passphrase that the environment gives, the way the CLI looks for it."""
+    if (given := environment.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
+        return given
+    file = environment.get("PULUMI_CONFIG_PASSPHRASE_FILE")
+    if not file:
+        raise EngineError(
+            "passphrase must be set with PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE environment"
+            " variables (an empty PULUMI_CONFIG_PASSPHRASE is a passphrase too)"
+        )
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise EngineError(
+            f"unable to read PULUMI_CONFIG_PASSPHRASE_FILE {file}: {error.strerror}; set it to a readable file"
+        ) from error
+
+
+class Vault:
+    """Encrypts and decrypts with one passphrase and one salt line; without a line it makes a new one.
+
+    The key takes 0.3 s to derive; that starts at once on a thread, beside the start of the children.
+    """
+
+    def __init__(self, phrase: str, salt: str | None) -> None:
+        self._line = salt
+        self._error: EngineError | None = None
+        self._derivation = threading.Thread(target=self._derive, args=(phrase,), daemon=True)
+        self._derivation.start()
+
+    def _derive(self, phrase: str) -> None:
+        version, _, rest = (self._line or "v1::").partition(":")
+        salt_text, _, proof = rest.partition(":")
+        try:
+            salt = base64.b64decode(salt_text) or os.urandom(8)
+            self._cipher = AESGCM(hashlib.pbkdf2_hmac("sha256", phrase.encode(), salt, _ROUNDS))
+            if self._line is None:
+                self._line = f"v1:{base64.b64encode(salt).decode()}:{self._seal(_PROOF)}"
+            elif version != "v1" or self._open(proof) != _PROOF:
+                raise ValueError(self._line)
+        except (InvalidTag, ValueError):
+            self._error = EngineError(
+                "incorrect passphrase: it does not fit the stack's encryptionsalt; set PULUMI_CONFIG_PASSPHRASE to"
+                " the one that the stack's secrets were written with"
+            )
+
+    def _ready(self) -> None:
+        self._derivation.join()
+        if self._error is not None:
+            raise self._error
+
+    @property
+    def salt(self) -> str:
+        """The salt line; raises EngineError where the passphrase does not fit it."""
+        self._ready()
+        assert self._line is not None
+        return self._line
+
+    def decrypt(self, sealed: str) -> str:
+        """The text of a `v1:NONCE:CIPHERTEXT`."""
+        self._ready()
+        try:
+            return self._open(sealed)
+        except (InvalidTag, ValueError) as error:
+            raise EngineError(
+                "a secret cannot be decrypted: it was not written with this stack's passphrase and encryptionsalt;"
+                " set the secret again"
+            ) from error
+
+    def encrypt(self, text: str) -> str:
+        """`v1:NONCE:CIPHERTEXT` of a text."""
+        self._ready()
+        return self._seal(text)
+
+    def hidden(self, value: Any) -> Any:
+        """The value as it stands in the state: secrets encrypted."""
+        return mapped(
+            value,
+            lambda leaf: (
+                {SIGNATURE: SECRET, "ciphertext": self.encrypt(json.dumps(leaf.value, separators=(",", ":")))}
+                if isinstance(leaf, Secret)
+                else leaf
+            ),
+        )
+
+    def revealed(self, value: Any) -> Any:
+        """The value that stands in the state, secrets decrypted and marked."""
+        if isinstance(value, dict):
+            if value.get(SIGNATURE) == SECRET:
+                text = value["plaintext"] if "plaintext" in value else self.decrypt(value["ciphertext"])
+                return Secret(json.loads(text))
+            return {key: self.revealed(item) for key, item in value.items()}
+        return [self.revealed(item) for item in value] if isinstance(value, list) else value
+
+    def _seal(self, text: str) -> str:
+        nonce = os.urandom(12)
+        sealed = self._cipher.encrypt(nonce, text.encode(), None)
+        return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(sealed).decode()}"
+
+    def _open(self, sealed: str) -> str:
+        _, nonce, content = sealed.split(":")
+        return self._cipher.decrypt(base64.b64decode(nonce), base64.b64decode(content), None).decode()

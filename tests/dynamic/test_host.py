@@ -1,0 +1,236 @@
+"""The resource in the SDK's own provider host: what bad input gets, and what an outage leaves."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pulumi.output import Unknown
+
+from keyfactor_provider.command.sources import as_text
+from keyfactor_provider.dynamic import CompletionProvider, ReenrollmentProvider
+from keyfactor_provider.errors import InputError
+from keyfactor_standins.command.process import Command, running
+from tests.support.lifecycle import UNKNOWN, HostError, host
+
+ONE = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Command]:
+    """A Command that no test of this module changes."""
+    with running("--orchestrators", "4") as command:
+        yield command
+
+
+@pytest.fixture
+def command() -> Iterator[Command]:
+    with running("--orchestrators", "12") as command:
+        yield command
+
+
+@pytest.mark.parametrize(
+    ("news", "says"),
+    [
+        (
+            {"orchestrator_ids": ["edge-001"]},
+            r"orchestrator_ids\[0\]: 'edge-001' is not an orchestrator's GUID",
+        ),
+        ({"status": "Wanted"}, r"status: 'Wanted' is not a re-enrollment status; expected Requested"),
+        ({"status": 3}, r"status: 3.0 is not"),
+        ({"orchestrator_ids": []}, r"the list \[\] is empty"),
+        ({"on_removal": "keep"}, r"'keep' is not one of 'unset' and 'retain'"),
+    ],
+)
+def test_a_malformed_value_is_refused_in_preview_before_any_call(
+    shared: Command, news: dict[str, Any], says: str
+) -> None:
+    shared.forget()
+    with host(shared.environment()) as running_host:
+        _, failures = running_host.check({"orchestrator_ids": [ONE], "status": "Requested", **news})
+    assert len(failures) == 1
+    assert re.search(says, failures[0])
+    assert shared.journal() == []
+
+
+@pytest.mark.parametrize(
+    ("environment", "config", "says"),
+    [
+        ({"KEYFACTOR_HOSTNAME": "http://keyfactor.example.com"}, {}, "plain http would send the credentials"),
+        ({"KEYFACTOR_HOSTNAME": "a b"}, {}, "KEYFACTOR_HOSTNAME is 'a b'"),
+        ({"KEYFACTOR_AUTH_ACCESS_TOKEN": "t"}, {}, "one source names two methods"),
+        ({"KEYFACTOR_CLIENT_TIMEOUT": "60s"}, {}, "KEYFACTOR_CLIENT_TIMEOUT is '60s'"),
+        ({"KEYFACTOR_CA_CERT": "/nowhere/ca.pem"}, {}, "/nowhere/ca.pem"),
+        ({"KEYFACTOR_SKIP_VERIFY": "maybe"}, {}, "KEYFACTOR_SKIP_VERIFY is 'maybe'"),
+        ({"KEYFACTOR_STATUS_ENCODING": "number"}, {}, "KEYFACTOR_STATUS_ENCODING is 'number'"),
+        ({"KEYFACTOR_BATCH_SIZE": "0"}, {}, "KEYFACTOR_BATCH_SIZE is '0'"),
+        ({}, {"profile": "lab"}, "Profile 'lab'"),
+        ({}, {"batchSize": "many"}, "the stack's config, keyfactor:batchSize is 'many'"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_preview_by_name(
+    shared: Command, environment: dict[str, str], config: dict[str, str], says: str
+) -> None:
+    with host(shared.environment() | environment, config) as running_host:
+        _, failures = running_host.check({"orchestrator_ids": [ONE], "status": "Requested"})
+    assert len(failures) == 1
+    assert says in failures[0]
+    assert shared.said["password"] not in failures[0]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "says"),
+    [("KEYFACTOR_HOSTNAME", "no source names its host"), ("KEYFACTOR_PASSWORD", "there is no password")],
+)
+def test_missing_settings_warn_in_preview_and_fail_up(shared: Command, lacking: str, says: str) -> None:
+    environment = {name: value for name, value in shared.environment().items() if name != lacking}
+    with host(environment) as running_host:
+        desired = {"orchestrator_ids": [ONE], "status": "Requested"}
+        assert running_host.check(desired)[1] == []
+        assert says in running_host.said
+        assert says in running_host.check(desired, preview=False)[1][0]
+
+
+def test_unknown_values_in_preview_are_passed_on_and_nothing_is_called(shared: Command) -> None:
+    shared.forget()
+    with host(shared.environment()) as running_host:
+        inputs, failures = running_host.check({"orchestrator_ids": [ONE, UNKNOWN], "status": "Requested"})
+        assert failures == []
+        assert inputs["orchestrators"] == UNKNOWN
+        inputs, failures = running_host.check({"orchestrator_ids": [ONE], "status": UNKNOWN})
+        assert (inputs["status"], failures) == (UNKNOWN, [])
+    assert shared.journal() == []
+
+
+def test_up_with_command_down_records_every_member_as_unreached_and_the_next_up_asks_them(
+    command: Command,
+) -> None:
+    ids = command.ids()[:6]
+    command.faults(faults=[{"on": "", "act": "status", "status": 503}])
+    with host(command.environment() | {"KEYFACTOR_CLIENT_TIMEOUT": "1"}) as running_host:
+        running_host.up(orchestrator_ids=ids, status="Requested")
+        assert set(running_host.phases().values()) == {"unreached"}
+        assert "503" in running_host.outputs["trouble"]
+        state = running_host.outputs
+    command.faults(faults=[])
+    with host(command.environment()) as running_host:
+        running_host.outputs = state
+        running_host.up(orchestrator_ids=ids, status="Requested")
+        assert set(running_host.phases().values()) == {"pending"}
+    assert command.posts() == [(1, tuple(ids))]
+
+
+def test_an_answer_lost_after_the_post_was_applied_is_read_before_anything_is_sent_again(
+    command: Command,
+) -> None:
+    ids = command.ids()[:6]
+    command.faults(faults=[{"on": "POST /Agents/Set", "act": "reset", "applied": True, "times": 1}])
+    with host(command.environment()) as running_host:
+        running_host.up(orchestrator_ids=ids, status="Requested")
+        assert set(running_host.phases().values()) == {"pending"}
+    assert len(command.posts()) == 1
+
+
+def test_a_failed_release_fails_destroy_and_names_the_orchestrator(command: Command) -> None:
+    ids = command.ids()[:2]
+    with host(command.environment()) as running_host:
+        state = running_host.up(orchestrator_ids=ids, status="Requested")
+    command.faults(refused=ids[:1])
+    with host(command.environment()) as running_host:
+        running_host.outputs = state
+        with pytest.raises(HostError) as caught:
+            running_host.destroy()
+    last = str(caught.value).strip().splitlines()[-1]
+    assert ids[0] in last
+    assert "could not be released" in last
+
+
+def test_a_failed_release_in_an_update_stays_recorded_and_is_tried_again(command: Command) -> None:
+    ids = command.ids()[:3]
+    with host(command.environment()) as running_host:
+        running_host.up(orchestrator_ids=ids, status="Requested")
+        command.faults(refused=ids[:1])
+        running_host.up(orchestrator_ids=ids[1:], status="Requested")
+        assert running_host.phases()[ids[0]] == "leaving"
+        command.faults(refused=[])
+        running_host.up(orchestrator_ids=ids[1:], status="Requested")
+        assert set(running_host.phases()) == set(ids[1:])
+    assert command.flags()[ids[0]] == "None"
+
+
+def test_required_is_warned_about_where_it_may_block(command: Command) -> None:
+    ids = command.ids()[:3]
+    command.world(
+        change={
+            ids[0]: {"thumbprint": None},
+            ids[1]: {"last_seen": "2026-01-01T00:00:00Z", "last_error_code": 7},
+        }
+    )
+    with host(command.environment()) as running_host:
+        running_host.check({"orchestrator_ids": ids, "status": "Required"})
+        assert "Required may block 2 orchestrators" in running_host.said
+        assert "has no certificate" in running_host.said
+        assert "last error 7 and not seen since 2026-01-01" in running_host.said
+
+
+def test_a_preview_with_command_down_goes_on_after_one_warning(command: Command) -> None:
+    environment = command.environment()
+    command.close()
+    with host(environment) as running_host:
+        for name in ("one", "two"):
+            desired = {"orchestrator_ids": [ONE[:-1] + name[0].replace("t", "2").replace("o", "1")]}
+            assert running_host.check(desired | {"status": "Requested"}, name=name)[1] == []
+        assert running_host.said.count("Preview without a look at Command") == 1
+
+
+def test_a_round_through_the_host_leaves_nothing_to_do(command: Command) -> None:
+    ids = command.ids()[:3]
+    with host(command.environment()) as running_host:
+        running_host.up(orchestrator_ids=ids, status=1)
+        command.world(reenroll=ids[:1])
+        running_host.refresh()
+        inputs, _ = running_host.check({"orchestrator_ids": ids[::-1], "status": "Requested"})
+        assert not running_host.diff(inputs)
+        assert inputs == running_host.inputs
+
+
+# What needs no host to be seen.
+
+
+@pytest.mark.parametrize("timeout", [0, -1, True, "soon", 604_801, None])
+def test_a_completion_refuses_a_time_to_wait_that_is_none(timeout: Any) -> None:
+    (failure,) = CompletionProvider().check({}, {"timeout": timeout}).failures
+    assert failure.reason.startswith(f"{timeout!r} is not a time to wait; expected seconds above 0")
+
+
+OPEN = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+
+
+@pytest.mark.parametrize("orchestrators", [OPEN, {ONE: OPEN}, [OPEN]])
+def test_what_is_not_known_yet_is_a_change(orchestrators: Any) -> None:
+    news = {"orchestrators": orchestrators, "status": "Requested"}
+    assert ReenrollmentProvider().diff("edge", {}, news).changes
+
+
+def test_a_run_without_what_it_needs_names_it() -> None:
+    with pytest.raises(InputError, match="status: missing: it is None"):
+        ReenrollmentProvider().create({"fleet": "edge", "orchestrators": {ONE: "Requested"}})
+
+
+def test_members_that_a_preview_does_not_know_stay_unknown_and_the_rest_is_kept(shared: Command) -> None:
+    with host(shared.environment()) as running_host:
+        inputs, failures = running_host.check({"orchestrator_ids": UNKNOWN, "status": "Requested"})
+        assert (inputs["orchestrators"], inputs["status"], failures) == (UNKNOWN, "Requested", [])
+        inputs, failures = running_host.check({"orchestrator_ids": [ONE], "status": UNKNOWN})
+        assert (inputs["orchestrators"], failures) == ({ONE: UNKNOWN}, [])
+
+
+def test_members_that_the_engine_puts_back_are_taken_as_they_are(shared: Command) -> None:
+    with host(shared.environment()) as running_host:
+        inputs, failures = running_host.check({"orchestrators": {ONE: "Required"}, "status": "Requested"})
+    assert (inputs["orchestrators"], failures) == ({ONE: "Requested"}, [])
+
+
+@pytest.mark.parametrize(("value", "text"), [("a", "a"), (True, "true"), (30.0, "30"), (0.5, "0.5")])
+def test_a_setting_is_a_text_however_the_engine_gives_it(value: Any, text: str) -> None:
+    assert as_text(value) == text

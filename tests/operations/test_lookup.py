@@ -1,0 +1,124 @@
+"""A look-up finds who matches every filter and no exclusion, within its bounds, or says why not."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from keyfactor_provider.command.wire import Agent
+from keyfactor_provider.errors import InputError, LookupRefused
+from keyfactor_provider.operations.lookup import Filter, find
+
+NOW = datetime(2026, 1, 10, tzinfo=UTC)
+EDGE, CORE, BARE = (f"3f2504e0-4f89-11d3-9a0c-00000000000{number}" for number in (1, 2, 3))
+EVERYONE = [
+    Agent(CORE, "core-1.example", "PLANT\\svc-core", platform=1, status=2, capabilities=("CertStores.IIS.Inventory",)),
+    Agent(BARE, "bare", status=1),
+    Agent(
+        EDGE,
+        "Edge-1.example",
+        "PLANT\\svc-edge",
+        platform=5,
+        status=2,
+        last_seen="2026-01-09T00:00:00Z",
+        capabilities=("CertStores.PEM.Inventory", "LOGS"),
+    ),
+]
+
+
+def found(**given: Any) -> list[str]:
+    return list(find(EVERYONE, Filter(**given), NOW).ids)
+
+
+@pytest.mark.parametrize(
+    ("given", "ids"),
+    [
+        ({}, [EDGE, CORE, BARE]),
+        ({"machine": ["edge-*"]}, [EDGE]),
+        ({"machine": ["EDGE-?.example", "core*"]}, [EDGE, CORE]),
+        ({"machine": ["edge"]}, []),
+        ({"platform": ["Native"]}, [EDGE]),
+        ({"platform": [" native ", 1, "0"]}, [EDGE, CORE, BARE]),
+        ({"capability": ["logs"]}, [EDGE]),
+        ({"capability": ["CertStores"]}, []),
+        ({"identity": ["plant\\*"]}, [EDGE, CORE]),
+        ({"status": ["approved"]}, [EDGE, CORE]),
+        ({"status": [1]}, [BARE]),
+        ({"seen_within": timedelta(days=2)}, [EDGE]),
+        ({"seen_within": timedelta(hours=1)}, []),
+        ({"machine": ["*.example"], "platform": [1]}, [CORE]),
+        ({"exclude": [f"{{{CORE.upper()}}}"]}, [EDGE, BARE]),
+        ({"exclude": ["EDGE*", BARE]}, [CORE]),
+        ({"machine": ["edge*"], "exclude": ["edge*"]}, []),
+    ],
+)
+def test_it_gives_whoever_matches_every_filter_in_the_order_of_guids(given: dict[str, Any], ids: list[str]) -> None:
+    assert found(**given) == ids
+
+
+def test_what_is_found_can_be_counted_and_gone_through() -> None:
+    made = find(EVERYONE, Filter(platform=[5]), NOW)
+    assert (len(made), [each.machine for each in made]) == (1, ["Edge-1.example"])
+
+
+def test_now_is_the_present_unless_told_otherwise() -> None:
+    just = Agent(EDGE, "edge", last_seen=datetime.now(UTC).isoformat())
+    assert len(find([just], Filter(seen_within=timedelta(minutes=5)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("exclude", "unmatched"), [([EDGE, "core*"], ()), ([EDGE, "cor", EDGE[:-1] + "9"], ("cor", EDGE[:-1] + "9"))]
+)
+def test_an_exclusion_that_excludes_nobody_is_told(exclude: list[str], unmatched: tuple[str, ...]) -> None:
+    assert find(EVERYONE, Filter(exclude=exclude), NOW).unmatched == unmatched
+
+
+@pytest.mark.parametrize(
+    ("given", "unstable"),
+    [
+        ({"machine": ["*"]}, ()),
+        ({"status": [2]}, ("status",)),
+        ({"status": [2], "seen_within": timedelta(days=9)}, ("status", "seen_within")),
+    ],
+)
+def test_guids_know_by_which_filters_they_would_come_and_go(given: dict[str, Any], unstable: tuple[str, ...]) -> None:
+    assert find(EVERYONE, Filter(**given), NOW).ids.unstable == unstable
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (
+            {"platform": ["Windows", 9]},
+            r"platform: 'Windows' is none of Command's: Unknown \(0\).*; platform: 9 is none",
+        ),
+        (
+            {"status": ["Blocked"]},
+            r"status: 'Blocked' is none of Command's: New \(1\), Approved \(2\), Disapproved \(3\)",
+        ),
+        ({"at_least": 3, "at_most": 2}, "at_least is 3 and at_most 2; expected 0 <= at_least <= at_most"),
+        ({"at_least": -1}, "at_least is -1"),
+        ({"at_most": 0}, "at_most 0"),
+    ],
+)
+def test_a_filter_that_cannot_be_meant_is_refused(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(InputError, match=says):
+        find(EVERYONE, Filter(**given), NOW)
+
+
+@pytest.mark.parametrize("given", [{"at_least": 3}, {"at_most": 3}, {"at_least": 3, "at_most": 3}])
+def test_as_many_as_a_bound_allows_are_found(given: dict[str, Any]) -> None:
+    assert len(found(**given)) == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"at_least": 4}, "with no filter: 3 found, at_least 4 expected"),
+        ({"at_most": 2}, "with no filter: 3 found, at_most 2 expected"),
+        ({"machine": ["edge*"], "at_least": 2}, r"with machine edge\*: 1 found, at_least 2 expected"),
+    ],
+)
+def test_fewer_or_more_than_a_bound_allows_are_refused_with_both_numbers(given: dict[str, Any], says: str) -> None:
+    with pytest.raises(LookupRefused, match=says):
+        found(**given)
