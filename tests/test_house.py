@@ -13,7 +13,7 @@ import keyfactor_provider
 ROOT = Path(__file__).resolve().parents[1]
 HOUSE = "keyfactor_provider"
 
-CORE = {"errors", "guid", "status", "version", "words"}
+CORE = {"errors", "guid", "status", "version", "vocabulary", "messages", "text"}
 MAY_IMPORT = {
     **{module: set[str]() for module in CORE},
     "reenrollment": CORE | {"reenrollment"},

@@ -5,8 +5,9 @@ import re
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
-from keyfactor_provider.command.sources import WRONG, Naming, Value, wrong
+from keyfactor_provider.command.sources import WRONG, Value, wrong
 from keyfactor_provider.errors import SettingsError
+from keyfactor_provider.vocabulary import Vocabulary
 
 LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -19,7 +20,7 @@ def is_loopback(url: str) -> bool:
     return urlsplit(url).hostname in LOOPBACK
 
 
-def base_url(host: Value, port: Value | None, api_path: Value | None, naming: Naming) -> str:
+def base_url(host: Value, port: Value | None, api_path: Value | None, vocabulary: Vocabulary) -> str:
     """Scheme, host, port and API path, without a trailing slash.
 
     Args:
@@ -31,7 +32,7 @@ def base_url(host: Value, port: Value | None, api_path: Value | None, naming: Na
     parts = _parts(host)
     path = (api_path.text.strip() if api_path else "KeyfactorAPI").strip("/")
     if parts.path.strip("/") not in ("", path):
-        variable = f"{naming.full('apiPath')} or KEYFACTOR_API_PATH"
+        variable = f"{vocabulary.setting('apiPath')} or KEYFACTOR_API_PATH"
         raise wrong(host, f"no path in it: set {variable} to {parts.path.strip('/')!r}")
     if not re.fullmatch(r"[\w.~-]+(/[\w.~-]+)*|", path, re.ASCII) or ".." in path:
         raise wrong(api_path or host, "a path such as KeyfactorAPI")

@@ -8,7 +8,6 @@ import httpx
 
 from keyfactor_provider.command.exchange import Answer, TooLarge
 from keyfactor_provider.command.retrying import seconds_asked
-from keyfactor_provider.command.sources import Naming
 from keyfactor_provider.errors import (
     BadAnswer,
     CommandError,
@@ -18,6 +17,7 @@ from keyfactor_provider.errors import (
     Unauthorized,
     Unreachable,
 )
+from keyfactor_provider.vocabulary import Vocabulary
 
 NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 """Failures that come before a request leaves: Command can't have seen it."""
@@ -27,7 +27,7 @@ _PERMISSIONS: Final = "/agents/management/read/ and /agents/management/modify/"
 
 
 def transport_failure(
-    subject: str, error: Exception, said: str, *, where: str, may_be_done: bool, naming: Naming
+    subject: str, error: Exception, said: str, *, where: str, may_be_done: bool, vocabulary: Vocabulary
 ) -> CommandError:
     """The error for a request that got no whole answer.
 
@@ -35,13 +35,13 @@ def transport_failure(
         said: the text of `error`, redacted.
         where: the server, and where its address came from.
         may_be_done: the request changes something if it arrives.
-        naming: how messages name settings.
+        vocabulary: how messages name settings.
     """
     if (problem := _certificate_problem(error)) is not None:
         return BadAnswer(
             subject,
             f"its certificate does not verify ({problem})",
-            f"Set {naming.full('caCert')} or KEYFACTOR_CA_CERT to the CA that issued it, or correct the host name.",
+            f"Set {vocabulary.setting('caCert')} or KEYFACTOR_CA_CERT to its CA, or correct the host name.",
         )
     if isinstance(error, httpx.RemoteProtocolError):
         # What a peer sent stands behind the colon, cut and quoted so that no search for a secret would find it.
@@ -55,7 +55,7 @@ def transport_failure(
             transient=True,
         )
     if isinstance(error, TooLarge):
-        return BadAnswer(subject, said, _lead(naming), outcome_open=may_be_done)
+        return BadAnswer(subject, said, _lead(vocabulary), outcome_open=may_be_done)
     if isinstance(error, httpx.TransportError) and not isinstance(error, _NOT_PASSING):
         return Unreachable(
             subject,
@@ -73,7 +73,7 @@ def transport_failure(
 
 
 def failure_of(
-    subject: str, answer: Answer, code: str | None, message: str, *, who: str, may_be_done: bool, naming: Naming
+    subject: str, answer: Answer, code: str | None, message: str, *, who: str, may_be_done: bool, vocabulary: Vocabulary
 ) -> CommandError | None:
     """The error for a whole answer; None when it is a success that may hold what was asked for.
 
@@ -82,11 +82,11 @@ def failure_of(
         message: its Message, redacted; empty when the body has none.
         who: the identity that asked.
         may_be_done: the request changes something if it was carried out.
-        naming: how messages name settings.
+        vocabulary: how messages name settings.
     """
     status = answer.status
     if 200 <= status < 300:
-        return _unexpected_success(subject, answer, naming, may_be_done=may_be_done)
+        return _unexpected_success(subject, answer, vocabulary, may_be_done=may_be_done)
     said = ": ".join(part for part in (code, message) if part)
     told = f"{status}, {said}" if said else f"{status} without a message"
     if not said and is_html(answer.body):
@@ -95,7 +95,7 @@ def failure_of(
         return BadAnswer(
             subject,
             f"{status}, a redirect to {_place(answer.headers)}",
-            f"Set hostname and {naming.short('apiPath')} to where Command itself answers; "
+            f"Set hostname and {vocabulary.setting('apiPath')} to where Command itself answers; "
             "credentials do not follow redirects.",
             status=status,
         )
@@ -117,7 +117,7 @@ def failure_of(
     kind, told, next_step = {
         401: (Unauthorized, f"{told}: Command does not accept {who}", "Correct the credentials."),
         403: (Forbidden, f"{told}: {who} lacks a permission", f"Give its role {_PERMISSIONS}."),
-        404: (NotFound, told, _lead(naming)),
+        404: (NotFound, told, _lead(vocabulary)),
         407: (BadAnswer, f"{told}: a proxy on the way wants credentials", "Give them in HTTPS_PROXY."),
     }.get(status, (Rejected, told, "Command refuses the request itself."))
     return kind(subject, told, next_step, status=status, code=code)
@@ -133,21 +133,23 @@ def is_html(body: bytes) -> bool:
     return body.lstrip()[:1] == b"<"
 
 
-def _unexpected_success(subject: str, answer: Answer, naming: Naming, *, may_be_done: bool) -> CommandError | None:
+def _unexpected_success(
+    subject: str, answer: Answer, vocabulary: Vocabulary, *, may_be_done: bool
+) -> CommandError | None:
     if not is_html(answer.body):
         return None
     return BadAnswer(
         subject,
         f"{answer.status} with an HTML page instead of JSON",
         "A proxy or a sign-in page answers in Command's place: "
-        f"check hostname, {naming.short('apiPath')} and the proxy.",
+        f"check hostname, {vocabulary.setting('apiPath')} and the proxy.",
         status=answer.status,
         outcome_open=may_be_done,
     )
 
 
-def _lead(naming: Naming) -> str:
-    return f"Check that hostname and {naming.short('apiPath')} lead to Keyfactor Command."
+def _lead(vocabulary: Vocabulary) -> str:
+    return f"Check that hostname and {vocabulary.setting('apiPath')} lead to Keyfactor Command."
 
 
 def _place(headers: Mapping[str, str]) -> str:

@@ -161,7 +161,7 @@ class _Asking:
             f"Every request for status {self._status.value} was refused, whoever it named",
             error.came_back,
             f"This server may want the status as a {other}: "
-            f"set {self._client.settings.naming.full('statusEncoding')} to {other}.",
+            f"set {self._client.settings.vocabulary.setting('statusEncoding')} to {other}.",
             status=error.status,
             code=error.code,
         )

@@ -125,7 +125,7 @@ class CommandClient:
             return httpx.BasicAuth(credentials.username, credentials.password)
         http = connections.to(credentials.token_url)
         self._clients.append(http)
-        endpoint = TokenEndpoint(credentials, http, self.clock, self._redact, self.settings.naming)
+        endpoint = TokenEndpoint(credentials, http, self.clock, self._redact, self.settings.vocabulary)
         return TokenAuth(credentials, endpoint)
 
     def _call(
@@ -150,7 +150,7 @@ class CommandClient:
                 raise BadAnswer(
                     subject,
                     f"its answer is not what Command's API gives ({self._redact.line(str(error))})",
-                    f"Check that hostname and {self.settings.naming.short('apiPath')} lead to Keyfactor Command, "
+                    f"Check that hostname and {self.settings.vocabulary.setting('apiPath')} lead to Keyfactor Command, "
                     "and its version.",
                     outcome_open=content is not None,
                 ) from None
@@ -197,7 +197,7 @@ class CommandClient:
                 self._redact.line(str(error)),
                 where=where,
                 may_be_done=may_be_done,
-                naming=self.settings.naming,
+                vocabulary=self.settings.vocabulary,
             ) from None
         code, message = wire.decode_error(answer.body) if answer.status >= 400 else (None, "")
         failure = failure_of(
@@ -207,7 +207,7 @@ class CommandClient:
             self._redact.line(message),
             who=self.settings.credentials.describe(),
             may_be_done=may_be_done,
-            naming=self.settings.naming,
+            vocabulary=self.settings.vocabulary,
         )
         if failure is not None:
             raise failure

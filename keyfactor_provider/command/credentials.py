@@ -7,8 +7,9 @@ from typing import Final, Literal
 from urllib.parse import urlsplit
 
 from keyfactor_provider.command.address import LOOPBACK
-from keyfactor_provider.command.sources import WRONG, Naming, Source, Value, first, text_of, wrong
+from keyfactor_provider.command.sources import WRONG, Source, Value, first, text_of, wrong
 from keyfactor_provider.errors import MissingSettings, SettingsError
+from keyfactor_provider.vocabulary import Vocabulary
 
 Method = Literal["basic", "oauth", "token"]
 
@@ -54,14 +55,16 @@ class Credentials:
         return f"{who} (from {self.source})"
 
 
-def find_credentials(sources: Sequence[Source], variables: Mapping[str, Sequence[str]], naming: Naming) -> Credentials:
+def find_credentials(
+    sources: Sequence[Source], variables: Mapping[str, Sequence[str]], vocabulary: Vocabulary
+) -> Credentials:
     """The credentials; parts that the deciding source lacks come from the others.
 
     Those before it name no credential, but may say where and as what one signs in: tokenUrl, domain, scopes.
 
     Args:
         variables: the environment variables of each setting, for messages.
-        naming: how messages name the first source.
+        vocabulary: how messages name the first source.
 
     Raises:
         MissingSettings: no source names any, or a part of the method is in none.
@@ -75,22 +78,23 @@ def find_credentials(sources: Sequence[Source], variables: Mapping[str, Sequence
             raise SettingsError(
                 "The way to sign in to Keyfactor Command is ambiguous",
                 f"one source names two methods: {' and '.join(value.source for value in named)}",
-                "Leave one of Basic (username, password), OAuth2 "
-                f"({', '.join(map(naming.short, _NEEDED['oauth']))}) or {naming.short('accessToken')} there.",
+                "Leave one of Basic (username, password), "
+                f"OAuth2 ({', '.join(map(vocabulary.setting, _NEEDED['oauth']))}) "
+                f"or {vocabulary.setting('accessToken')} there.",
                 key=named[-1].key,
             )
         if methods:
-            return _of_method(methods[0], sources, variables, naming)
+            return _of_method(methods[0], sources, variables, vocabulary)
     raise MissingSettings(
         "Nobody can sign in to Keyfactor Command",
         "no source names credentials",
         "Set KEYFACTOR_USERNAME and KEYFACTOR_PASSWORD, or KEYFACTOR_AUTH_CLIENT_ID, _CLIENT_SECRET and "
-        f"_TOKEN_URL, or KEYFACTOR_AUTH_ACCESS_TOKEN; or the same in {naming.place}.",
+        f"_TOKEN_URL, or KEYFACTOR_AUTH_ACCESS_TOKEN; or the same in {vocabulary.config}.",
     )
 
 
 def _of_method(
-    method: Method, sources: Sequence[Source], variables: Mapping[str, Sequence[str]], naming: Naming
+    method: Method, sources: Sequence[Source], variables: Mapping[str, Sequence[str]], vocabulary: Vocabulary
 ) -> Credentials:
     parts = {key: value for key in _METHOD_KEYS[method] if (value := first(sources, key))}
     for key in _NEEDED[method]:
@@ -98,8 +102,8 @@ def _of_method(
             have = " and ".join(value.source for value in parts.values())
             raise MissingSettings(
                 "Nobody can sign in to Keyfactor Command",
-                f"{have} {'is' if len(parts) == 1 else 'are'} set, but there is no {naming.short(key)}",
-                f"Set {variables[key][0]}, or {naming.full(key)} in {naming.place}.",
+                f"{have} {'is' if len(parts) == 1 else 'are'} set, but there is no {vocabulary.setting(key)}",
+                f"Set {variables[key][0]}, or {vocabulary.setting(key)} in {vocabulary.config}.",
             )
     named = next(parts[key] for key in _NAMES_METHOD[method] if key in parts)
     return Credentials(

@@ -139,7 +139,7 @@ def _tls(settings: Settings) -> ssl.SSLContext:
             reason = error.reason if isinstance(error, ssl.SSLError) else error
             raise SettingsError(
                 "The private CA for Keyfactor Command can't be read",
-                f"{settings.naming.short('caCert')} holds no usable certificate ({reason})",
+                f"{settings.vocabulary.setting('caCert')} holds no usable certificate ({reason})",
                 "Expected a PEM file or its text.",
                 key="caCert",
             ) from None

@@ -14,8 +14,9 @@ from typing import Final, Literal
 from keyfactor_provider.command.address import base_url
 from keyfactor_provider.command.credentials import Credentials, find_credentials
 from keyfactor_provider.command.profile import read_profile
-from keyfactor_provider.command.sources import Naming, Source, Value, first, wrong
+from keyfactor_provider.command.sources import Source, Value, first, wrong
 from keyfactor_provider.errors import MissingSettings, SettingsError
+from keyfactor_provider.vocabulary import Vocabulary
 
 StatusEncoding = Literal["integer", "string"]
 
@@ -58,7 +59,7 @@ class Settings:
         timeout: seconds for one request with its retries.
         batch_size: members in one POST.
         host_source: where the host came from, for messages.
-        naming: how messages name the engine's own config.
+        vocabulary: how messages name the engine's own config.
     """
 
     base_url: str
@@ -69,7 +70,7 @@ class Settings:
     batch_size: int = 500
     status_encoding: StatusEncoding = "integer"
     host_source: str = ""
-    naming: Naming = field(default_factory=Naming, repr=False)
+    vocabulary: Vocabulary = field(default_factory=Vocabulary, repr=False)
 
     @property
     def warning(self) -> str:
@@ -77,8 +78,8 @@ class Settings:
         if not self.skip_verify:
             return ""
         return (
-            f"The certificate of {self.base_url} is not verified ({self.naming.short('skipVerify')}): "
-            f"anyone on the way can read the credentials. Set {self.naming.short('caCert')} instead."
+            f"The certificate of {self.base_url} is not verified ({self.vocabulary.setting('skipVerify')}): "
+            f"anyone on the way can read the credentials. Set {self.vocabulary.setting('caCert')} instead."
         )
 
 
@@ -87,7 +88,7 @@ def load(
     environment: Mapping[str, str],
     home: Path | None = None,
     *,
-    naming: Naming | None = None,
+    vocabulary: Vocabulary | None = None,
 ) -> Settings:
     """The settings from all sources.
 
@@ -96,39 +97,44 @@ def load(
         environment: the process's environment.
         home: where the default profile file lies below; looked up when it is needed, since a container's
             user may have none.
-        naming: how messages name that config; as a stack's when it is None.
+        vocabulary: how messages name that config; as a stack's when it is None.
 
     Raises:
         MissingSettings: no host or no credentials in any source, or a part of the method is missing.
         SettingsError: a value is wrong, or two contradict each other.
     """
-    naming = naming or Naming()
-    sources = _sources(config, environment, home, naming)
+    vocabulary = vocabulary or Vocabulary()
+    sources = _sources(config, environment, home, vocabulary)
     host = first(sources, "hostname")
     if host is None:
         raise MissingSettings(
             "Keyfactor Command can't be found",
             "no source names its host",
-            f"Set {naming.full('hostname')} or KEYFACTOR_HOSTNAME, or a profile in ~/.keyfactor/command_config.json.",
+            f"Set {vocabulary.setting('hostname')} or KEYFACTOR_HOSTNAME, or a profile in "
+            "~/.keyfactor/command_config.json.",
         )
     return Settings(
-        base_url=base_url(host, first(_with_own_port(sources, host), "port"), first(sources, "apiPath"), naming),
-        credentials=find_credentials(sources, ENVIRONMENT, naming),
+        base_url=base_url(host, first(_with_own_port(sources, host), "port"), first(sources, "apiPath"), vocabulary),
+        credentials=find_credentials(sources, ENVIRONMENT, vocabulary),
         ca_pem=_ca(first(sources, "caCert")),
         skip_verify=_flag(first(sources, "skipVerify")),
         timeout=_number(first(sources, "timeout"), "seconds", 60, most=3600),
         batch_size=_number(first(sources, "batchSize"), "members", 500, most=10_000),
         status_encoding=_encoding(first(sources, "statusEncoding")),
         host_source=host.source,
-        naming=naming,
+        vocabulary=vocabulary,
     )
 
 
 def _sources(
-    config: Callable[[str], str | None], environment: Mapping[str, str], home: Path | None, naming: Naming
+    config: Callable[[str], str | None], environment: Mapping[str, str], home: Path | None, vocabulary: Vocabulary
 ) -> list[Source]:
     own = Source(
-        {key: Value(text, f"{naming.place}, {naming.full(key)}", key) for key in CONFIG_KEYS if (text := config(key))}
+        {
+            key: Value(text, f"{vocabulary.config}, {vocabulary.setting(key)}", key)
+            for key in CONFIG_KEYS
+            if (text := config(key))
+        }
     )
     env = Source(
         {

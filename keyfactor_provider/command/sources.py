@@ -10,27 +10,6 @@ WRONG = "A setting for Keyfactor Command is wrong"
 
 
 @dataclass(frozen=True)
-class Naming:
-    """How messages name the first source and the settings in it, which each engine spells its own way.
-
-    Attributes:
-        place: the source.
-        names: a setting's name there by its key; one that is not listed stands under `keyfactor:`.
-    """
-
-    place: str = "the stack's config"
-    names: Mapping[str, str] = field(default_factory=dict)
-
-    def full(self, key: str) -> str:
-        """A setting as one would write it there."""
-        return self.names.get(key, f"keyfactor:{key}")
-
-    def short(self, key: str) -> str:
-        """A setting where it is clear that one is meant."""
-        return self.names.get(key, key)
-
-
-@dataclass(frozen=True)
 class Value:
     """One setting as found, with the words that name its source; its text may be a secret.
 

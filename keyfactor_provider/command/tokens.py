@@ -14,8 +14,8 @@ from keyfactor_provider.command.credentials import Credentials
 from keyfactor_provider.command.exchange import FAILURES, Answer, exchange
 from keyfactor_provider.command.redaction import Redaction
 from keyfactor_provider.command.retrying import seconds_asked
-from keyfactor_provider.command.sources import Naming
 from keyfactor_provider.errors import BadAnswer, CommandError, Unauthorized, Unreachable
+from keyfactor_provider.vocabulary import Vocabulary
 
 _OF_THE_CLIENT: Final = ("invalid_client", "invalid_request", "unauthorized_client", "401")
 """Refusals that may only mean that the client's id and secret were looked for elsewhere."""
@@ -34,13 +34,13 @@ class TokenEndpoint:
         http: httpx.Client,
         clock: Callable[[], float],
         redact: Redaction,
-        naming: Naming,
+        vocabulary: Vocabulary,
     ) -> None:
         self._credentials = credentials
         self._http = http
         self._clock = clock
         self._redact = redact
-        self._naming = naming
+        self._vocabulary = vocabulary
         self._by_form: bool | None = None
         self._what = f"Getting a token for OAuth2 client {credentials.client_id} from {credentials.token_url}"
 
@@ -94,7 +94,7 @@ class TokenEndpoint:
                 self._redact.line(str(error)),
                 where=where,
                 may_be_done=False,
-                naming=self._naming,
+                vocabulary=self._vocabulary,
             ) from None
 
     def _token(self, found: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ from keyfactor_provider.reenrollment.completion import Progress, progress
 from keyfactor_provider.reenrollment.desired import Checked, Desired, check
 from keyfactor_provider.reenrollment.record import FAILED, Member, Phase, Record, from_state
 from keyfactor_provider.status import ReenrollmentStatus
-from keyfactor_provider.words import Words
+from keyfactor_provider.vocabulary import Vocabulary
 
 Severity = Literal["info", "warning"]
 Tell = Callable[[Severity, str], None]
@@ -41,7 +41,7 @@ class Operations:
     Args:
         connect: builds the client on first use; may raise SettingsError.
         tell: shows a message to the user of the run.
-        words: what messages call the things of the engine; Pulumi's when it is None.
+        vocabulary: what messages call the things of the engine; Pulumi's when it is None.
         handover: seconds; see HANDOVER_SECONDS.
     """
 
@@ -49,12 +49,12 @@ class Operations:
         self,
         connect: Callable[[], CommandClient],
         tell: Tell,
-        words: Words | None = None,
+        vocabulary: Vocabulary | None = None,
         *,
         handover: float = HANDOVER_SECONDS,
     ) -> None:
         self._tell = tell
-        self._words = words or Words()
+        self._vocabulary = vocabulary or Vocabulary()
         self._lock = threading.Condition(threading.RLock())
         self._handover = handover
         self._session = Session(connect, lambda warning: self._tell_once("warning", warning))
@@ -139,7 +139,7 @@ class Operations:
         record, sent = self._run(Record(desired.fleet, members=before), desired)
         failure = report.failure(record)
         if or_nothing and failure and not sent and len(record.having(*FAILED)) == len(record.members):
-            nothing = f"Nothing was sent and nothing is recorded: the next {self._words.up} begins anew."
+            nothing = f"Nothing was sent and nothing is recorded: the next {self._vocabulary.up} begins anew."
             failure.next_step = f"{record.trouble} {nothing}".strip()
             raise failure
         return record.to_state()
@@ -340,7 +340,10 @@ class Operations:
         for member_id, owner in self._claims.claim(name, members).items():
             shared.setdefault(owner, []).append(member_id)
         return [
-            Problem("orchestrator_ids", self._words.claimed_twice(report.listed(ids), len(ids), owner, name))
+            Problem(
+                "orchestrator_ids",
+                f'{report.listed(ids)}: also in fleet "{owner}"; expected each orchestrator in one fleet',
+            )
             for owner, ids in shared.items()
         ]
 
@@ -350,7 +353,9 @@ class Operations:
         except MissingSettings as error:
             if not preview:
                 return [Problem("keyfactor", str(error))]
-            self._tell_once("warning", f"{error} A {self._words.preview} goes on without; {self._words.up} will fail.")
+            self._tell_once(
+                "warning", f"{error} A {self._vocabulary.preview} goes on without; {self._vocabulary.up} will fail."
+            )
         except SettingsError as error:
             return [Problem("keyfactor", str(error))]
         return []
@@ -362,7 +367,7 @@ class Operations:
         except SettingsError:
             return {}
         except CommandError as error:
-            self._tell_once("warning", f"{self._words.preview.capitalize()} without a look at Command. {error}")
+            self._tell_once("warning", f"{self._vocabulary.preview.capitalize()} without a look at Command. {error}")
             return {}
 
     def _tell_ahead(self, desired: Desired, record: Record, ahead: fleet.Forecast) -> None:

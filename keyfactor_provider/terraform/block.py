@@ -8,7 +8,8 @@ from tf.schema import Attribute, Schema
 from tf.types import Bool, Number, String
 
 from keyfactor_provider.command.settings import SECRET_KEYS, Settings, load
-from keyfactor_provider.command.sources import Naming, as_text
+from keyfactor_provider.command.sources import as_text
+from keyfactor_provider.vocabulary import Vocabulary
 
 ATTRIBUTES: Final[Mapping[str, str]] = {
     "hostname": "hostname",
@@ -57,7 +58,7 @@ _DESCRIPTIONS: Final = {
 _TYPES: Final = {"skip_tls_verify": Bool(), "request_timeout": Number(), "batch_size": Number()}
 _SECRETS: Final = [ATTRIBUTES[key] for key in SECRET_KEYS]
 
-_NAMING: Final = Naming("the provider block", ATTRIBUTES)
+VOCABULARY: Final = Vocabulary("terraform plan", "terraform apply", "the provider block", ATTRIBUTES)
 
 SCHEMA: Final = Schema(
     attributes=[
@@ -75,4 +76,4 @@ def settings(config: Mapping[str, Any]) -> Settings:
         SettingsError: they are wrong or missing.
     """
     texts = {key: as_text(config.get(name)) for key, name in ATTRIBUTES.items()}
-    return load(texts.get, os.environ, naming=_NAMING)
+    return load(texts.get, os.environ, vocabulary=VOCABULARY)

@@ -15,21 +15,9 @@ from keyfactor_provider.terraform.orchestrators import OneOrchestrator, Orchestr
 from keyfactor_provider.terraform.reenrollment import Reenrollment
 from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import has_unknown, is_unknown
-from keyfactor_provider.words import Words
 
 ADDRESS: Final = "terraform.local/keyfactor/keyfactorcommand"
 """Where Terraform looks for it until it is in a public registry."""
-
-
-def _in_two_resources(members: str, count: int, _owner: str, _name: str) -> str:
-    verb = "is" if count == 1 else "are"
-    return (
-        f"{members} {verb} in another keyfactorcommand_orchestrator_reenrollment of this configuration too; "
-        "expected each orchestrator in one"
-    )
-
-
-_WORDS: Final = Words(preview="plan", up="apply", claimed_twice=_in_two_resources)
 
 
 class CommandProvider(Provider):
@@ -82,7 +70,7 @@ class CommandProvider(Provider):
                 )
             return CommandClient(block.settings(config))
 
-        self.shared.operations = Operations(connect, self.shared.tell, _WORDS)
+        self.shared.operations = Operations(connect, self.shared.tell, block.VOCABULARY)
         try:
             with self.shared.tell.into(diags):
                 self.shared.operations.connect()
