@@ -6,8 +6,9 @@ ProviderError                 a message in four parts: what failed, on what, wha
 │   └── MissingSettings       no host, or no credentials, in any source
 ├── RecordError               state that this version can't read
 ├── LookupRefused             orchestrators(...) found fewer or more than it was told to
-├── ReenrollmentFailed        members that were refused, unreached or missing, or could not be released
-├── CompletionTimeout         members that had not re-enrolled when the time was up
+├── ReenrollmentFailed        members that were rejected, not reached or not found, or whose flag could not be cleared
+├── CompletionFailed          a completion that waiting can't bring about
+│   └── CompletionTimeout     members that were not complete when the time was up
 └── CommandError              Command was asked and did not answer as it should
     ├── Unreachable           no usable answer within the time for a request with its retries
     ├── Unauthorized          401: it does not know these credentials
@@ -25,19 +26,22 @@ class ProviderError(Exception):
     """The root; `str()` of it is the whole message that a user sees.
 
     Args:
-        what: what failed and on what, as the start of a sentence.
+        what: what failed and on what, as one clause.
         came_back: what was found or answered instead.
-        next_step: what the user can do; a sentence.
+        next_step: what the user can do; whole sentences.
+        resource: the fleet or completion that it is about; empty where it is about none.
     """
 
-    def __init__(self, what: str, came_back: str, next_step: str) -> None:
+    def __init__(self, what: str, came_back: str, next_step: str, *, resource: str = "") -> None:
         self.what = what
         self.came_back = came_back
         self.next_step = next_step
+        self.resource = resource
         super().__init__(what, came_back, next_step)
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.came_back.rstrip('.')}. {self.next_step}".rstrip()
+        subject = f"{self.resource}: " if self.resource else ""
+        return f"{subject}{self.what}: {self.came_back.rstrip('.')}. {self.next_step}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,14 @@ class InputError(ProviderError):
     """Values that can't be meant; nothing was changed.
 
     Args:
-        subject: what the values are for, such as `fleet "edge"`.
+        resource: what the values are for, such as `edge`.
         problems: every problem found, at least one.
     """
 
-    def __init__(self, subject: str, problems: Sequence[Problem]) -> None:
+    def __init__(self, resource: str, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        listed = "; ".join(f"{problem.property}: {problem.reason}" for problem in problems)
-        super().__init__(f"{subject} can't be used as written", listed, "Correct it and run again.")
+        reasons = "; ".join(f"{problem.property}: {problem.reason}" for problem in problems)
+        super().__init__("invalid arguments", reasons, "Correct them and run again.", resource=resource)
 
 
 class SettingsError(ProviderError):
@@ -87,11 +91,15 @@ class LookupRefused(ProviderError):
 
 
 class ReenrollmentFailed(ProviderError):
-    """Members that were refused, unreached or missing, or that could not be released."""
+    """Members that were rejected, not reached or not found, or whose flag could not be cleared."""
 
 
-class CompletionTimeout(ProviderError):
-    """Members that had not re-enrolled when the time was up."""
+class CompletionFailed(ProviderError):
+    """A completion that waiting can't bring about."""
+
+
+class CompletionTimeout(CompletionFailed):
+    """Members that were not complete when the time was up."""
 
 
 class CommandError(ProviderError):

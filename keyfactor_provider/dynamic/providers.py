@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, Final
+from typing import Any
 
 from pulumi.dynamic import (
     CheckFailure,
@@ -16,21 +16,14 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 
-from keyfactor_provider.dynamic.host import HOST, has_unknown, plain
-from keyfactor_provider.errors import (
-    CommandError,
-    InputError,
-    Problem,
-    ProviderError,
-    ReenrollmentFailed,
-    SettingsError,
-)
+from keyfactor_provider.dynamic import forms
+from keyfactor_provider.dynamic.host import HOST
+from keyfactor_provider.errors import CommandError, ProviderError, ReenrollmentFailed, SettingsError
 from keyfactor_provider.operations.waiting import MOST_SECONDS
-from keyfactor_provider.reenrollment.desired import UNKNOWN, Checked
-
-_PROVIDER: Final = "__provider"
-_ORCHESTRATORS: Final = "orchestrators"
-_NEEDED: Final = frozenset({_ORCHESTRATORS, "status"})
+from keyfactor_provider.reenrollment.desired import Checked, check
+from keyfactor_provider.reenrollment.fleet import forecast
+from keyfactor_provider.reenrollment.record import Record
+from keyfactor_provider.reenrollment.state import from_state, to_state
 
 
 class _Stateless(ResourceProvider):
@@ -49,42 +42,58 @@ class ReenrollmentProvider(_Stateless):
     """OrchestratorReenrollment in the provider host."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        raw = {key: plain(value) for key, value in news.items() if key != _PROVIDER}
-        if _ORCHESTRATORS in raw:
-            # The engine put the old members there: the program says ignore_changes.
-            raw["orchestrator_ids"] = list(raw.pop(_ORCHESTRATORS))
-        preview = bool(raw.pop("preview", False))
-        if not preview:
-            # What comes from a resource that failed is left out: only --continue-on-error gets here, and
-            # holds this fleet back after its check.
-            raw = {"orchestrator_ids": UNKNOWN, "status": UNKNOWN, **raw}
-        checked = HOST.operations().check(raw, _olds, preview=preview)
-        failures = [CheckFailure(problem.property, problem.reason) for problem in checked.problems]
-        return CheckResult(_inputs(checked, news, preview=preview), failures)
+        written = forms.written(news)
+        checked = check(written.fleet, written.values)
+        before = HOST.operations().before
+        problems = [
+            *checked.problems,
+            *before.claim(written.fleet, checked.known_members),
+            *before.check_settings(required=not written.preview),
+        ]
+        failures = [CheckFailure(problem.property, problem.reason) for problem in problems]
+        if not failures and written.preview:
+            HOST.previewed[written.fleet] = (checked, written)
+            if not _olds:
+                _announce(Record(written.fleet), checked, written)
+        if checked.desired is None:
+            return CheckResult(forms.unknown_inputs(checked, news, preview=written.preview), failures)
+        return CheckResult(forms.inputs(checked.desired), failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        if has_unknown(_news) or not _news.keys() >= _NEEDED:
+        record = from_state(_olds)
+        previewed = HOST.previewed.get(str(_news.get("fleet")))
+        if not forms.is_known(_news):
+            if previewed is not None:
+                _announce(record, *previewed)
             return DiffResult(changes=True)
-        return DiffResult(changes=HOST.operations().diff(_olds, _news))
+        desired = forms.desired_of(_news)
+        ahead = forecast(record, desired)
+        changes = ahead.changes or (ahead.unfinished and desired.fleet not in HOST.read)
+        # Refresh calls diff too, with its arguments turned and without a check before it.
+        if changes and previewed is not None and previewed[0].desired == desired:
+            _announce(record, *previewed)
+        return DiffResult(changes=changes)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        _refuse_missing(props)
-        return CreateResult(props["fleet"], HOST.operations().create(props))
+        desired = forms.desired_of(props)
+        return CreateResult(desired.fleet, to_state(HOST.operations().run.apply(Record(desired.fleet), desired)))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        _refuse_missing(_news)
-        return UpdateResult(HOST.operations().update(_olds, _news))
+        return UpdateResult(to_state(HOST.operations().run.apply(from_state(_olds), forms.desired_of(_news))))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         try:
-            state, inputs = HOST.operations().read(props)
+            record, drift = HOST.operations().run.read(from_state(props))
         except (CommandError, SettingsError) as error:
             raise _with_program_hint(error) from None
-        return ReadResult(id_, state, inputs)
+        HOST.read.add(record.fleet)
+        inputs = forms.inputs(record.desired())
+        inputs[forms.ORCHESTRATORS] |= drift
+        return ReadResult(id_, to_state(record), inputs)
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         try:
-            HOST.operations().delete(_props)
+            HOST.operations().run.destroy(from_state(_props))
         except ReenrollmentFailed as error:
             raise (_with_program_hint(error) if error.__cause__ else copy(error)) from None
 
@@ -95,13 +104,13 @@ class CompletionProvider(_Stateless):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         timeout = news.get("timeout")
         wrong = not isinstance(timeout, (int, float, Unknown)) or isinstance(timeout, bool)
-        if wrong or (isinstance(timeout, (int, float)) and not 0 < timeout <= MOST_SECONDS):
-            reason = f"{timeout!r} is not a time to wait; expected seconds above 0, up to 7 days (604800)"
+        if wrong or (isinstance(timeout, (int, float)) and not 0 <= timeout <= MOST_SECONDS):
+            reason = f"{timeout!r} is not a time to wait; expected seconds from 0 up to {MOST_SECONDS} (7 days)"
             return CheckResult(news, [CheckFailure("timeout", reason)])
         return CheckResult(news, [])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        changed = has_unknown(_news) or _olds.get("awaited") != _news.get("awaited")
+        changed = forms.has_unknown(_news) or _olds.get("awaited") != _news.get("awaited")
         return DiffResult(changes=changed)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -111,35 +120,27 @@ class CompletionProvider(_Stateless):
         return UpdateResult(_without_provider(_news))
 
 
-def _inputs(checked: Checked, news: Mapping[str, Any], *, preview: bool) -> dict[str, Any]:
-    """What the engine keeps as inputs; what it can't know yet stays unknown, which only a preview takes."""
-    if checked.desired is not None:
-        return checked.desired.to_inputs()
-    made = {key: news[key] for key in ("fleet", "status", "triggers", "on_removal", "on_failure") if key in news}
-    if "orchestrator_ids" not in checked.unknown:
-        made[_ORCHESTRATORS] = dict.fromkeys(sorted(checked.known_members), news.get("status"))
-    elif preview:
-        made[_ORCHESTRATORS] = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
-    return made
-
-
-def _refuse_missing(inputs: Mapping[str, Any]) -> None:
-    if missing := sorted(_NEEDED - inputs.keys()):
-        problems = [
-            Problem(name.replace(_ORCHESTRATORS, "orchestrator_ids"), "missing: it is None") for name in missing
-        ]
-        raise InputError(f'Fleet "{inputs["fleet"]}"', problems)
+def _announce(record: Record, checked: Checked, written: forms.Written) -> None:
+    before = HOST.operations().before
+    if checked.desired is None:
+        known = record if record.members else None
+        unknown = sorted(checked.unknown)
+        before.announce_unknown(written.fleet, known, checked.known_members, unknown, written.after)
+    else:
+        looks = written.fleet not in HOST.read
+        before.announce(record, checked.desired, forecast(record, checked.desired), looks=looks)
 
 
 def _without_provider(props: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in props.items() if key != _PROVIDER}
+    return {key: value for key, value in props.items() if key != forms.PROVIDER}
 
 
 def _with_program_hint(error: ProviderError) -> ProviderError:
     """A copy, without a traceback of its own: an outage's error is raised for every fleet of the process."""
     hinted = copy(error)
     hinted.next_step += (
-        " Refresh and destroy use the stack config of the last up: if it changed since, run them with --run-program."
+        " Refresh and destroy use the stack config of the last `pulumi up`; if it has changed since, run them with "
+        "--run-program."
     )
     return hinted
 

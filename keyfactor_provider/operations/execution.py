@@ -1,87 +1,98 @@
-"""A plan carried out: Command asked, and what became of each member recorded in the plan."""
+"""A plan carried out: observe, decide, send, record; the one place that decides whether to go on."""
 
-from collections.abc import Callable, Sequence
 from typing import Final
 
 from keyfactor_provider.command.asking import Outcome
-from keyfactor_provider.command.retrying import Deadline
 from keyfactor_provider.command.session import Session
-from keyfactor_provider.command.wire import Agent
-from keyfactor_provider.errors import CommandError
+from keyfactor_provider.errors import CommandError, ProviderError, SettingsError
+from keyfactor_provider.operations.context import observation_of
 from keyfactor_provider.reenrollment import life
 from keyfactor_provider.reenrollment.fleet import Plan
+from keyfactor_provider.reenrollment.life import Moment
 from keyfactor_provider.status import ReenrollmentStatus
 
 _LOST: Final = "its call got no answer"
+_NOT_SENT: Final = "its call failed or was not sent"
 
 
-def carry_out(made: Plan, session: Session, before_taking_back: Callable[[], None]) -> CommandError | None:
-    """Posts what a plan asks for, the most urgent status first, and records in it what became of each member.
+def carry_out(plan: Plan, session: Session, at: Moment, until: float | None = None) -> ProviderError | None:
+    """Posts what a plan requests, the most urgent status first, and records in it what became of each member.
 
     Args:
-        before_taking_back: may change what the plan takes back.
+        until: a reading of the session's clock at which nothing more is sent; None for no such limit.
 
     Returns:
-        What went wrong between this project and Command, if anything did.
-
-    Raises:
-        SettingsError: the settings are wrong or missing.
+        What went wrong between this project and Command, if anything did. Nothing that happens after the first POST is
+        raised, or the state of the run would be lost.
     """
-    trouble: CommandError | None = None
+    trouble: ProviderError | None = None
     for status in reversed(ReenrollmentStatus):
-        wanted = [member_id for member_id, asked in made.asks.items() if asked is status]
+        wanted = [member_id for member_id, requested in plan.requests.items() if requested is status]
         if status is life.NONE:
-            before_taking_back()
-            wanted += made.take_backs
+            wanted += plan.clears
         if not wanted:
             continue
-        outcome = _ask(made, session, sorted(wanted), status)
-        trouble = trouble or outcome.trouble
-        _settle(made, outcome, status)
+        if trouble is not None:
+            _record(plan, Outcome(unsent=tuple(wanted)), status, at)
+            continue
+        try:
+            trouble = _post(plan, session, sorted(wanted), status, at, until)
+        except Exception as error:
+            trouble = _defect(error)
     return trouble
 
 
-def observation_of(agent: Agent | None) -> life.Observation | None:
-    """What a reading shows, as the decisions take it."""
-    if agent is None:
-        return None
-    return life.Observation(
-        flag=agent.flag,
-        thumbprint=agent.thumbprint,
-        machine=agent.machine,
-        last_used=agent.last_thumbprint_used,
-        legacy=agent.legacy_thumbprint,
-    )
+def _post(
+    plan: Plan, session: Session, wanted: list[str], status: ReenrollmentStatus, at: Moment, until: float | None
+) -> ProviderError | None:
+    trouble: ProviderError | None = None
+    requests = session.request(wanted, status, until=until)
+    for outcome in requests:
+        _record(plan, outcome, status, at)
+        if not outcome.open:
+            trouble = trouble or outcome.error
+            continue
+        # Whether the members of a call that got no answer still need their request, only an observation tells.
+        try:
+            agents = session.agents(outcome.open, deadline=outcome.deadline)
+        except (CommandError, SettingsError):
+            trouble = trouble or outcome.error
+            continue
+        for member_id, agent in agents.items():
+            if member_id not in plan.clears:
+                plan.judge(member_id, observation_of(agent), at)
+            elif not life.depart(plan.clears[member_id], observation_of(agent), at).clear:
+                del plan.clears[member_id], plan.members[member_id]
+        due = [one for one in outcome.open if one in plan.requests or one in plan.clears]
+        if due and not requests.retry(due):
+            trouble = trouble or outcome.error
+    return trouble
 
 
-def _ask(made: Plan, session: Session, wanted: Sequence[str], status: ReenrollmentStatus) -> Outcome:
-    def still_due(asked: Sequence[str], deadline: Deadline) -> list[str]:
-        for member_id, agent in session.agents(asked, deadline=deadline).items():
-            if member_id in made.members:
-                made.members[member_id] = life.unreached(made.members[member_id], _LOST, outcome_open=True)
-                made.judge(member_id, observation_of(agent))
-            elif not life.depart(made.take_backs[member_id], observation_of(agent)).take_back:
-                del made.take_backs[member_id]
-        return [member_id for member_id in asked if member_id in made.asks or member_id in made.take_backs]
-
-    def sending() -> None:
-        made.sent = True
-
-    return session.ask(wanted, status, still_due=still_due, sending=sending)
-
-
-def _settle(made: Plan, outcome: Outcome, status: ReenrollmentStatus) -> None:
+def _record(plan: Plan, outcome: Outcome, status: ReenrollmentStatus, at: Moment) -> None:
     for member_id in outcome.accepted:
-        if member_id in made.members:
-            made.members[member_id] = life.accepted(made.members[member_id], status)
-    for member_id, reason in outcome.refused.items():
-        if member_id in made.members:
-            made.members[member_id] = life.refused(made.members[member_id], reason)
+        if member_id in plan.clears:
+            del plan.clears[member_id]
+            plan.members.pop(member_id, None)
         else:
-            made.members[member_id] = life.leaving(made.take_backs[member_id], f"refused: {reason}")
-    for member_id, outcome_open in outcome.unreached.items():
-        reason = _LOST if outcome_open else "its call failed or was not sent"
-        if member_id in made.members:
-            made.members[member_id] = life.unreached(made.members[member_id], reason, outcome_open=outcome_open)
+            plan.members[member_id] = life.accepted(plan.members[member_id], status, at)
+            plan.requests.pop(member_id, None)
+    for member_id, reason in outcome.rejected.items():
+        if member_id in plan.clears:
+            plan.members[member_id] = life.leaving(plan.clears[member_id], f"rejected by Command: {reason}")
         else:
-            made.members[member_id] = life.leaving(made.take_backs[member_id], reason)
+            plan.members[member_id] = life.rejected(plan.members[member_id], reason)
+    for members, open_, reason in ((outcome.unsent, False, _NOT_SENT), (outcome.open, True, _LOST)):
+        for member_id in members:
+            if member_id in plan.clears:
+                plan.members[member_id] = life.leaving(plan.clears[member_id], reason)
+            else:
+                plan.members[member_id] = life.unreached(plan.members[member_id], reason, outcome_open=open_)
+
+
+def _defect(error: Exception) -> ProviderError:
+    return ProviderError(
+        "The requests could not be completed",
+        f"{type(error).__name__} in this project",
+        "What was sent is recorded. Run again, and report this if it happens twice.",
+    )

@@ -1,98 +1,128 @@
-"""Waiting for a completion: look by look, with no engine and no sleeping in it."""
+"""Waiting for a completion: observation by observation, with no engine and no sleeping in it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from keyfactor_provider.errors import CompletionTimeout, Unreachable
-from keyfactor_provider.reenrollment import report
-from keyfactor_provider.reenrollment.completion import Progress
+from keyfactor_provider.errors import CompletionFailed, CompletionTimeout, Unreachable
+from keyfactor_provider.messages import Message
+from keyfactor_provider.reenrollment.completion import Progress, allowed
+from keyfactor_provider.reenrollment.record import Member
+from keyfactor_provider.text import count, listed, safe
 
 _PAUSE_FIRST: Final = 1.0
 _PAUSE_MOST: Final = 15.0
 _SHORTEST: Final = 1.0
-"""Seconds that even the last look has."""
+"""Seconds that even the last observation has."""
 MOST_SECONDS: Final = 7 * 24 * 3600
 """The longest that a completion may be told to wait."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What one look left.
+class Step:
+    """What one observation left.
 
     Attributes:
-        pause: seconds until the next one; None when all is complete.
-        news: how far it is, where that has changed since the last look.
-        warnings: what to know of members that count as complete although not all is as one would wish.
+        pause: seconds until the next one; None when the round is complete.
+        messages: how far it is, where that has changed, and what to know of members that count as complete.
     """
 
     pause: float | None
-    news: str = ""
-    warnings: tuple[str, ...] = ()
+    messages: tuple[Message, ...] = ()
 
 
 class Wait:
-    """One wait until every member of a round counts as complete.
+    """One wait until a round counts as complete.
 
     Args:
-        progress: reads Command, within so many seconds, and says how far these members are.
-        name: what messages call the completion, as the subject of a sentence.
-        members: as they stand in a fleet's state.
-        timeout: seconds from now on.
+        progress: reads Command, within so many seconds, and tells how far these members are.
+        name: of the completion, for messages.
+        members: as they stand in the fleet's record.
+        timeout: seconds from now on; 0 looks once.
         clock: seconds that only grow.
+        max_failed: how many members may not be good; a number, or a percent of the members.
     """
 
     def __init__(
         self,
-        progress: Callable[[Mapping[str, Any], float], Progress],
+        progress: Callable[[Mapping[str, Member], float], Progress],
         name: str,
-        members: Mapping[str, Any],
+        members: Mapping[str, Member],
         timeout: float,
         clock: Callable[[], float],
+        max_failed: str = "0",
     ) -> None:
         self._progress, self._name, self._members, self._timeout, self._clock = progress, name, members, timeout, clock
+        self._allowed = allowed(max_failed, len(members))
         self._until = clock() + timeout
-        self._pause, self._said = _PAUSE_FIRST, ""
+        self._pause, self._told = _PAUSE_FIRST, ""
 
-    def look(self) -> Look:
+    def step(self) -> Step:
         """Reads Command once.
 
         Raises:
-            CompletionTimeout: the time is up; names the members still to come.
+            CompletionFailed: members are queued, which nobody requests while this waits.
+            CompletionTimeout: the time is up; names the members that are not complete.
             CommandError: Command refuses to be read, which waiting does not heal.
         """
-        waiting: dict[str, str] = {}
-        trouble = ""
+        trouble, found = "", Progress()
         try:
-            made = self._progress(self._members, max(self._until - self._clock(), _SHORTEST))
-            waiting = made.waiting
-            if not waiting:
-                return Look(None, warnings=self._grouped(made.warnings))
+            found = self._progress(self._members, max(self._until - self._clock(), _SHORTEST))
         except Unreachable as error:
             trouble = str(error)
+        if found.queued:
+            raise self._still_queued(found)
+        if not trouble and not found.waiting and len(found.bad) <= self._allowed:
+            return Step(None, self._warnings(found))
         left = self._until - self._clock()
         if left <= 0:
-            raise CompletionTimeout(
-                f"{self._name} is not complete after {self._timeout:g} s",
-                trouble or self._still(waiting),
-                "Nothing is lost: the next run waits again. Look at those named, or raise timeout.",
-            )
-        total = len(self._members)
-        now = trouble or f"{total - len(waiting)} of {report.count(total)} complete"
-        news, self._said = now if now != self._said else "", now
+            remaining = found.bad | found.waiting
+            if trouble or self._timeout == 0 or len(remaining) > self._allowed:
+                raise self._timed_out(trouble, remaining)
+            return Step(None, self._warnings(Progress(warnings=found.warnings, bad=remaining)))
+        now = trouble or f"{len(found.complete)} of {count(len(self._members))} complete"
+        messages = (
+            () if now == self._told else (Message(self._name, "info", "completion-progress", "waiting", f"{now}."),)
+        )
+        self._told = now
         pause, self._pause = min(self._pause, left), min(self._pause * 1.5, _PAUSE_MOST)
-        return Look(pause, news)
+        return Step(pause, messages)
 
-    def _grouped(self, warnings: Mapping[str, str]) -> tuple[str, ...]:
+    def _warnings(self, found: Progress) -> tuple[Message, ...]:
         groups: dict[str, list[str]] = {}
-        for member_id, warning in sorted(warnings.items()):
-            groups.setdefault(warning, []).append(self._called(member_id))
-        return tuple(f"{self._name}: {report.each_of(names, warning)}" for warning, names in groups.items())
+        for member_id, warning in sorted({**found.warnings, **found.bad}.items()):
+            groups.setdefault(warning, []).append(member_id)
+        return tuple(
+            Message(
+                self._name,
+                "warning",
+                "completion-warning",
+                f"completed with warnings on {count(len(ids))}",
+                f"{listed([self._named(member_id) for member_id in ids])}: {warning}.",
+                tuple(ids),
+            )
+            for warning, ids in groups.items()
+        )
 
-    def _still(self, waiting: Mapping[str, str]) -> str:
-        names = [f"{self._called(member_id)}: {reason}" for member_id, reason in sorted(waiting.items())]
-        return f"{len(waiting)} of {report.count(len(self._members))} still to come: {report.listed(names)}"
+    def _still_queued(self, found: Progress) -> CompletionFailed:
+        return CompletionFailed(
+            f"{count(len(found.queued))} of {len(self._members)} queued",
+            "the fleet's roll-out has not requested them yet, and does not while this completion waits",
+            "Nothing is lost. The next run of the fleet continues its roll-out. Give the completion its own stack.",
+            resource=self._name,
+        )
 
-    def _called(self, member_id: str) -> str:
-        machine = self._members[member_id].get("machine")
+    def _timed_out(self, trouble: str, remaining: Mapping[str, str]) -> CompletionTimeout:
+        names = [f"{self._named(member_id)}: {reason}" for member_id, reason in sorted(remaining.items())]
+        more = f", of which {self._allowed} may be" if self._allowed else ""
+        came_back = f"{count(len(remaining))} of {len(self._members)} not complete{more}: {listed(names)}"
+        return CompletionTimeout(
+            f"not complete after {self._timeout:g} s",
+            trouble or came_back,
+            "Nothing is lost: the next run waits again. Look into those named, or raise timeout.",
+            resource=self._name,
+        )
+
+    def _named(self, member_id: str) -> str:
+        machine = safe(self._members[member_id].machine)
         return f"{machine} ({member_id})" if machine else member_id

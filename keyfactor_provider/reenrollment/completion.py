@@ -1,11 +1,16 @@
-"""When a round counts as complete: every member re-enrolled, and its new certificate in use."""
+"""When a round counts as complete: its members re-enrolled and their new certificates in use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from math import floor
 
-from keyfactor_provider.reenrollment.life import Observation, judge
+from keyfactor_provider.reenrollment.desired import share
+from keyfactor_provider.reenrollment.life import Moment, Observation, good, judge
 from keyfactor_provider.reenrollment.record import Member, Phase
+from keyfactor_provider.reenrollment.rollout import is_bad
+from keyfactor_provider.reenrollment.words import describe
+
+WITHOUT_USE = "new certificate issued; Command does not report it in use"
 
 
 @dataclass
@@ -13,49 +18,53 @@ class Progress:
     """How far a round is.
 
     Attributes:
-        done: the members that count as complete.
-        waiting: why each of the others does not, by GUID.
-        warnings: what to know of members that count although not all is as one would wish.
+        complete: the members that count as complete.
+        queued: the members that nothing was requested of yet; only another run of the fleet does.
+        bad: why each of the bad members is, by GUID; they may still recover.
+        waiting: what each of the others is waiting for, by GUID.
+        warnings: what to know of members that count although not everything is as one would wish.
     """
 
-    done: list[str] = field(default_factory=list)
+    complete: list[str] = field(default_factory=list)
+    queued: list[str] = field(default_factory=list)
+    bad: dict[str, str] = field(default_factory=dict)
     waiting: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
 
 
-def round_of(members: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """What tells one round of a fleet from another, by the members in its state: each one's status and baseline."""
+def round_of(members: Mapping[str, Member]) -> dict[str, str]:
+    """What tells one round of a fleet from another: each member's desired status, and its certificate at the start."""
     return {
-        member_id: f"{member['status']} since {member.get('baseline') or 'no certificate'}"
+        member_id: f"{member.desired.value} since {member.baseline_thumbprint or 'no certificate'}"
         for member_id, member in members.items()
-        if member["phase"] != Phase.LEAVING.value
+        if member.phase is not Phase.LEAVING
     }
 
 
-def progress(members: Mapping[str, Member], seen: Mapping[str, Observation | None]) -> Progress:
-    """How far a fleet is, from its members' records and a reading of them."""
+def progress(members: Mapping[str, Member], observed: Mapping[str, Observation | None], at: Moment) -> Progress:
+    """How far a fleet is, from its members' records and an observation of them."""
     made = Progress()
     for member_id, recorded in members.items():
-        reading = seen[member_id]
-        member = judge(recorded, reading).member
+        observation = observed[member_id]
+        member = judge(recorded, observation, at).member
         if member.phase is Phase.SETTLED:
-            made.done.append(member_id)
-            made.warnings[member_id] = "is not asked for anything"
-        elif member.phase is not Phase.REENROLLED:
-            made.waiting[member_id] = f"{member.phase.value}: {member.reason}" if member.reason else member.phase.value
-        elif reading is None:
-            made.done.append(member_id)
-            made.warnings[member_id] = "has re-enrolled and is gone from Command since"
+            made.complete.append(member_id)
+            made.warnings[member_id] = "nothing is requested of it"
+        elif good(member):
+            made.complete.append(member_id)
+            if member.reason:
+                made.warnings[member_id] = member.reason
+            elif observation is not None and observation.last_used is None:
+                made.warnings[member_id] = WITHOUT_USE
+        elif member.queued:
+            made.queued.append(member_id)
+        elif is_bad(member) or recorded.overdue:
+            made.bad[member_id] = describe(member, overdue=recorded.overdue)
         else:
-            _judge_use(made, member_id, reading)
+            made.waiting[member_id] = describe(member)
     return made
 
 
-def _judge_use(made: Progress, member_id: str, reading: Observation) -> None:
-    if reading.last_used is None:
-        made.done.append(member_id)
-        made.warnings[member_id] = "has its new certificate issued, use not seen"
-    elif reading.last_used == reading.thumbprint and reading.legacy is None:
-        made.done.append(member_id)
-    else:
-        made.waiting[member_id] = "re-enrolled, its new certificate not used yet"
+def allowed(max_failed: str, members: int) -> int:
+    """How many members may not be good in a completion: a number, or a percent of all members, rounded down."""
+    return floor(share(max_failed, members))

@@ -1,8 +1,11 @@
-"""What the program wants of a fleet, in one canonical form, or every reason why it can't be meant."""
+"""What a program wants of a fleet, in one canonical form, or every reason why it can't be used."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Final, Literal, cast
+from uuid import UUID
 
 from keyfactor_provider import guid
 from keyfactor_provider.errors import Problem
@@ -11,9 +14,29 @@ from keyfactor_provider.status import ReenrollmentStatus
 OnRemoval = Literal["unset", "retain"]
 OnFailure = Literal["error", "warn"]
 
+OVERDUE_BY_DEFAULT: Final = 7 * 24 * 3600
+"""Seconds after which a member of a limited roll-out is overdue, where nothing else is given."""
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+_LONGEST: Final = 3650 * 24 * 3600
+
+GIVEN: Final = (
+    "orchestrator_ids",
+    "status",
+    "triggers",
+    "on_removal",
+    "on_failure",
+    "waves",
+    "canary_ids",
+    "max_failed",
+    "overdue_after",
+    "paused",
+)
+"""Every argument of a fleet, as programs and configurations spell it."""
+
 
 class Unknown:
-    """A value that an engine knows only after `up` or `apply`."""
+    """A value that an engine knows only during a run."""
 
     def __repr__(self) -> str:
         return "(known after up)"
@@ -23,8 +46,41 @@ UNKNOWN: Final = Unknown()
 
 
 @dataclass(frozen=True)
+class Rollout:
+    """How fast a fleet is rolled out, and when that stops.
+
+    Attributes:
+        waves: sizes such as "5" or "10%" of the members, in canonical text; empty for no waves.
+        canary_ids: canonical GUIDs of the members that are requested first of all.
+        max_failed: how many members may be bad: a number, or a percent of those started so far.
+        overdue_after: seconds after which a member is overdue; None for never.
+        paused: whether nobody new starts.
+    """
+
+    waves: tuple[str, ...] = ()
+    canary_ids: frozenset[str] = frozenset()
+    max_failed: str = "0"
+    overdue_after: int | None = None
+    paused: bool = False
+
+    @property
+    def limited(self) -> bool:
+        """Whether members may have to wait for others."""
+        return bool(self.waves or self.canary_ids)
+
+    @property
+    def deadline(self) -> int | None:
+        """Seconds after which a member is overdue, the default of a limited roll-out included; None for never."""
+        return OVERDUE_BY_DEFAULT if self.overdue_after is None and self.limited else self.overdue_after
+
+
+EVERYBODY: Final = Rollout()
+"""Everybody is requested at once."""
+
+
+@dataclass(frozen=True)
 class Desired:
-    """A fleet as declared: its members all want the same status.
+    """A fleet as declared: the same status is desired of all its members.
 
     Attributes:
         fleet: the name that messages use.
@@ -35,45 +91,21 @@ class Desired:
     fleet: str
     members: frozenset[str]
     status: ReenrollmentStatus
-    triggers: Mapping[str, str]
+    triggers: Mapping[str, str] = field(default_factory=dict)
     on_removal: OnRemoval = "unset"
     on_failure: OnFailure = "error"
-
-    def to_inputs(self) -> dict[str, Any]:
-        """The inputs an engine keeps and compares: a map by GUID, so that one more is one line."""
-        inputs: dict[str, Any] = {
-            "fleet": self.fleet,
-            "orchestrators": dict.fromkeys(sorted(self.members), self.status.value),
-            "status": self.status.value,
-            "on_removal": self.on_removal,
-            "on_failure": self.on_failure,
-        }
-        if self.triggers:
-            inputs["triggers"] = dict(self.triggers)
-        return inputs
-
-    @classmethod
-    def from_inputs(cls, inputs: Mapping[str, Any]) -> "Desired":
-        """The desired that `to_inputs` wrote; the values are trusted."""
-        return cls(
-            fleet=inputs["fleet"],
-            members=frozenset(inputs["orchestrators"]),
-            status=ReenrollmentStatus(inputs["status"]),
-            triggers=inputs.get("triggers") or {},
-            on_removal=inputs["on_removal"],
-            on_failure=inputs["on_failure"],
-        )
+    rollout: Rollout = EVERYBODY
 
 
 @dataclass(frozen=True)
 class Checked:
-    """What validation made of raw inputs.
+    """What validation made of what was written.
 
     Attributes:
-        desired: the canonical desired; None while something it needs is unknown, or is wrong.
+        desired: in canonical form; None while something of it is unknown, or is wrong.
         known_members: the canonical GUIDs that are known already.
         problems: every violation found.
-        unknown: the properties that an engine can't know yet.
+        unknown: the arguments that an engine can't know yet.
     """
 
     desired: Desired | None
@@ -82,100 +114,241 @@ class Checked:
     unknown: frozenset[str]
 
 
-def check(raw: Mapping[str, Any]) -> Checked:
-    """Validates and normalises what a program wrote; unknown values are left out, never guessed."""
-    problems: list[Problem] = []
-    unknown: set[str] = set()
+def check(fleet: str, written: Mapping[str, Any]) -> Checked:
+    """Validates and normalises what a program wrote; unknown values are left out, never guessed.
 
-    def refuse(name: str, reason: str) -> None:
-        problems.append(Problem(name, reason))
-
-    members = _members(raw.get("orchestrator_ids"), refuse, unknown)
-    status = ReenrollmentStatus.NONE
-    if raw.get("status") is UNKNOWN:
-        unknown.add("status")
-    elif raw.get("status") is None:
-        refuse("status", "missing; expected Requested (1), Required (2) or None (0)")
-    else:
-        try:
-            status = ReenrollmentStatus.parse(raw["status"])
-        except ValueError as error:
-            refuse("status", str(error))
-    triggers = _triggers(raw.get("triggers"), refuse, unknown)
-    options = {
-        name: _choice(name, raw.get(name), choices, refuse, unknown)
-        for name, choices in (("on_removal", ("unset", "retain")), ("on_failure", ("error", "warn")))
-    }
+    Args:
+        fleet: its name.
+        written: values by the names in GIVEN; UNKNOWN for one that is not known yet, None for one that is not given.
+    """
+    reader = _Reader(written)
+    members = reader.guids("orchestrator_ids", required=True)
+    status = reader.status()
+    triggers = reader.triggers()
+    on_removal = reader.choice("on_removal", ("unset", "retain"))
+    on_failure = reader.choice("on_failure", ("error", "warn"))
+    canaries = reader.guids("canary_ids", required=False)
+    rollout = Rollout(
+        waves=reader.waves(),
+        canary_ids=canaries,
+        max_failed=reader.amount("max_failed", "0", least=0),
+        overdue_after=reader.seconds("overdue_after"),
+        paused=reader.flag("paused"),
+    )
+    if "orchestrator_ids" not in reader.unknown and members:
+        for stranger in sorted(canaries - members):
+            reader.refuse("canary_ids", f"{stranger} is not a member of the fleet; expected GUIDs of orchestrator_ids")
     desired = None
-    if not problems and not unknown:
+    if not reader.problems and not reader.unknown:
         desired = Desired(
-            fleet=str(raw["fleet"]),
+            fleet=fleet,
             members=members,
             status=status,
             triggers=triggers,
-            on_removal=cast(OnRemoval, options["on_removal"]),
-            on_failure=cast(OnFailure, options["on_failure"]),
+            on_removal=cast(OnRemoval, on_removal),
+            on_failure=cast(OnFailure, on_failure),
+            rollout=rollout,
         )
-    return Checked(desired, members, tuple(problems), frozenset(unknown))
+    return Checked(desired, members, tuple(reader.problems), frozenset(reader.unknown))
 
 
-def _members(value: Any, refuse: Any, unknown: set[str]) -> frozenset[str]:
-    name = "orchestrator_ids"
-    if value is UNKNOWN:
-        unknown.add(name)
-        return frozenset()
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        refuse(
-            name,
-            f"{value!r} is not a list of GUIDs" if value is not None else "missing; expected a list of GUIDs",
-        )
-        return frozenset()
-    if not value:
-        refuse(name, "the list [] is empty; expected at least one orchestrator's GUID")
-    members = set()
-    for place, item in enumerate(value):
-        if item is UNKNOWN:
-            unknown.add(name)
-            continue
+def rollout_inputs(rollout: Rollout) -> dict[str, Any]:
+    """A roll-out as engines keep it; what is not given is left out."""
+    given = {
+        "waves": list(rollout.waves),
+        "canary_ids": sorted(rollout.canary_ids),
+        "max_failed": rollout.max_failed if rollout.max_failed != "0" else "",
+        "overdue_after": rollout.overdue_after,
+        "paused": rollout.paused,
+    }
+    return {name: value for name, value in given.items() if value}
+
+
+def rollout_from_inputs(inputs: Mapping[str, Any]) -> Rollout:
+    """The roll-out that `rollout_inputs` wrote.
+
+    Raises:
+        ValueError: it was not written so.
+    """
+    reader = _Reader(
+        {name: inputs.get(name) for name in ("waves", "canary_ids", "max_failed", "overdue_after", "paused")}
+    )
+    rollout = Rollout(
+        waves=reader.waves(),
+        canary_ids=reader.guids("canary_ids", required=False),
+        max_failed=reader.amount("max_failed", "0", least=0),
+        overdue_after=reader.seconds("overdue_after"),
+        paused=reader.flag("paused"),
+    )
+    if reader.problems:
+        raise ValueError(f"{reader.problems[0].property}: {reader.problems[0].reason}")
+    return rollout
+
+
+def share(size: str, whole: int) -> Fraction:
+    """What a number or a percent comes to, exactly.
+
+    Args:
+        size: canonical text, such as "5" or "10%".
+        whole: what a percent is taken of.
+    """
+    return Fraction(int(size[:-1]) * whole, 100) if size.endswith("%") else Fraction(int(size))
+
+
+class _Reader:
+    """Reads what was written, value by value, and keeps every problem."""
+
+    def __init__(self, written: Mapping[str, Any]) -> None:
+        self._written = written
+        self.problems: list[Problem] = []
+        self.unknown: set[str] = set()
+
+    def refuse(self, name: str, reason: str) -> None:
+        self.problems.append(Problem(name, reason))
+
+    def _given(self, name: str) -> Any:
+        """The value; None where there is none, or where it is not known yet."""
+        value = self._written.get(name)
+        if value is UNKNOWN:
+            self.unknown.add(name)
+            return None
+        return value
+
+    def _items(self, name: str, what: str) -> list[Any] | None:
+        """The elements of a list or set; None where it is absent, unknown or something else."""
+        value = self._given(name)
+        if value is None:
+            return None
+        if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Collection):
+            self.refuse(name, f"{value!r} is not a list of {what}")
+            return None
+        if not value:
+            self.refuse(name, f"the list [] is empty; expected at least one {what.removesuffix('s')}")
+        return list(value)
+
+    def guids(self, name: str, *, required: bool) -> frozenset[str]:
+        items = self._items(name, "GUIDs")
+        if items is None:
+            if required and self._written.get(name) is None:
+                self.refuse(name, "missing; expected a list of GUIDs")
+            return frozenset()
+        found = set()
+        for place, item in enumerate(items):
+            if item is UNKNOWN:
+                self.unknown.add(name)
+                continue
+            try:
+                text = str(item) if isinstance(item, UUID) else item
+                if not isinstance(text, str):
+                    raise ValueError(f"{item!r} is not an orchestrator's GUID; expected a string")
+                found.add(guid.canonical(text))
+            except ValueError as error:
+                self.refuse(f"{name}[{place}]", str(error))
+        return frozenset(found)
+
+    def status(self) -> ReenrollmentStatus:
+        value = self._given("status")
+        if value is None:
+            if "status" not in self.unknown:
+                self.refuse("status", "missing; expected Requested (1), Required (2) or None (0)")
+            return ReenrollmentStatus.NONE
         try:
-            if not isinstance(item, str):
-                raise ValueError(f"{item!r} is not an orchestrator's GUID; expected text")
-            members.add(guid.canonical(item))
+            return ReenrollmentStatus.parse(value)
         except ValueError as error:
-            refuse(f"{name}[{place}]", str(error))
-    return frozenset(members)
+            self.refuse("status", str(error))
+            return ReenrollmentStatus.NONE
 
+    def triggers(self) -> dict[str, str]:
+        value = self._given("triggers")
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping):
+            self.refuse("triggers", f"{value!r} is not a map of names to strings")
+            return {}
+        triggers = {}
+        for key in sorted(value, key=str):
+            item = value[key]
+            if item is UNKNOWN:
+                self.unknown.add("triggers")
+            elif (text := _scalar(item)) is not None:
+                triggers[str(key)] = text
+            else:
+                self.refuse(f"triggers.{key}", f"{item!r} must be a string, number or boolean")
+        return triggers
 
-def _triggers(value: Any, refuse: Any, unknown: set[str]) -> dict[str, str]:
-    if value is UNKNOWN:
-        unknown.add("triggers")
-        return {}
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        refuse("triggers", f"{value!r} is not a map of names to texts")
-        return {}
-    triggers = {}
-    for key in sorted(value):
-        item = value[key]
-        if item is UNKNOWN:
-            unknown.add("triggers")
-        elif isinstance(item, bool):
-            triggers[key] = str(item).lower()
-        elif isinstance(item, (int, float)):
-            triggers[key] = str(int(item)) if float(item).is_integer() else str(item)
-        elif isinstance(item, str):
-            triggers[key] = item
-        else:
-            refuse(f"triggers.{key}", f"{item!r} is not a text, a number or a truth value")
-    return triggers
-
-
-def _choice(name: str, value: Any, choices: tuple[str, ...], refuse: Any, unknown: set[str]) -> str:
-    if value is UNKNOWN:
-        unknown.add(name)
-    elif value is not None and value not in choices:
-        refuse(name, f"{value!r} is not one of {' and '.join(repr(choice) for choice in choices)}")
-    elif value is not None:
+    def choice(self, name: str, choices: tuple[str, ...]) -> str:
+        value = self._given(name)
+        if value is None:
+            return choices[0]
+        if value not in choices:
+            self.refuse(name, f"{value!r} is not one of {' and '.join(repr(choice) for choice in choices)}")
         return str(value)
-    return choices[0]
+
+    def waves(self) -> tuple[str, ...]:
+        items = self._items("waves", "sizes") or ()
+        found = []
+        for place, item in enumerate(items):
+            if item is UNKNOWN:
+                self.unknown.add("waves")
+            elif (size := _size(item, least=1)) is None:
+                expected = 'expected a number of orchestrators such as 5, or a percent from "1%" to "100%"'
+                self.refuse(f"waves[{place}]", f"{item!r} is not the size of a wave; {expected}")
+            else:
+                found.append(size)
+        return tuple(found)
+
+    def amount(self, name: str, default: str, *, least: int) -> str:
+        value = self._given(name)
+        if value is None:
+            return default
+        if (size := _size(value, least=least)) is None:
+            expected = 'expected a number of orchestrators such as 2, or a percent from "0%" to "100%"'
+            self.refuse(name, f"{value!r} is not a number of orchestrators; {expected}")
+            return default
+        return "0" if size == "0%" else size
+
+    def seconds(self, name: str) -> int | None:
+        value = self._given(name)
+        if value is None:
+            return None
+        if (found := duration(value)) is None:
+            self.refuse(name, f'{value!r} is not a duration; expected such as "48h", "2d" or a number of seconds')
+        return found
+
+    def flag(self, name: str) -> bool:
+        value = self._given(name)
+        if isinstance(value, bool):
+            return value
+        if isinstance(value, str) and value.lower() in ("true", "false"):
+            return value.lower() == "true"
+        if value is not None:
+            self.refuse(name, f"{value!r} is not a boolean; expected true or false")
+        return False
+
+
+def duration(value: object) -> int | None:
+    """Seconds of a duration such as "48h", "2d", "90m", or a number of seconds; None where it is none."""
+    text = _scalar(value) if not isinstance(value, bool) else None
+    match = re.fullmatch(r"([0-9]{1,9}) ?([smhd]?)", (text or "").strip().lower(), re.ASCII)
+    if match is None:
+        return None
+    seconds = int(match[1]) * _UNITS[match[2] or "s"]
+    return seconds if 0 < seconds <= _LONGEST else None
+
+
+def _size(value: object, *, least: int) -> str | None:
+    """A number or percent in canonical text; None where it is none, or is out of range."""
+    text = _scalar(value) if not isinstance(value, bool) else None
+    match = re.fullmatch(r"([0-9]{1,9}) ?(%?)", (text or "").strip(), re.ASCII)
+    if match is None or int(match[1]) < least or (match[2] and int(match[1]) > 100):
+        return None
+    return f"{int(match[1])}{match[2]}"
+
+
+def _scalar(value: object) -> str | None:
+    """A string, number or boolean as text; None where it is something else."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, (str, int, float)) else None

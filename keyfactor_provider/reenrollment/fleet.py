@@ -1,4 +1,4 @@
-"""A whole fleet: what the next run would do, from the record alone, and what a run does, from a reading."""
+"""A whole fleet: what the next run would do, from the record alone, and what a run does, from an observation."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -6,117 +6,144 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from keyfactor_provider.reenrollment import life
-from keyfactor_provider.reenrollment.desired import Desired
+from keyfactor_provider.reenrollment.desired import Desired, Rollout
 from keyfactor_provider.reenrollment.record import DRIFTED, Member, Phase, Record
+from keyfactor_provider.reenrollment.rollout import Tally, has_started, select, tally
 from keyfactor_provider.status import ReenrollmentStatus
+
+Observed = Mapping[str, life.Observation | None]
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would do, as far as state and desired can tell; it never depends on Command.
+    """What a run would do, as far as record and desired state can tell; it never depends on Command or a clock.
 
     Attributes:
-        new_round: the triggers changed, or the desired left None.
-        first: members asked for the first time in their round.
-        again: members asked again: failed, drifted, or under a new status.
-        cleared: members whose flag is cleared because the desired is None.
-        taken_back: members that leave and may carry a flag of ours.
-        let_go: members that leave and are only forgotten.
-        left_alone: members for which nothing is to be done.
-        reenrolled: those among `left_alone` that have re-enrolled in this round.
-        new_status: another status is wanted than in the last run.
+        new_round: the triggers changed, or the desired status left None.
+        first: members requested for the first time in their round; in a roll-out those that the present wave has room
+            for.
+        again: members requested again: failed, drifted, or under a new status.
+        cleared: members whose flag is cleared because the desired status is None.
+        removed: members that were removed and may carry a flag that the fleet owns.
+        forgotten: members that were removed and are only forgotten.
+        unchanged: members for which nothing is to be done.
+        reenrolled: those among `unchanged` that have re-enrolled in this round.
+        counted: where the roll-out stands before the run.
+        new_status: another status is desired than in the last run.
         options_changed: an option is to be recorded.
+        unfinished: members of a roll-out that only a look at Command can tell more of: queued, pending, or not in use.
+        fails: the run would fail by what is recorded already.
     """
 
     new_round: bool
     first: tuple[str, ...]
     again: tuple[str, ...]
     cleared: tuple[str, ...]
-    taken_back: tuple[str, ...]
-    let_go: tuple[str, ...]
-    left_alone: tuple[str, ...]
+    removed: tuple[str, ...]
+    forgotten: tuple[str, ...]
+    unchanged: tuple[str, ...]
     reenrolled: tuple[str, ...]
+    counted: Tally
     new_status: bool
     options_changed: bool
+    unfinished: bool
+    fails: bool
+
+    @property
+    def queued(self) -> tuple[str, ...]:
+        """The members that stay queued."""
+        selected = set(self.first)
+        return tuple(member_id for member_id in self.counted.queued if member_id not in selected)
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything for a run to do or to record."""
-        return self.options_changed or bool(self.first or self.again or self.cleared or self.taken_back or self.let_go)
+        """Whether a run would request, clear, record or fail anything by what is recorded."""
+        acts = self.first or self.again or self.cleared or self.removed or self.forgotten
+        return self.options_changed or self.fails or bool(acts)
 
 
-def forecast(record: Record, desired: Desired, claimed: Collection[str] = ()) -> Forecast:
-    """What `up` would do for a fleet; `claimed` are GUIDs that another fleet of this run names."""
-    triggered = _triggered(record, desired)
-    first, again, cleared, left_alone, reenrolled = [], [], [], [], []
-    for member_id in sorted(desired.members):
-        recorded = record.members.get(member_id)
-        member = life.enter(recorded, desired.status, triggered=triggered)
-        if life.at_rest(member):
-            left_alone.append(member_id)
+def forecast(record: Record, desired: Desired) -> Forecast:
+    """What a run would do for a fleet."""
+    members = members_of(record, desired)
+    counted = tally(members, desired.rollout)
+    first = set(select(counted, desired.rollout))
+    again, cleared, unchanged, reenrolled, unfinished = [], [], [], [], False
+    for member_id in sorted(members):
+        member = members[member_id]
+        if member_id in first:
+            continue
+        if member.queued:
+            unfinished = True
+        elif life.at_rest(member):
+            unchanged.append(member_id)
             if member.phase is Phase.REENROLLED:
                 reenrolled.append(member_id)
+            unfinished |= member.phase is Phase.PENDING or (has_started(member) and _unused(member))
         elif desired.status is ReenrollmentStatus.NONE:
             cleared.append(member_id)
-        elif member.asked is None and member.phase is Phase.DUE:
-            first.append(member_id)
         else:
             again.append(member_id)
-    taken_back: list[str] = []
-    let_go: list[str] = []
+    removed: list[str] = []
+    forgotten: list[str] = []
     for member_id in sorted(record.members.keys() - desired.members):
-        stays_ours = record.members[member_id].ours and desired.on_removal == "unset" and member_id not in claimed
-        (taken_back if stays_ours else let_go).append(member_id)
+        owned = record.members[member_id].owned_flags and desired.on_removal == "unset"
+        (removed if owned else forgotten).append(member_id)
     left_none = any(member.desired is ReenrollmentStatus.NONE for _, member in record.staying())
+    opens = _triggered(record, desired) or left_none
     return Forecast(
-        new_round=bool(record.members) and desired.status is not ReenrollmentStatus.NONE and (triggered or left_none),
-        first=tuple(first),
+        new_round=bool(record.members) and desired.status is not ReenrollmentStatus.NONE and opens,
+        first=tuple(sorted(first)),
         again=tuple(again),
         cleared=tuple(cleared),
-        taken_back=tuple(taken_back),
-        let_go=tuple(let_go),
-        left_alone=tuple(left_alone),
+        removed=tuple(removed),
+        forgotten=tuple(forgotten),
+        unchanged=tuple(unchanged),
         reenrolled=tuple(reenrolled),
+        counted=counted,
         new_status=bool(record.members) and record.status is not desired.status,
-        options_changed=(record.status, record.on_removal, record.on_failure)
-        != (desired.status, desired.on_removal, desired.on_failure),
+        options_changed=(record.status, record.on_removal, record.on_failure, record.rollout)
+        != (desired.status, desired.on_removal, desired.on_failure, desired.rollout),
+        unfinished=unfinished and desired.rollout.limited,
+        fails=counted.over_budget or bool(record.trouble),
     )
 
 
 @dataclass
 class Plan:
-    """What a run does for a fleet after its reading; `members` is what will be recorded.
+    """What a run does for a fleet after its observation; `members` is what will be recorded.
 
     Attributes:
-        asks: the status to post for a member that stays.
-        take_backs: members that leave, whose flag is to be taken back.
+        requests: the status to post for a member that stays.
+        clears: members that were removed, whose flag is to be cleared.
         warnings: what to say of a member although nothing failed.
-        drift: the real flags of members that somebody else changed.
-        sent: whether a call that asks was sent.
+        drift: the real flags of members that were moved outside this stack.
+        selected: members that start in this run.
+        counted: where the roll-out stood when they were selected.
     """
 
     members: dict[str, Member]
-    asks: dict[str, ReenrollmentStatus] = field(default_factory=dict)
-    take_backs: dict[str, Member] = field(default_factory=dict)
+    requests: dict[str, ReenrollmentStatus] = field(default_factory=dict)
+    clears: dict[str, Member] = field(default_factory=dict)
     warnings: list[tuple[str, str]] = field(default_factory=list)
     drift: dict[str, str] = field(default_factory=dict)
-    sent: bool = False
+    selected: tuple[str, ...] = ()
+    counted: Tally | None = None
 
-    def judge(self, member_id: str, seen: life.Observation | None) -> None:
-        """Takes one reading of a member that stays into the plan."""
-        judged = life.judge(self.members[member_id], seen)
+    def judge(self, member_id: str, observed: life.Observation | None, at: life.Moment) -> None:
+        """Takes one observation of a member that stays into the plan."""
+        judged = life.judge(self.members[member_id], observed, at)
         self.members[member_id] = judged.member
-        self.asks.pop(member_id, None)
-        if judged.ask is not None:
-            self.asks[member_id] = judged.ask
+        self.requests.pop(member_id, None)
+        if judged.request is not None and not judged.member.queued:
+            self.requests[member_id] = judged.request
         if judged.warning:
             self.warnings.append((member_id, judged.warning))
-        if seen is not None and judged.member.phase in DRIFTED:
-            self.drift[member_id] = seen.flag
+        if observed is not None and judged.member.phase in DRIFTED:
+            self.drift[member_id] = observed.flag
 
 
 def members_of(record: Record, desired: Desired) -> dict[str, Member]:
-    """The members of a desired as they go into a run."""
+    """The members that are desired, as they go into a run."""
     triggered = _triggered(record, desired)
     return {
         member_id: life.enter(record.members.get(member_id), desired.status, triggered=triggered)
@@ -124,71 +151,109 @@ def members_of(record: Record, desired: Desired) -> dict[str, Member]:
     }
 
 
-def standing(seen: Iterable[life.Observation | None]) -> ReenrollmentStatus:
+def standing(observed: Iterable[life.Observation | None]) -> ReenrollmentStatus:
     """The status that stands among orchestrators that are taken over: the most urgent flag that any has."""
-    flags = {each.flag for each in seen if each is not None}
+    flags = {one.flag for one in observed if one is not None}
     return next((status for status in reversed(ReenrollmentStatus) if status.value in flags), ReenrollmentStatus.NONE)
 
 
-def goers(
+def removed_from(
     record: Record, desired: Desired | None, held: Mapping[str, frozenset[ReenrollmentStatus]]
 ) -> dict[str, Member]:
-    """The members that leave and have to be looked at; None as the desired: the fleet itself goes.
+    """The members that leave and have to be looked at; None as the desired state: the fleet itself goes.
 
     Args:
-        held: the members of other fleets, and the flags that those call their own. A flag of this fleet that
-            the other could not replace is still this fleet's to take back.
+        held: the members that another fleet of this run holds, and the flags that it owns. A flag of this fleet that
+            the other one does not own is still this fleet's to clear.
     """
     staying = desired.members if desired else frozenset()
     if (desired.on_removal if desired else record.on_removal) == "retain":
         return {}
     found = {}
     for member_id, member in record.members.items():
-        left = member.ours - held.get(member_id, frozenset())
-        if member_id not in staying and (left or member_id not in held):
-            found[member_id] = replace(member, ours=left)
+        owned = member.owned_flags - held.get(member_id, frozenset())
+        if member_id not in staying and (owned or member_id not in held):
+            found[member_id] = replace(member, owned_flags=owned)
     return found
 
 
-def plan(
-    members: Mapping[str, Member], leaving: Mapping[str, Member], seen: Mapping[str, life.Observation | None]
-) -> Plan:
-    """What a run does, from a reading of every member that stays or leaves."""
-    made = Plan(dict(members))
+def doubtful(record: Record, members: Mapping[str, Member], observed: Observed, at: life.Moment) -> list[str]:
+    """Members whose round begins with an observation that may be older than the last request; look again.
+
+    A stale observation never gives a baseline: the orchestrator may hold its new certificate already.
+    """
+    return [
+        member_id
+        for member_id, member in members.items()
+        if member_id in record.members
+        and member is not record.members[member_id]
+        and member.desired is not ReenrollmentStatus.NONE
+        and not member.requested_status
+        and life.stale(record.members[member_id], observed[member_id], at)
+    ]
+
+
+def observe(members: Mapping[str, Member], leaving: Mapping[str, Member], observed: Observed, at: life.Moment) -> Plan:
+    """What an observation makes of every member that stays or leaves; nobody new is selected."""
+    plan = Plan(dict(members))
     for member_id in members:
-        made.judge(member_id, seen[member_id])
+        plan.judge(member_id, observed[member_id], at)
     for member_id, member in leaving.items():
-        departed = life.depart(member, seen[member_id])
-        if departed.take_back:
-            made.take_backs[member_id] = departed.member
+        departed = life.depart(member, observed[member_id], at)
+        if departed.clear:
+            plan.clears[member_id] = departed.member
         if departed.warning:
-            made.warnings.append((member_id, departed.warning))
-    return made
+            plan.warnings.append((member_id, departed.warning))
+    return plan
 
 
-def plan_unread(members: Mapping[str, Member], leaving: Mapping[str, Member], reason: str) -> Plan:
+def start(plan: Plan, rollout: Rollout, observed: Observed, only: Collection[str] | None = None) -> None:
+    """Selects who starts in this run, and plans their requests.
+
+    Args:
+        only: nobody else may start; None where anybody may.
+    """
+    plan.counted = tally(plan.members, rollout)
+    plan.selected = tuple(member_id for member_id in select(plan.counted, rollout) if only is None or member_id in only)
+    for member_id in plan.selected:
+        member = plan.members[member_id]
+        if observed[member_id] is None:
+            plan.members[member_id] = life.missing(member)
+        else:
+            plan.requests[member_id] = member.desired
+    waiting = set(plan.counted.queued).difference(plan.selected)
+    plan.warnings += [
+        (member_id, "not found in Command; it is queued and will fail when its turn comes")
+        for member_id in sorted(waiting)
+        if observed[member_id] is None
+    ]
+
+
+def unread(members: Mapping[str, Member], leaving: Mapping[str, Member], reason: str) -> Plan:
     """What a run records when Command could not be read: nothing is known to have changed."""
-    made = Plan(
-        {
-            member_id: member if life.at_rest(member) else life.unreached(member, reason, outcome_open=False)
-            for member_id, member in members.items()
-        }
-    )
-    made.members |= {member_id: life.leaving(member, reason) for member_id, member in leaving.items() if member.ours}
-    return made
+    plan = Plan(dict(members))
+    plan.members |= {
+        member_id: life.leaving(member, reason) for member_id, member in leaving.items() if member.owned_flags
+    }
+    return plan
 
 
-def recorded(desired: Desired, made: Plan, trouble: str) -> Record:
+def recorded(desired: Desired, members: Mapping[str, Member], trouble: str) -> Record:
     """The record that a run leaves."""
     return Record(
         fleet=desired.fleet,
         status=desired.status,
-        members=made.members,
+        members=members,
         triggers=desired.triggers,
         on_removal=desired.on_removal,
         on_failure=desired.on_failure,
+        rollout=desired.rollout,
         trouble=trouble,
     )
+
+
+def _unused(member: Member) -> bool:
+    return member.phase is Phase.REENROLLED and not life.good(member)
 
 
 def _triggered(record: Record, desired: Desired) -> bool:

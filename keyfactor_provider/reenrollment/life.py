@@ -1,31 +1,36 @@
-"""The life of one orchestrator in one round: what a reading means, what to ask, what an answer leaves.
+"""The life of one orchestrator in one round: what an observation means, what to request, what an answer leaves.
 
-A round is one desired for a new certificate. It begins when the orchestrator enters the fleet, when the
-triggers change, or when the desired leaves None; the desired None closes it and forgets it.
+A round is one desire for a new certificate. It begins when the orchestrator enters the fleet, when the triggers
+change, or when the desired status leaves None; the desired status None closes it and forgets it.
 """
 
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from keyfactor_provider.reenrollment.record import FAILED, NONE_OURS, UNSEEN, Member, Phase
+from keyfactor_provider.reenrollment.record import FAILED, GONE, NO_FLAGS, UNSEEN, Member, Phase
 from keyfactor_provider.status import ReenrollmentStatus
 
 NONE: Final = ReenrollmentStatus.NONE
 
+STALE_FOR: Final = timedelta(seconds=60)
+"""For so long after it accepted a request Command may still show what stood before (its API has been seen to)."""
+
 _AT_REST: Final = frozenset({Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED})
 _ALONE: Final = {status.value: frozenset({status}) for status in ReenrollmentStatus}
-_NOT_ASKED_SINCE: Final = frozenset({Phase.REFUSED, Phase.UNREACHED})
+_APPEARED: Final = "has appeared"
 
 
 class Observation(msgspec.Struct, frozen=True, gc=False):
-    """What a reading of Command shows of one orchestrator.
+    """What Command shows of one orchestrator at one moment.
 
     Attributes:
         flag: its AuthCertificateReenrollment; a status name, or the text of one nobody knows yet.
         thumbprint: the certificate that Command expects of it, upper case; None when it has none.
-        last_used: the certificate it last presented; None when Command does not say.
+        machine: its ClientMachine.
+        last_used: the certificate that it last presented; None when Command does not say.
         legacy: the certificate before a renewal, until it registers with the new one.
     """
 
@@ -35,148 +40,265 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     last_used: str | None = None
     legacy: str | None = None
 
+    @property
+    def in_use(self) -> bool:
+        """Whether its certificate was presented; where Command does not say, its issue counts."""
+        return self.last_used is None or (self.last_used == self.thumbprint and self.legacy is None)
 
-class Judged(msgspec.Struct, frozen=True, gc=False):
-    """What a reading makes of a member.
+
+class Moment(msgspec.Struct, frozen=True):
+    """When something is observed; all times in the form that is recorded, which sorts as the times do.
 
     Attributes:
-        ask: the status to post for it now; None when nothing is to be asked.
+        now: the time itself.
+        stale_after: what was accepted later than this may still be shown as it was before.
+        overdue_before: what was requested earlier than this is overdue; empty where nothing ever is.
+    """
+
+    now: str
+    stale_after: str
+    overdue_before: str = ""
+
+
+def moment(now: datetime, overdue_after: int | None = None) -> Moment:
+    """The moment at a time.
+
+    Args:
+        overdue_after: seconds; None where nothing is ever overdue.
+    """
+    before = _written(now - timedelta(seconds=overdue_after)) if overdue_after is not None else ""
+    return Moment(_written(now), _written(now - STALE_FOR), before)
+
+
+class Judged(msgspec.Struct, frozen=True, gc=False):
+    """What an observation makes of a member.
+
+    Attributes:
+        request: the status to post for it; None when nothing is to be requested.
         warning: what a user should know although nothing failed; empty when nothing.
     """
 
     member: Member
-    ask: ReenrollmentStatus | None = None
+    request: ReenrollmentStatus | None = None
     warning: str = ""
 
 
 def enter(recorded: Member | None, desired: ReenrollmentStatus, *, triggered: bool) -> Member:
-    """The member as it goes into a run with this desired, its round begun, continued or closed."""
+    """The member as it goes into a run, its round begun, continued or closed."""
     if recorded is None:
         return Member(desired, Phase.DUE)
     opens = triggered or recorded.phase is Phase.LEAVING or (recorded.desired is NONE and desired is not NONE)
     closes = desired is NONE and recorded.desired is not NONE
     if opens or closes:
-        return Member(desired, Phase.DUE, ours=recorded.ours, machine=recorded.machine)
+        return Member(
+            desired,
+            Phase.DUE,
+            owned_flags=recorded.owned_flags,
+            machine=recorded.machine,
+            accepted_at=recorded.accepted_at,
+        )
     if desired is recorded.desired:
         return recorded
-    stays = recorded.phase is Phase.REENROLLED or recorded.phase in FAILED
-    return (
-        replace(recorded, desired=desired) if stays else replace(recorded, desired=desired, phase=Phase.DUE, reason="")
-    )
+    if recorded.phase is Phase.REENROLLED or recorded.phase in FAILED:
+        return replace(recorded, desired=desired)
+    return replace(recorded, desired=desired, phase=Phase.DUE, reason="")
 
 
 def at_rest(member: Member) -> bool:
-    """Whether the record alone says that nothing is to be asked of it."""
+    """Whether the record alone says that nothing is to be requested for it."""
     return member.phase in _AT_REST
 
 
-def judge(member: Member, seen: Observation | None) -> Judged:
-    """What a reading means for a member; `seen` is None where Command has no such orchestrator.
-
-    The rules are ordered, the first that matches wins (design: the life of one orchestrator in one round).
-    """
-    member = _noting(member, seen)
-    if member.desired is NONE:
-        return _judge_release(member, seen)
-    if member.phase is Phase.REENROLLED:
-        return Judged(member, warning=_oddity(member, seen))
-    if seen is None:
-        return Judged(replace(member, phase=Phase.MISSING, reason="no such orchestrator"))
-    if seen.thumbprint is not None and seen.thumbprint != member.baseline:
-        done = replace(member, phase=Phase.REENROLLED, reason="")
-        return Judged(done, warning=_oddity(done, seen))
-    if seen.flag == member.desired.value:
-        return Judged(_holds(member, member.ours))
-    if seen.flag != NONE.value:
-        return Judged(_still_to_ask(member, Phase.CHANGED, f"its flag is {seen.flag}"), ask=member.desired)
-    # Without a baseline there is no certificate now either, or the rule before the last would have matched.
-    if member.asked is member.desired and member.baseline == "":
-        reason = "its flag is gone and it has no certificate that could tell whether it re-enrolled"
-        return Judged(replace(member, phase=Phase.UNVERIFIED, reason=reason))
-    return Judged(_still_to_ask(member, Phase.CLEARED, "its flag was taken back"), ask=member.desired)
+def good(member: Member) -> bool:
+    """Whether it has re-enrolled and its certificate is in use, or it is gone since."""
+    return member.phase is Phase.REENROLLED and (member.in_use or member.reason == GONE)
 
 
-def accepted(member: Member, asked: ReenrollmentStatus) -> Member:
-    """The member after Command accepted the request."""
-    # Whatever stood there before, of ours or not, is overwritten.
-    return _settled(member) if asked is NONE else _holds(member, NONE_OURS)
-
-
-def refused(member: Member, reason: str) -> Member:
-    """The member after Command turned the request down."""
-    return replace(member, phase=Phase.REFUSED, reason=reason)
-
-
-def unreached(member: Member, reason: str, *, outcome_open: bool) -> Member:
-    """The member after a call that failed or was not sent; one that may have been carried out is ours."""
-    ours = member.ours | {member.desired} if outcome_open and member.desired is not NONE else member.ours
-    return replace(member, phase=Phase.UNREACHED, reason=reason, ours=ours)
-
-
-class Departed(msgspec.Struct, frozen=True, gc=False):
-    """A member that leaves: whether its flag is to be taken back first, or what to say of it."""
-
-    member: Member
-    take_back: bool = False
-    warning: str = ""
-
-
-def depart(member: Member, seen: Observation | None) -> Departed:
-    """What is to be done for a member that leaves its fleet, whatever its phase."""
-    member = _noting(member, seen)
-    if seen is None:
-        return Departed(member, warning="is gone from Command; there was nothing to take back" if member.ours else "")
-    if member.ours or seen.flag == NONE.value:
-        return Departed(member, take_back=bool(member.ours))
-    return Departed(member, warning=f"keeps its flag {seen.flag}: somebody else set it")
-
-
-def leaving(member: Member, reason: str) -> Member:
-    """A member whose flag could not be taken back; the next run tries again."""
-    return replace(member, phase=Phase.LEAVING, reason=reason)
-
-
-def _noting(member: Member, seen: Observation | None) -> Member:
-    if seen is None:
-        return member
-    standing = _ALONE.get(seen.flag, NONE_OURS)
-    first = member.baseline is UNSEEN and member.desired is not NONE
-    return replace(
-        member,
-        baseline=(seen.thumbprint or "") if first else member.baseline,
-        ours=standing if standing <= member.ours else NONE_OURS,
-        machine=seen.machine or member.machine,
+def stale(member: Member, observed: Observation | None, at: Moment) -> bool:
+    """Whether Command may still show what stood before it accepted the last request for this member."""
+    return (
+        observed is not None
+        and at.stale_after < member.accepted_at <= at.now
+        and observed.flag not in {status.value for status in member.owned_flags}
+        and (member.baseline_thumbprint is UNSEEN or (observed.thumbprint or "") == member.baseline_thumbprint)
     )
 
 
-def _judge_release(member: Member, seen: Observation | None) -> Judged:
-    if seen is None or seen.flag == NONE.value:
+def judge(member: Member, observed: Observation | None, at: Moment) -> Judged:
+    """What an observation means for a member; `observed` is None where Command has no such orchestrator.
+
+    The rules are ordered, and the first that matches wins (design: the life of one orchestrator in one round).
+    """
+    doubtful = stale(member, observed, at)
+    judged = _judge(_noting(member, observed, at, doubtful=doubtful), observed, at, doubtful=doubtful)
+    overdue = (
+        judged.member.desired is not NONE
+        and "" < judged.member.requested_at < at.overdue_before
+        and not good(judged.member)
+    )
+    if overdue is judged.member.overdue:
+        return judged
+    return Judged(replace(judged.member, overdue=overdue), judged.request, judged.warning)
+
+
+def _judge(member: Member, observed: Observation | None, at: Moment, *, doubtful: bool) -> Judged:
+    if member.desired is NONE:
+        return _judge_clearing(member, observed, doubtful=doubtful)
+    if member.phase is Phase.REENROLLED:
+        return _judge_reenrolled(member, observed)
+    if observed is None:
+        # A queued member fails only when its turn has come.
+        return Judged(member if member.queued else missing(member))
+    if observed.thumbprint is not None and observed.thumbprint != member.baseline_thumbprint:
+        renewed = replace(member, phase=Phase.REENROLLED, reason="", reenrolled_at=at.now)
+        return _judge_reenrolled(renewed, observed)
+    if observed.flag == member.desired.value:
+        return Judged(_adopted(member, at))
+    if doubtful and member.phase is Phase.PENDING:
+        return Judged(member)
+    if observed.flag != NONE.value:
+        flag_is = f"its flag is {observed.flag}"
+        return Judged(_to_be_requested(member, Phase.CHANGED, flag_is, otherwise=flag_is), member.desired)
+    # Without a baseline there is no certificate now either, or an earlier rule would have matched.
+    if member.requested_status is member.desired and member.baseline_thumbprint == "":
+        reason = "its flag is cleared and it has no certificate that could tell whether it re-enrolled"
+        return Judged(replace(member, phase=Phase.UNVERIFIED, reason=reason))
+    return Judged(_to_be_requested(member, Phase.CLEARED, "its flag was cleared"), member.desired)
+
+
+def accepted(member: Member, status: ReenrollmentStatus, at: Moment) -> Member:
+    """The member after Command accepted the request."""
+    if status is NONE:
+        return _settled(member)
+    first = not member.requested_at or member.requested_status is not status
+    # Whatever flag stood there before, owned or not, is overwritten.
+    return replace(
+        member,
+        phase=Phase.PENDING,
+        reason="",
+        requested_status=status,
+        owned_flags=_ALONE[status.value],
+        requested_at=at.now if first else member.requested_at,
+        accepted_at=at.now,
+        overdue=member.overdue and not first,
+    )
+
+
+def rejected(member: Member, reason: str) -> Member:
+    """The member after Command rejected the request for it."""
+    return replace(member, phase=Phase.REJECTED, reason=reason)
+
+
+def missing(member: Member) -> Member:
+    """The member when it was to be requested and Command has no such orchestrator."""
+    return replace(member, phase=Phase.MISSING, reason="")
+
+
+def unreached(member: Member, reason: str, *, outcome_open: bool) -> Member:
+    """The member after a call that failed or was not sent; a flag that it may have set is owned."""
+    owned = member.owned_flags
+    if outcome_open and member.desired is not NONE:
+        owned = owned | {member.desired}
+    return replace(member, phase=Phase.UNREACHED, reason=reason, owned_flags=owned)
+
+
+class Departed(msgspec.Struct, frozen=True, gc=False):
+    """A member that was removed: whether its flag is to be cleared first, or what to say of it."""
+
+    member: Member
+    clear: bool = False
+    warning: str = ""
+
+
+def depart(member: Member, observed: Observation | None, at: Moment) -> Departed:
+    """What is to be done for a member that was removed from its fleet, whatever its phase."""
+    doubtful = stale(member, observed, at)
+    member = _noting(member, observed, at, doubtful=doubtful)
+    if observed is None:
+        return Departed(member, warning="no longer in Command; nothing to clear" if member.owned_flags else "")
+    if member.owned_flags or observed.flag == NONE.value:
+        return Departed(member, clear=bool(member.owned_flags))
+    return Departed(member, warning=f"flag left at {observed.flag}: not set by this stack")
+
+
+def leaving(member: Member, reason: str) -> Member:
+    """A removed member whose flag could not be cleared; the next run tries again."""
+    return replace(member, phase=Phase.LEAVING, reason=reason, overdue=False)
+
+
+def _noting(member: Member, observed: Observation | None, at: Moment, *, doubtful: bool) -> Member:
+    """The member with what every observation tells, whatever its phase."""
+    requested_at = min(member.requested_at, at.now)
+    if member.requested_status is not None and not requested_at:
+        requested_at = at.now
+    accepted_at = member.accepted_at if at.stale_after < member.accepted_at <= at.now else ""
+    if observed is None:
+        return replace(member, requested_at=requested_at, accepted_at=accepted_at)
+    baseline = member.baseline_thumbprint
+    if baseline is UNSEEN and member.desired is not NONE:
+        baseline = observed.thumbprint or ""
+    owned = member.owned_flags
+    if not doubtful:
+        standing = _ALONE.get(observed.flag, NO_FLAGS)
+        owned = standing if standing <= owned else NO_FLAGS
+    return replace(
+        member,
+        baseline_thumbprint=baseline,
+        owned_flags=owned or NO_FLAGS,
+        machine=observed.machine or member.machine,
+        requested_at=requested_at,
+        accepted_at=accepted_at,
+    )
+
+
+def _judge_clearing(member: Member, observed: Observation | None, *, doubtful: bool) -> Judged:
+    if observed is None or (observed.flag == NONE.value and not doubtful):
         return Judged(_settled(member))
     if member.phase in (Phase.SETTLED, Phase.CHANGED):
-        return Judged(replace(member, phase=Phase.CHANGED, reason=f"its flag is {seen.flag}"), ask=NONE)
-    return Judged(member, ask=NONE)
+        return Judged(replace(member, phase=Phase.CHANGED, reason=f"its flag is {observed.flag}"), NONE)
+    return Judged(member, NONE)
+
+
+def _judge_reenrolled(member: Member, observed: Observation | None) -> Judged:
+    if observed is None:
+        return Judged(replace(member, reason=GONE), warning=GONE)
+    in_use = member.in_use or observed.in_use
+    if in_use != member.in_use or member.reason:
+        member = replace(member, in_use=in_use, reason="")
+    if observed.flag in {status.value for status in member.owned_flags}:
+        return Judged(member, warning=f"re-enrolled, but its flag still stands at {observed.flag}; not requested again")
+    return Judged(member)
 
 
 def _settled(member: Member) -> Member:
     return Member(NONE, Phase.SETTLED, machine=member.machine)
 
 
-def _holds(member: Member, others: frozenset[ReenrollmentStatus]) -> Member:
-    ours = others | _ALONE[member.desired.value] if others else _ALONE[member.desired.value]
-    return replace(member, phase=Phase.PENDING, reason="", asked=member.desired, ours=ours)
+def _adopted(member: Member, at: Moment) -> Member:
+    return replace(
+        member,
+        phase=Phase.PENDING,
+        reason="",
+        requested_status=member.desired,
+        owned_flags=member.owned_flags | _ALONE[member.desired.value],
+        requested_at=member.requested_at or at.now,
+    )
 
 
-def _still_to_ask(member: Member, drift: Phase, reason: str) -> Member:
-    if member.phase in _NOT_ASKED_SINCE:
+def _to_be_requested(member: Member, drift: Phase, reason: str, *, otherwise: str = "") -> Member:
+    """The member until its request is posted: failed members stay so, what had been in place has drifted.
+
+    Args:
+        otherwise: the reason of one that had not been in place.
+    """
+    if member.phase in (Phase.REJECTED, Phase.UNREACHED):
         return member
-    if member.asked is member.desired:
+    if member.phase is Phase.MISSING:
+        return replace(member, reason=_APPEARED)
+    if member.requested_status is member.desired:
         return replace(member, phase=drift, reason=reason)
-    return member if member.phase is Phase.DUE else replace(member, phase=Phase.DUE, reason="")
+    return replace(member, phase=Phase.DUE, reason=otherwise)
 
 
-def _oddity(member: Member, seen: Observation | None) -> str:
-    if seen is None:
-        return "re-enrolled and is gone from Command since"
-    if seen.flag in {status.value for status in member.ours}:
-        return f"has re-enrolled, but its flag still stands at {seen.flag}; it is not asked again"
-    return ""
+def _written(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

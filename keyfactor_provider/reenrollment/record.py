@@ -1,114 +1,117 @@
-"""What is remembered of a fleet between runs, and its form in an engine's state."""
+"""What is recorded of a fleet between runs: its members, and what was desired of them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
-from keyfactor_provider.errors import RecordError
-from keyfactor_provider.reenrollment.desired import Desired, OnFailure, OnRemoval
+from keyfactor_provider.reenrollment.desired import EVERYBODY, Desired, OnFailure, OnRemoval, Rollout
 from keyfactor_provider.status import ReenrollmentStatus
-
-_UNREADABLE: Final = "The state of an OrchestratorReenrollment can't be read"
-
-VERSION: Final = 1
-"""Of the form in state; a change of the form needs a reader for every older one."""
+from keyfactor_provider.text import safe
 
 
 class Phase(StrEnum):
     """Where a member stands in its round."""
 
     DUE = "due"
-    """Still to be asked."""
+    """Still to be requested. Queued, unless a flag stands (the reason says which) or another status was requested."""
     PENDING = "pending"
-    """The flag stands at the wanted status; the orchestrator has not re-enrolled yet."""
+    """The flag stands at the desired status; the orchestrator has not re-enrolled yet."""
     REENROLLED = "re-enrolled"
-    """It holds a certificate other than at the start of the round."""
+    """It holds another certificate than at the start of the round."""
     UNVERIFIED = "unverified"
-    """Its flag is gone after it was asked, and it has no certificate that could tell why."""
+    """Its flag is gone after it was requested, and it has no certificate that could tell why."""
     SETTLED = "settled"
-    """Nothing is wanted and no flag stands."""
+    """Nothing is desired and no flag stands."""
     CHANGED = "changed"
-    """Somebody set its flag to another status."""
+    """Its flag was set to another status outside this stack."""
     CLEARED = "cleared"
-    """Somebody took its flag back before it had re-enrolled."""
-    REFUSED = "refused"
+    """Its flag was cleared outside this stack before it had re-enrolled."""
+    REJECTED = "rejected"
     """Command did not accept the request for it."""
     UNREACHED = "unreached"
     """The call failed, or was not sent."""
     MISSING = "missing"
-    """Command has no such orchestrator."""
+    """It was not found in Command when it was to be requested."""
     LEAVING = "leaving"
-    """It left the fleet and our flag could not be taken back yet."""
+    """It was removed from the fleet, and its flag could not be cleared yet."""
 
 
-FAILED: Final = frozenset({Phase.REFUSED, Phase.UNREACHED, Phase.MISSING})
-"""The phases that fail a run and are asked again, alone, by the next."""
+FAILED: Final = frozenset({Phase.REJECTED, Phase.UNREACHED, Phase.MISSING})
+"""The phases that the next run requests again."""
 
 DRIFTED: Final = frozenset({Phase.CHANGED, Phase.CLEARED})
-"""The phases in which somebody else moved a flag that this round had seen in place."""
+"""The phases in which a flag that this round had seen in place was moved outside this stack."""
 
 UNSEEN: Final = msgspec.UNSET
-"""The baseline of a member whose agent no reading of its round has shown yet."""
+"""The baseline of a member whose agent no observation of its round has shown yet."""
 
-NONE_OURS: Final = frozenset[ReenrollmentStatus]()
-"""What a member has as `ours` when no flag is: left out of the state, where another empty set would not be."""
+NO_FLAGS: Final = frozenset[ReenrollmentStatus]()
+"""A member's `owned_flags` when there are none: this very object is left out of the state."""
+
+GONE: Final = "gone from Command since it re-enrolled"
+"""The reason of a re-enrolled member whose agent was deleted afterwards."""
 
 
-# A Struct, as the readings of it are: a third of a dataclass's time, nothing for the garbage collector to go
-# through in a fleet of 100,000, and its form in state comes with it (bench: deciding).
-class Member(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, rename={"desired": "status"}):
+# A Struct, as the observations are: a third of a dataclass's time, nothing for the garbage collector to go through in
+# a fleet of 100,000, and its form in state comes with it (bench: deciding).
+class Member(
+    msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True, rename={"desired": "status"}
+):
     """One orchestrator of a fleet, in its current round.
 
+    Times are RFC 3339 in UTC with whole seconds, as `Moment` writes them; empty where there is none.
+
     Attributes:
-        desired: the status wanted of it in the last run.
-        baseline: its thumbprint at the first reading of the round that showed it; empty when it had
-            none then, UNSEEN before such a reading.
+        desired: the status that was desired of it in the last run.
+        baseline_thumbprint: its thumbprint at the first observation of the round that showed it; empty when it had
+            none then, UNSEEN before such an observation.
         reason: why the phase is what it is, where that needs saying.
-        asked: the status that was last accepted or adopted in this round.
-        ours: every status that this fleet posted or adopted and has not seen gone since.
-        machine: its ClientMachine when last seen, for messages.
+        requested_status: the status that was last accepted or adopted in this round.
+        owned_flags: every status that this fleet requested or adopted and has not since observed to be gone.
+        machine: its ClientMachine when last observed, for messages.
+        requested_at: the first acceptance or adoption in the round, or that of another status before re-enrollment.
+        accepted_at: the last acceptance, for as long as Command may still show what stood before it.
+        reenrolled_at: the first observation that showed the new certificate.
+        in_use: whether its new certificate was presented; once observed, it stays so.
+        overdue: whether it was requested too long ago at the last observation.
     """
 
     desired: ReenrollmentStatus
     phase: Phase
-    baseline: str | msgspec.UnsetType = UNSEEN
+    baseline_thumbprint: str | msgspec.UnsetType = UNSEEN
     reason: str = ""
-    asked: ReenrollmentStatus | None = None
-    ours: frozenset[ReenrollmentStatus] = NONE_OURS
+    requested_status: ReenrollmentStatus | None = None
+    owned_flags: frozenset[ReenrollmentStatus] = NO_FLAGS
     machine: str = ""
+    requested_at: str = ""
+    accepted_at: str = ""
+    reenrolled_at: str = ""
+    in_use: bool = False
+    overdue: bool = False
 
-
-def to_state(members: Mapping[str, Member]) -> dict[str, Any]:
-    """Members by GUID as an engine keeps them: in the order of their GUIDs, what can be left out left out."""
-    written: dict[str, Any] = msgspec.to_builtins(members, order="deterministic")
-    return written
-
-
-def from_state(members: Mapping[str, Any]) -> dict[str, Member]:
-    """The members that `to_state` wrote.
-
-    Raises:
-        RecordError: they are not of this project.
-    """
-    try:
-        return msgspec.convert(members, dict[str, Member])
-    except msgspec.ValidationError as error:
-        raise RecordError(
-            _UNREADABLE,
-            f"its members are not as this project writes them: {error}",
-            "Put back the state of an earlier run, from the engine's history or a backup.",
-        ) from None
+    @property
+    def queued(self) -> bool:
+        """Whether it has not been selected for a request in this round, although one is desired."""
+        return (
+            self.phase is Phase.DUE
+            and self.requested_status is None
+            and not self.reason
+            and self.desired is not ReenrollmentStatus.NONE
+        )
 
 
 @dataclass(frozen=True)
 class Record:
-    """What is remembered of a fleet.
+    """A fleet as the last run left it.
 
     Attributes:
-        trouble: what went wrong between this project and Command in the last run, as a whole message.
+        fleet: the name that messages use.
+        status: that was desired in the last run.
+        members: by canonical GUID, those that could not be let go included.
+        trouble: what went wrong between this project and Command in the last run; empty when nothing did.
     """
 
     fleet: str
@@ -117,6 +120,7 @@ class Record:
     triggers: Mapping[str, str] = field(default_factory=dict)
     on_removal: OnRemoval = "unset"
     on_failure: OnFailure = "error"
+    rollout: Rollout = EVERYBODY
     trouble: str = ""
 
     def having(self, *phases: Phase) -> list[str]:
@@ -130,50 +134,10 @@ class Record:
     def name(self, member_id: str) -> str:
         """A member as messages name it: its machine, when known, and its GUID."""
         member = self.members.get(member_id)
-        return f"{member.machine} ({member_id})" if member and member.machine else member_id
-
-    def to_state(self) -> dict[str, Any]:
-        """The outputs an engine keeps; `read` and `diff` need nothing else."""
-        return {
-            "version": VERSION,
-            "fleet": self.fleet,
-            "status": self.status.value,
-            "members": to_state(self.members),
-            "triggers": dict(self.triggers),
-            "on_removal": self.on_removal,
-            "on_failure": self.on_failure,
-            "trouble": self.trouble,
-            "failed_orchestrator_ids": self.having(*FAILED),
-            "pending_orchestrator_ids": self.having(Phase.PENDING),
-            "reenrolled_orchestrator_ids": self.having(Phase.REENROLLED),
-        }
-
-    @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> "Record":
-        """The record that `to_state` wrote, in this or any older version.
-
-        Raises:
-            RecordError: the state is not one of this project's, or is newer than this version.
-        """
-        version = state.get("version")
-        if version != VERSION:
-            raise RecordError(
-                _UNREADABLE,
-                f"its version is {version!r}, and this release reads version {VERSION}",
-                "Use the release that wrote it, or a newer one.",
-            )
-        return cls(
-            fleet=state["fleet"],
-            status=ReenrollmentStatus(state["status"]),
-            members=from_state(state["members"]),
-            triggers=state.get("triggers") or {},
-            on_removal=state["on_removal"],
-            on_failure=state["on_failure"],
-            trouble=state.get("trouble", ""),
-        )
+        return f"{safe(member.machine)} ({member_id})" if member and member.machine else member_id
 
     def desired(self) -> Desired:
-        """The desired of the last run, for the members that have not left."""
+        """What was desired in the last run, for the members that have not left."""
         return Desired(
             fleet=self.fleet,
             members=frozenset(member_id for member_id, _ in self.staying()),
@@ -181,4 +145,27 @@ class Record:
             triggers=self.triggers,
             on_removal=self.on_removal,
             on_failure=self.on_failure,
+            rollout=self.rollout,
         )
+
+    # The lists of GUIDs that every front end offers.
+
+    def failed_ids(self) -> list[str]:
+        """Rejected by Command, not reached, or not found."""
+        return self.having(*FAILED)
+
+    def pending_ids(self) -> list[str]:
+        """Requested, and not re-enrolled at the last observation."""
+        return self.having(Phase.PENDING)
+
+    def reenrolled_ids(self) -> list[str]:
+        """Re-enrolled in this round."""
+        return self.having(Phase.REENROLLED)
+
+    def queued_ids(self) -> list[str]:
+        """Not requested yet because of a limit of the roll-out."""
+        return sorted(member_id for member_id, member in self.members.items() if member.queued)
+
+    def overdue_ids(self) -> list[str]:
+        """Requested longer ago than allowed, and not both re-enrolled and in use."""
+        return sorted(member_id for member_id, member in self.members.items() if member.overdue)

@@ -1,130 +1,294 @@
-"""What a user reads about a fleet: one line before a run, the failures after it."""
+"""What people read about a fleet: what a run will do, what it did, and why it failed."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from keyfactor_provider.errors import ReenrollmentFailed
-from keyfactor_provider.reenrollment.desired import Desired
+from keyfactor_provider.messages import Message
+from keyfactor_provider.reenrollment.desired import Desired, Rollout
 from keyfactor_provider.reenrollment.fleet import Forecast
-from keyfactor_provider.reenrollment.record import DRIFTED, FAILED, Phase, Record
+from keyfactor_provider.reenrollment.life import NONE
+from keyfactor_provider.reenrollment.record import DRIFTED, FAILED, Member, Phase, Record
+from keyfactor_provider.reenrollment.rollout import Tally, has_started, is_bad, tally
+from keyfactor_provider.reenrollment.words import describe
+from keyfactor_provider.text import MOST_NAMED, count, listed
 
-MOST_NAMED: Final = 20
-"""No message names more orchestrators than this; the state has the rest."""
+_SUMMARY: Final = 80
+"""Characters of a summary at most."""
 
-_MEANING: Final = {
-    Phase.REFUSED: "refused by Command",
-    Phase.UNREACHED: "not reached",
-    Phase.MISSING: "missing",
-    Phase.LEAVING: "not released",
-}
-
-
-def title(fleet: str) -> str:
-    """How a message on a fleet begins."""
-    return f'Fleet "{fleet}": '
+Named = Callable[[str], str]
 
 
-def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
-    """Names joined by commas, at most `most` of them, with the number of those left out."""
-    shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more (the state has them all)" if len(names) > most else shown
+def forecast(desired: Desired, ahead: Forecast, named: Named, *, looks: bool = False) -> Message:
+    """What the next run will do for a fleet.
 
-
-def each_of(names: Sequence[str], said: str) -> str:
-    """A sentence on one or more orchestrators, of each of which the same is to be said."""
-    if len(names) == 1:
-        return f"{names[0]} {said}."
-    return f"each of {count(len(names))} {said}. They are {listed(names)}."
-
-
-def count(number: int, noun: str = "orchestrator") -> str:
-    """A number with its noun, in the plural where it has to be."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def intent(desired: Desired, ahead: Forecast) -> str:
-    """The one line that says what the next run will do for a fleet."""
+    Args:
+        named: a member as messages name it.
+        looks: the run observes Command before it decides, so that numbers of a roll-out are upper bounds.
+    """
     status = desired.status.value
-    parts = [
-        f"asks {count(len(ahead.first))} ({status})" if ahead.first else "",
-        f"asks {len(ahead.again)} again ({status})" if ahead.again else "",
-        f"clears the flag of {count(len(ahead.cleared))}" if ahead.cleared else "",
-        f"takes back the request of {len(ahead.taken_back)}" if ahead.taken_back else "",
-        f"forgets {len(ahead.let_go)}" if ahead.let_go else "",
-        f"leaves {len(ahead.left_alone)} alone" if ahead.left_alone else "",
+    upto = "up to " if looks and desired.rollout.limited else ""
+    clauses = [
+        f"will request re-enrollment of {upto}{count(len(ahead.first))} ({status})" if ahead.first else "",
+        f"will retry {count(len(ahead.again))} ({status})" if ahead.again else "",
+        f"will clear the flag of {count(len(ahead.cleared) + len(ahead.removed))}"
+        if ahead.cleared or ahead.removed
+        else "",
+        f"will forget {count(len(ahead.forgotten))}" if ahead.forgotten else "",
     ]
-    doing = ", ".join(part for part in parts if part)
-    opening = "a new round: " if ahead.new_round else ""
-    line = f"{title(desired.fleet)}{opening}{doing or 'records its options'}."
-    if ahead.reenrolled and (ahead.again or ahead.new_status):
-        line += (
-            f" {len(ahead.reenrolled)} of those left alone have re-enrolled in this round; "
-            "a change of triggers starts a new one."
-        )
-    return line
+    acts = [clause for clause in clauses if clause] or ["will request nothing new"]
+    stays = [
+        f"{len(ahead.queued)} queued" if ahead.queued else "",
+        f"{len(ahead.unchanged)} unchanged" if ahead.unchanged else "",
+    ]
+    summary, rest = _fitting([*acts, *(clause for clause in stays if clause)])
+    details = [
+        f"Also: {'; '.join(rest)}." if rest else "",
+        "This starts a new round." if ahead.new_round else "",
+        _standing(desired.rollout, ahead.counted),
+        *(
+            f"{what}: {listed([named(member_id) for member_id in ids])}."
+            for what, ids in (
+                ("First request", ahead.first),
+                ("Retry", ahead.again),
+                ("Clear", ahead.cleared),
+                ("Removed, flag cleared", ahead.removed),
+                ("Removed", ahead.forgotten),
+            )
+            if ids
+        ),
+        f"{count(len(ahead.reenrolled))} stay unchanged because they have re-enrolled in this round; "
+        "a change of triggers starts a new one."
+        if ahead.reenrolled and (ahead.again or ahead.new_status)
+        else "",
+    ]
+    members = (*ahead.first, *ahead.again, *ahead.cleared, *ahead.removed)
+    return Message(desired.fleet, "info", "forecast", summary, " ".join(filter(None, details)), members)
 
 
-def retry(record: Record, ahead: Forecast) -> list[str]:
+def unknown(
+    fleet: str, record: Record | None, known: Iterable[str], what: Sequence[str], after: Sequence[str]
+) -> Message:
+    """What can be said of a fleet whose arguments are known only during the run.
+
+    Args:
+        known: the members that are known already.
+        what: the arguments that are not known.
+        after: the resources that they come from.
+    """
+    behind = f" after {listed(list(after))}" if after else " during the run"
+    may_clear = []
+    if record is not None and "orchestrator_ids" in what and record.on_removal == "unset":
+        staying = set(known)
+        may_clear = [
+            member_id for member_id, member in record.members.items() if member.owned_flags and member_id not in staying
+        ]
+    more = f"; may clear up to {len(may_clear)}" if may_clear else ""
+    return Message(
+        fleet,
+        "info",
+        "forecast-unknown",
+        f"{' and '.join(what)} known{behind}{more}",
+        f"Flags that may be cleared: {listed([record.name(one) for one in sorted(may_clear)])}."
+        if record and may_clear
+        else "",
+    )
+
+
+def retry(record: Record, ahead: Forecast) -> list[Message]:
     """The warnings that name the members with which the last run failed, and which the next one tries again."""
-    asked = {*ahead.again, *ahead.cleared}
-    failed = [member_id for member_id in record.having(*FAILED) if member_id in asked]
-    stuck = [member_id for member_id in record.having(Phase.LEAVING) if member_id in ahead.taken_back]
+    requested = {*ahead.again, *ahead.cleared}
+    failed = [member_id for member_id in record.having(*FAILED) if member_id in requested]
+    stuck = [member_id for member_id in record.having(Phase.LEAVING) if member_id in ahead.removed]
     return [
-        f"{title(record.fleet)}{count(len(members))} {what}: {_by_reason(record, members)}."
-        for members, what in (
-            (failed, "failed in the last run and will be asked again"),
-            (stuck, "could not be released in the last run, which will be tried again"),
+        Message(
+            record.fleet,
+            "warning",
+            "retry",
+            f"{count(len(ids))} {what}",
+            f"{_by_reason(record, ids)}.",
+            tuple(ids),
         )
-        if members
+        for ids, what in (
+            (failed, "failed in the last run and will be retried"),
+            (stuck, "could not be cleared in the last run and will be retried"),
+        )
+        if ids
     ]
 
 
-def drifted(record: Record, member_ids: Iterable[str]) -> str:
-    """The warning that names the members whose flag somebody else moved; empty when there are none."""
-    moved = [member_id for member_id in sorted(member_ids) if record.members[member_id].phase in DRIFTED]
-    if not moved:
-        return ""
-    names = [f"{record.name(member_id)}: {record.members[member_id].reason}" for member_id in moved]
-    return (
-        f"{title(record.fleet)}the flag of {count(len(moved))} was moved by somebody else and will be set again: "
-        f"{listed(names)}."
+def drifted(record: Record, member_ids: Iterable[str]) -> list[Message]:
+    """The warnings that name the members whose flag was moved outside this stack."""
+    moved = sorted(member_ids)
+    messages = []
+    for phase, what in ((Phase.CLEARED, "cleared"), (Phase.CHANGED, "changed")):
+        ids = [member_id for member_id in moved if record.members[member_id].phase is phase]
+        if not ids:
+            continue
+        flags = "flag" if len(ids) == 1 else "flags"
+        names = [
+            record.name(member_id) + (f" ({record.members[member_id].reason})" if phase is Phase.CHANGED else "")
+            for member_id in ids
+        ]
+        messages.append(
+            Message(
+                record.fleet,
+                "warning",
+                "drift",
+                f"{len(ids)} {flags} {what} outside this stack",
+                f"{listed(names)}. The next run requests {'it' if len(ids) == 1 else 'them'} again.",
+                tuple(ids),
+            )
+        )
+    return messages
+
+
+def outcome(record: Record, before: Record | None) -> Message:
+    """What a run did for a fleet, in one line."""
+    earlier: Mapping[str, Member] = before.members if before else {}
+    requested = sum(
+        1
+        for member_id, member in record.members.items()
+        if member.accepted_at and member.accepted_at != getattr(earlier.get(member_id), "accepted_at", "")
+    )
+    staying = dict(record.staying())
+    counted = tally(staying, record.rollout)
+    reenrolled = record.reenrolled_ids()
+    in_use = sum(1 for member_id in reenrolled if record.members[member_id].in_use)
+    cleared = len(record.having(Phase.SETTLED))
+    parts = [
+        f"requested {requested}" if requested else "",
+        f"{len(record.pending_ids())} pending",
+        f"{len(reenrolled)} re-enrolled ({in_use} in use)" if reenrolled else "",
+        f"{len(counted.queued)} queued" if counted.queued else "",
+        f"{len(record.overdue_ids())} overdue" if record.overdue_ids() else "",
+        f"{len(record.failed_ids())} failed" if record.failed_ids() else "",
+        f"{len(record.having(Phase.UNVERIFIED))} unverified" if record.having(Phase.UNVERIFIED) else "",
+        f"{cleared} cleared" if cleared else "",
+    ]
+    if record.status is NONE:
+        parts = [part for part in parts if not part.endswith(" pending")]
+    summary, rest = _fitting([part for part in parts if part] or ["nothing requested"], ", ")
+    detail = " ".join(filter(None, (f"Also {', '.join(rest)}." if rest else "", _standing(record.rollout, counted))))
+    return Message(record.fleet, "info", "outcome", summary, detail)
+
+
+def destroyed(record: Record, cleared: Sequence[str]) -> Message:
+    """What the destruction of a fleet did, in one line."""
+    kept = " (on_removal is retain)" if record.on_removal == "retain" else ""
+    return Message(
+        record.fleet,
+        "info",
+        "destroyed",
+        f"cleared the flag of {count(len(cleared))}{kept}",
+        f"{listed([record.name(member_id) for member_id in cleared])}." if cleared else "",
+        tuple(cleared),
     )
 
 
 def failure(record: Record) -> ReenrollmentFailed | None:
-    """The error that a run with failed members ends with; None when none failed."""
-    failed = record.having(*FAILED)
+    """The error that a run ends with; None when nothing failed, or no more than may."""
+    staying = dict(record.staying())
+    counted = tally(staying, record.rollout)
+    unreached = record.having(Phase.UNREACHED)
     stuck = record.having(Phase.LEAVING)
-    if not failed and not stuck:
+    unclear = [one for one in record.having(Phase.REJECTED) if record.members[one].desired is NONE]
+    bad = list(counted.bad) if counted.over_budget else []
+    failed = sorted({*bad, *unreached, *unclear})
+    if not failed and not stuck and not record.trouble:
         return None
-    total = sum(1 for _ in record.staying())
-    parts = []
-    if failed:
-        parts.append(f"{len(failed)} of {count(total)} failed")
-    if stuck:
-        parts.append(f"{count(len(stuck))} that left could not be released")
+    parts = [
+        f"{len(failed)} of {count(len(staying))} failed" if failed else "",
+        f"{count(len(stuck))} removed, but not cleared" if stuck else "",
+    ]
+    summary = "; ".join(filter(None, parts)) or "Command could not be asked"
+    came_back = _by_reason(record, failed + stuck) if failed or stuck else record.trouble
+    return ReenrollmentFailed(
+        summary,
+        came_back,
+        " ".join(filter(None, _after_failure(record, counted, failed, stuck, came_back))),
+        resource=record.fleet,
+    )
+
+
+def stragglers(record: Record, about: Mapping[str, str]) -> list[Message]:
+    """What Command tells of the members that are overdue or bad: last seen, last error, version.
+
+    Args:
+        about: that text by GUID, made safe; shown, never stored.
+    """
+    ids = [one for one, member in record.staying() if one in about and has_started(member) and is_bad(member)]
+    if not ids:
+        return []
+    named = [f"{record.name(one)}: {describe(record.members[one])}; {about[one]}" for one in sorted(ids)]
+    return [
+        Message(
+            record.fleet,
+            "warning",
+            "stragglers",
+            f"{count(len(ids))} overdue or rejected",
+            f"{'. '.join([listed(named)])}.",
+            tuple(sorted(ids)),
+        )
+    ]
+
+
+def _after_failure(
+    record: Record, counted: Tally, failed: Sequence[str], stuck: Sequence[str], came_back: str
+) -> Iterable[str]:
+    if record.trouble and record.trouble != came_back:
+        yield record.trouble
+    if counted.blocked == "halted":
+        yield (
+            f"The roll-out is halted: {len(counted.bad)} bad of {counted.started} started, {counted.budget} allowed"
+            + (", and a canary is among them." if counted.bad_canaries else ".")
+        )
     rest = [
         f"{len(record.having(phase))} {phase.value}"
         for phase in (Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED)
-        if record.having(phase)
+        if [one for one in record.having(phase) if one not in failed]
     ]
-    kept = f"The others are recorded: {', '.join(rest)}. " if rest else ""
-    trouble = f"{record.trouble} " if record.trouble else ""
-    again = "asks the failed ones alone" if failed else "tries again"
-    return ReenrollmentFailed(
-        f"{title(record.fleet)}{' and '.join(parts)}",
-        _by_reason(record, failed + stuck),
-        f"{trouble}{kept}The next run {again}.",
-    )
+    if rest:
+        yield f"The others are recorded: {', '.join(rest)}."
+    if failed:
+        yield f"The next run retries the {len(failed)}."
+    elif stuck:
+        yield "The next run tries to clear them again."
+    else:
+        yield "Nothing else was changed. Run again when Command is reachable."
+
+
+def _standing(rollout: Rollout, counted: Tally) -> str:
+    """Where a roll-out stands, in one sentence; empty where there is nothing to say."""
+    if counted.blocked == "paused":
+        return f"The roll-out is paused: {len(counted.queued)} queued." if counted.queued else ""
+    if not rollout.limited or not (counted.queued or counted.started):
+        return ""
+    if counted.blocked == "halted":
+        named = f"; bad: {listed(list(counted.bad))}" if counted.bad else ""
+        return f"The roll-out is halted: {len(counted.bad)} bad, {counted.budget} allowed{named}."
+    if counted.lost_canaries:
+        return "No canary is left: each of them re-enrolled without a request."
+    if counted.open_canaries:
+        return f"Canaries: {len(counted.open_canaries)} not re-enrolled and in use yet; nobody else starts before."
+    if not counted.queued:
+        return ""
+    return f"Wave {counted.wave}: {counted.started} of {counted.members} started, {counted.finished} finished."
+
+
+def _fitting(clauses: Sequence[str], separator: str = "; ") -> tuple[str, list[str]]:
+    """As many clauses as a summary holds, and the others."""
+    taken = 1
+    while taken < len(clauses) and len(separator.join(clauses[: taken + 1])) <= _SUMMARY:
+        taken += 1
+    return separator.join(clauses[:taken]), list(clauses[taken:])
 
 
 def _by_reason(record: Record, member_ids: Sequence[str]) -> str:
     """Members grouped by what went wrong, at most MOST_NAMED of them named in all."""
     groups: dict[str, list[str]] = {}
     for member_id in member_ids:
-        member = record.members[member_id]
-        meaning = _MEANING.get(member.phase, member.phase.value)
-        groups.setdefault(f"{meaning} ({member.reason})" if member.reason else meaning, []).append(member_id)
+        groups.setdefault(describe(record.members[member_id]), []).append(member_id)
     named, parts = 0, []
     for reason, ids in groups.items():
         most = max(0, MOST_NAMED - named)
@@ -132,3 +296,8 @@ def _by_reason(record: Record, member_ids: Sequence[str]) -> str:
         names = listed([record.name(member_id) for member_id in ids], most) if most else "named in the state"
         parts.append(f"{len(ids)} {reason}: {names}")
     return "; ".join(parts)
+
+
+def changed(record: Record) -> list[str]:
+    """The members whose flag was moved outside this stack, by GUID."""
+    return record.having(*DRIFTED)

@@ -1,105 +1,86 @@
-"""What a Terraform user reads: errors and warnings as a heading, and what there is to know below it."""
+"""What a Terraform user reads: messages and errors as a summary, and a detail below it."""
 
-import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Final
 
 from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import Problem, ProviderError, SettingsError
-from keyfactor_provider.reenrollment.report import MOST_NAMED, title
+from keyfactor_provider.messages import Message
 from keyfactor_provider.terraform.logs import LOG
-
-_LONGEST_HEADING: Final = 110
+from keyfactor_provider.text import MOST_NAMED
 
 
 class Telling:
-    """Takes what operations say in a call of Terraform's into the answer to that call.
+    """Takes what operations tell in a call of Terraform's into the answer to that call.
 
-    Calls come on several threads, and an operation speaks on the thread of its call.
+    Calls come on several threads, and an operation tells on the thread of its call. Terraform itself says which
+    resource a diagnostic is about.
     """
 
     def __init__(self) -> None:
         self._here = threading.local()
 
     @contextmanager
-    def into(self, diagnostics: Diagnostics, fleet: str = "") -> Iterator[None]:
-        """For the length of a call; Terraform itself says which resource it is for, so the fleet's name goes."""
-        self._here.diagnostics, self._here.fleet = diagnostics, fleet
+    def into(self, diagnostics: Diagnostics) -> Iterator[None]:
+        """For the length of a call."""
+        self._here.diagnostics = diagnostics
         try:
             yield
         finally:
             self._here.diagnostics = None
 
-    def __call__(self, severity: str, message: str) -> None:
+    def __call__(self, message: Message) -> None:
         """Shows a message: a warning to the user, anything else in the log."""
-        message = _unnamed(message, getattr(self._here, "fleet", ""))
         diagnostics: Diagnostics | None = getattr(self._here, "diagnostics", None)
-        if severity == "warning" and diagnostics is not None:
-            heading, detail = _split(message)
-            diagnostics.add_warning(heading, detail)
+        if message.severity == "info" or diagnostics is None:
+            LOG.info(message.text())
+        elif message.severity == "warning":
+            diagnostics.add_warning(capitalised(message.summary), message.detail)
         else:
-            LOG.info(message)
+            diagnostics.add_error(capitalised(message.summary), message.detail)
 
 
-def add_error(diagnostics: Diagnostics, error: ProviderError, fleet: str = "", path: Iterable[str] = ()) -> None:
+def add_error(diagnostics: Diagnostics, error: ProviderError, path: Iterable[str] = ()) -> None:
     """An error of the project's, its four parts in the places where Terraform shows them."""
-    heading = _unnamed(error.what, fleet)
-    diagnostics.add_error(heading, _below(error), path=list(path))
+    diagnostics.add_error(capitalised(error.what), _detail(error), path=list(path))
 
 
-def add_failure(diagnostics: Diagnostics, error: ProviderError, fleet: str, more: str = "") -> None:
+def add_failure(diagnostics: Diagnostics, error: ProviderError, more: str = "") -> None:
     """Failed members where the run goes on."""
-    diagnostics.add_warning(_unnamed(error.what, fleet), f"{_below(error)}{more}")
+    diagnostics.add_warning(capitalised(error.what), f"{_detail(error)}{more}")
 
 
 def add_problems(diagnostics: Diagnostics, problems: Iterable[Problem]) -> None:
-    """Wrong values, each with the path of its attribute; a set's elements have none (Terraform)."""
+    """Invalid values, each with the path of its attribute; a set's elements have none (Terraform)."""
     by_attribute: dict[str, list[str]] = {}
     for problem in problems:
-        by_attribute.setdefault(re.split(r"\W", problem.property, maxsplit=1)[0], []).append(problem.reason)
+        attribute = problem.property.partition("[")[0].partition(".")[0]
+        by_attribute.setdefault(attribute, []).append(f"{problem.property}: {problem.reason}.")
     for attribute, reasons in by_attribute.items():
         for reason in sorted(reasons)[:MOST_NAMED]:
-            diagnostics.add_error(f"Wrong value for {attribute}", _sentence(reason), path=[attribute])
+            diagnostics.add_error(f"Invalid value for {attribute}", reason, path=[attribute])
         if (more := len(reasons) - MOST_NAMED) > 0:
-            diagnostics.add_error(f"Wrong value for {attribute}", f"So are {more} more.", path=[attribute])
+            diagnostics.add_error(
+                f"Invalid value for {attribute}", f"{more} more values are invalid.", path=[attribute]
+            )
 
 
-def add_settings_error(diagnostics: Diagnostics, error: SettingsError, attributes: dict[str, str]) -> None:
+def add_settings_error(diagnostics: Diagnostics, error: SettingsError, attributes: Mapping[str, str]) -> None:
     """A wrong setting, with the path of its attribute where it stands in the provider block."""
-    diagnostics.add_error(error.what, _below(error), path=[attributes[error.key]] if error.key in attributes else [])
+    add_error(diagnostics, error, [attributes[error.key]] if error.key in attributes else [])
 
 
 def add_settings_warning(diagnostics: Diagnostics, error: SettingsError, more: str) -> None:
     """A setting that is still missing."""
-    diagnostics.add_warning(error.what, f"{_below(error)}{more}")
+    diagnostics.add_warning(capitalised(error.what), f"{_detail(error)}{more}")
 
 
-def _below(error: ProviderError) -> str:
-    return f"{_sentence(error.came_back)} {error.next_step}".strip()
+def capitalised(text: str) -> str:
+    """A summary as Terraform writes them."""
+    return text[:1].upper() + text[1:]
 
 
-def _sentence(text: str) -> str:
-    text = _capitalised(text.rstrip())
-    return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-def _unnamed(message: str, fleet: str) -> str:
-    return _capitalised(message.removeprefix(title(fleet)))
-
-
-def _capitalised(text: str) -> str:
-    """With a capital, unless it begins with a machine's name, which a GUID in parentheses follows."""
-    return text[:1].upper() + text[1:] if re.match(r"[a-z]+,? (?!\()", text) else text
-
-
-def _split(message: str) -> tuple[str, str]:
-    heading, colon, detail = message.partition(": ")
-    if colon and len(heading) <= _LONGEST_HEADING:
-        return heading, _capitalised(detail)
-    heading, stop, detail = message.partition(". ")
-    if stop and len(heading) <= _LONGEST_HEADING:
-        return heading, detail
-    return ("What to know of these orchestrators", message) if len(message) > _LONGEST_HEADING else (message, "")
+def _detail(error: ProviderError) -> str:
+    return f"{capitalised(error.came_back.rstrip('.'))}. {error.next_step}".strip()

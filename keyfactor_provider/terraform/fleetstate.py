@@ -1,24 +1,18 @@
-"""A fleet between Terraform's attributes and the values of `operations`.
-
-The state of a resource is its whole memory: everything recorded of a member stands in `members`.
-"""
+"""A fleet between Terraform's attributes and the decisions: what a configuration gives, and the state of a resource."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 from tf.schema import Attribute
-from tf.types import List, Map, Set, String
+from tf.types import Bool, List, Map, Set, String
 
-from keyfactor_provider.reenrollment import fleet
+from keyfactor_provider.reenrollment import fleet, report
+from keyfactor_provider.reenrollment.desired import GIVEN as GIVEN
 from keyfactor_provider.reenrollment.desired import UNKNOWN as NOT_KNOWN_YET
-from keyfactor_provider.reenrollment.desired import Desired
-from keyfactor_provider.reenrollment.record import VERSION, Phase, Record, to_state
-from keyfactor_provider.status import ReenrollmentStatus
+from keyfactor_provider.reenrollment.desired import Desired, check
+from keyfactor_provider.reenrollment.record import Member, Record
+from keyfactor_provider.reenrollment.state import VERSION, from_state, members_from_state, members_to_state
 from keyfactor_provider.terraform.values import UNKNOWN, Object, is_unknown
-
-GIVEN: Final = ("orchestrator_ids", "status", "triggers", "on_removal", "on_failure")
-"""The attributes that a configuration gives."""
-LISTS: Final = ("failed_orchestrator_ids", "pending_orchestrator_ids", "reenrolled_orchestrator_ids")
 
 MEMBER: Final = Object(
     {
@@ -26,102 +20,153 @@ MEMBER: Final = Object(
         "status": String(),
         "phase": String(),
         "reason": String(),
-        "baseline": String(),
-        "asked": String(),
-        "ours": List(String()),
+        "baseline_thumbprint": String(),
+        "requested_status": String(),
+        "owned_flags": List(String()),
+        "requested_at": String(),
+        "accepted_at": String(),
+        "reenrolled_at": String(),
+        "in_use": Bool(),
+        "overdue": Bool(),
     }
 )
-"""What is recorded of one orchestrator; what nothing is recorded of is null."""
+"""What is recorded of one orchestrator; what is not recorded of it is null."""
 
-_LEFT_TO_APPLY: Final = ("phase", "reason", "asked", "ours")
+_KEPT_BY_A_REQUEST: Final = ("status", "baseline_thumbprint", "machine")
+"""What a request leaves as it is, where that is known."""
+
+LISTS: Final = (
+    "failed_orchestrator_ids",
+    "pending_orchestrator_ids",
+    "reenrolled_orchestrator_ids",
+    "queued_orchestrator_ids",
+    "overdue_orchestrator_ids",
+)
+
+_LIST_MEANINGS: Final = (
+    "Rejected by Command, not reached, or not found. The next apply retries these.",
+    "Requested, and not re-enrolled at the last observation.",
+    "Hold another certificate than at the start of the round.",
+    "Not requested yet because of a limit of the roll-out.",
+    "Requested longer ago than `overdue_after`, and not both re-enrolled and in use.",
+)
 
 COMPUTED: Final = [
     Attribute("id", String(), "Names the resource to this provider; random.", computed=True),
-    Attribute(
-        "failed_orchestrator_ids",
-        Set(String()),
-        "Refused by Command, not reached, or not there. The next apply asks them, and them alone.",
-        computed=True,
+    *(
+        Attribute(name, Set(String()), meaning, computed=True)
+        for name, meaning in zip(LISTS, _LIST_MEANINGS, strict=True)
     ),
-    Attribute(
-        "pending_orchestrator_ids",
-        Set(String()),
-        "Asked, and not re-enrolled yet at the last reading.",
-        computed=True,
-    ),
-    Attribute(
-        "reenrolled_orchestrator_ids",
-        Set(String()),
-        "Hold a certificate other than at the start of the round.",
-        computed=True,
-    ),
+    Attribute("failure", String(), "Why the last apply failed, in one line; empty when it did not.", computed=True),
     Attribute(
         "members",
         Map(MEMBER),
-        "What is recorded of each orchestrator, by GUID: `machine`, `status` (wanted), `phase`, `reason`, `baseline` "
-        "(its thumbprint at the start of the round; empty when it had none), `asked` (the status last accepted) and "
-        "`ours` (the flags that a removal takes back).",
+        "What is recorded of each orchestrator, by GUID: `machine`, `status` (desired), `phase`, `reason`, "
+        "`baseline_thumbprint` (at the start of the round; empty when it had no certificate), `requested_status` (last "
+        "accepted), `owned_flags` (those that a removal clears), `requested_at`, `accepted_at`, `reenrolled_at`, "
+        "`in_use` and `overdue`.",
         computed=True,
     ),
 ]
 
 
-def given(attributes: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """What a configuration or a plan gives, as `operations` checks it."""
-    return {"fleet": name} | {each: _plain(attributes[each]) for each in GIVEN}
+def given(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """What a configuration or a plan gives, as `check` takes it."""
+    return {name: _plain(attributes.get(name)) for name in GIVEN}
 
 
-def to_operations(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The state as `operations` keeps it."""
-    return {
-        "version": VERSION,
-        "fleet": attributes["id"],
-        "status": ReenrollmentStatus.parse(attributes["status"]).value,
-        "members": {
-            member_id: {name: value for name, value in member.items() if value is not None}
-            for member_id, member in (attributes["members"] or {}).items()
-        },
-        "triggers": attributes["triggers"] or {},
-        "on_removal": attributes["on_removal"] or "unset",
-        "on_failure": attributes["on_failure"] or "error",
-    }
+def desired_of(attributes: Mapping[str, Any], name: str) -> Desired:
+    """What is desired by attributes that were checked and are known."""
+    desired = check(name, given(attributes)).desired
+    assert desired is not None, "what an apply is given was checked by its plan, and is known by now"
+    return desired
 
 
-def from_operations(state: Mapping[str, Any]) -> dict[str, Any]:
-    """The computed attributes that a state of `operations` gives."""
-    return {
-        "id": state["fleet"],
-        "members": {member_id: MEMBER.encode(member) for member_id, member in state["members"].items()},
-    } | {name: state[name] for name in LISTS}
+def record_of(attributes: Mapping[str, Any]) -> Record:
+    """The record that a state holds.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    known = {name: attributes.get(name) for name in GIVEN if name not in ("orchestrator_ids", "status")}
+    return from_state(
+        {
+            "version": VERSION,
+            "fleet": attributes["id"],
+            "status": _status(attributes["status"]),
+            "members": _without_nulls(attributes["members"] or {}),
+            "triggers": known.pop("triggers") or {},
+            "on_removal": known.pop("on_removal") or "unset",
+            "on_failure": known.pop("on_failure") or "error",
+            **known,
+        }
+    )
+
+
+def members_of(attribute: Mapping[str, Any]) -> dict[str, Member]:
+    """The members that a `members` attribute holds.
+
+    Raises:
+        RecordError: it is damaged.
+    """
+    return members_from_state(_without_nulls(attribute))
+
+
+def computed(record: Record) -> dict[str, Any]:
+    """The computed attributes of a record."""
+    members = {one: MEMBER.encode(member) for one, member in members_to_state(record.members).items()}
+    return {"id": record.fleet, "members": members, **_derived(record)}
 
 
 def unknown(name: Any = UNKNOWN) -> dict[str, Any]:
     """The computed attributes of a change of which only an apply can tell the outcome."""
-    return {"id": name, "members": UNKNOWN} | dict.fromkeys(LISTS, UNKNOWN)
+    return {"id": name, "members": UNKNOWN, "failure": UNKNOWN} | dict.fromkeys(LISTS, UNKNOWN)
 
 
 def expected(record: Record, desired: Desired, ahead: fleet.Forecast) -> dict[str, Any]:
-    """The computed attributes after a change that goes well: known wherever nothing is to be asked.
+    """The computed attributes of a change, as far as they are known before it.
 
-    So a plan shows, element by element, what moves; whom it asks is left to apply.
+    A plan shows, element by element, who moves; what becomes of those that are requested is left to apply, and so are
+    the lists and the verdict, since Terraform takes no result but a planned one.
     """
-    asked = {*ahead.first, *ahead.again, *ahead.cleared}
+    requested = {*ahead.first, *ahead.again, *ahead.cleared}
     members = {}
-    for member_id, member in to_state(fleet.members_of(record, desired)).items():
+    for member_id, member in members_to_state(fleet.members_of(record, desired)).items():
         shown = MEMBER.encode(member)
-        if member_id in asked:
-            shown |= dict.fromkeys(_LEFT_TO_APPLY, UNKNOWN)
-            shown |= {name: UNKNOWN for name in ("machine", "baseline") if shown[name] is None}
+        if member_id in requested:
+            kept = {name: shown[name] for name in _KEPT_BY_A_REQUEST if shown[name] is not None}
+            shown = dict.fromkeys(shown, UNKNOWN) | kept
         members[member_id] = shown
-    pending = {member_id for member_id, member in members.items() if member["phase"] == Phase.PENDING.value}
-    if desired.status is not ReenrollmentStatus.NONE:
-        pending |= asked
+    return unknown(record.fleet) | {"members": members}
+
+
+def settled(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Attributes whose lists and verdict agree with their members."""
+    return attributes | _derived(record_of(attributes))
+
+
+def _derived(record: Record) -> dict[str, Any]:
+    failure = report.failure(record)
+    lists = (
+        record.failed_ids(),
+        record.pending_ids(),
+        record.reenrolled_ids(),
+        record.queued_ids(),
+        record.overdue_ids(),
+    )
+    return {**dict(zip(LISTS, lists, strict=True)), "failure": failure.what if failure else ""}
+
+
+def _status(value: Any) -> str:
+    from keyfactor_provider.status import ReenrollmentStatus
+
+    return ReenrollmentStatus.parse(value).value
+
+
+def _without_nulls(members: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "id": record.fleet,
-        "members": members,
-        "failed_orchestrator_ids": UNKNOWN if asked or record.members.keys() - desired.members else [],
-        "pending_orchestrator_ids": sorted(pending),
-        "reenrolled_orchestrator_ids": sorted(ahead.reenrolled),
+        member_id: {name: value for name, value in member.items() if value is not None}
+        for member_id, member in members.items()
     }
 
 

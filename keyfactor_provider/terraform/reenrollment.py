@@ -5,24 +5,27 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from tf.schema import Attribute, Schema
-from tf.types import Map, Set, String
+from tf.types import Bool, List, Map, Set, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider import guid
 from keyfactor_provider.errors import ProviderError, ReenrollmentFailed
 from keyfactor_provider.reenrollment import report
-from keyfactor_provider.reenrollment.desired import Desired, check
-from keyfactor_provider.reenrollment.record import VERSION, Record
+from keyfactor_provider.reenrollment.desired import check, duration
+from keyfactor_provider.reenrollment.fleet import forecast
+from keyfactor_provider.reenrollment.record import Phase, Record
+from keyfactor_provider.reenrollment.state import VERSION
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.terraform import fleetstate
 from keyfactor_provider.terraform.calls import Call, Planned, State
 from keyfactor_provider.terraform.diagnostics import add_error, add_failure, add_problems
 from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import has_unknown, is_unknown, known_of
+from keyfactor_provider.text import listed
 
 _ENDS_WELL: Final = (
     " Terraform ends this apply with success all the same, unless the resource has a postcondition on"
-    " failed_orchestrator_ids (see its documentation)."
+    ' self.failure == "" (see its documentation).'
 )
 """An error on a creation would make Terraform destroy and create the resource next."""
 
@@ -40,11 +43,11 @@ _GIVEN: Final = [
         "`None` (0): clear the flag.",
         required=True,
     ),
-    Attribute("triggers", Map(String()), "Any texts; a change starts a new round for everyone.", optional=True),
+    Attribute("triggers", Map(String()), "Any strings; a change starts a new round for everyone.", optional=True),
     Attribute(
         "on_removal",
         String(),
-        "Whether a request that still stands is taken back when an orchestrator leaves or the resource is destroyed: "
+        "Whether the flag of an orchestrator is cleared when it is removed or the resource is destroyed: "
         "`unset` (default) or `retain`.",
         optional=True,
     ),
@@ -55,6 +58,34 @@ _GIVEN: Final = [
         "carry the documented postcondition.",
         optional=True,
     ),
+    Attribute(
+        "waves",
+        List(String()),
+        'Sizes of the waves in which orchestrators are requested, such as `[5, "10%", "100%"]`: numbers, or percents '
+        "of the members; the last size repeats. Without waves everybody is requested at once.",
+        optional=True,
+    ),
+    Attribute(
+        "canary_ids",
+        Set(String()),
+        "GUIDs of the members that are requested first; nobody else is before each of them has re-enrolled.",
+        optional=True,
+    ),
+    Attribute(
+        "max_failed",
+        String(),
+        "How many orchestrators may be bad (rejected, not found or overdue) before the roll-out halts: a number, or a "
+        "percent of those started so far; `0` by default.",
+        optional=True,
+    ),
+    Attribute(
+        "overdue_after",
+        String(),
+        "After how long a requested orchestrator is overdue, such as `48h` or `2d`, or seconds; `7d` by default where "
+        "there are waves or canaries, else never.",
+        optional=True,
+    ),
+    Attribute("paused", Bool(), "Whether nobody new is requested; `false` by default.", optional=True),
 ]
 
 
@@ -79,94 +110,87 @@ class Reenrollment:
         )
 
     def validate(self, diagnostics: Diagnostics, config: State) -> None:
-        """Refuses what can't be meant, as far as it is known."""
-        add_problems(diagnostics, check(fleetstate.given(config, "")).problems)
+        """Refuses what can't be used, as far as it is known."""
+        add_problems(diagnostics, check("", fleetstate.given(config)).problems)
 
     def plan(self, call: Call, prior: State | None, config: State | None) -> Planned:
         """What an apply would do; decided from the state alone, with a look at Command for warnings."""
-        operations = self._shared.operations
         if config is None:
-            assert prior is not None
-            kept = self._kept(prior["id"], prior)
-            operations.has(prior["id"], ())
-            return Planned(None, kept)
+            return Planned(None)
         # The second plan of a replacement has no prior state, but what the first one left.
         name = prior["id"] if prior else call.private.get("owner") or str(uuid.uuid4())
-        record = Record.from_state(fleetstate.to_operations(prior)) if prior else Record(name)
+        record = fleetstate.record_of(prior) if prior else Record(name)
+        checked = check(name, fleetstate.given(config))
+        before = self._shared.operations.before
+        problems = [*checked.problems, *before.claim(name, checked.known_members)]
+        if problems:
+            add_problems(call.diagnostics, problems)
+            return Planned(prior)
+        planned = _as_written(prior, config)
+        if checked.desired is None:
+            return Planned(planned | fleetstate.unknown(*([name] if prior else [])), {"owner": name})
+        ahead = forecast(record, checked.desired)
+        private = {"owner": name, "first": list(ahead.first)}
         # An apply plans again, and its warnings would follow the result; only a plan reads first.
-        speaks = prior is None or self._shared.was_read(name)
-        with self._shared.tell.into(call.diagnostics, name):
-            old = record.desired().to_inputs() if prior else {}
-            checked = operations.check(fleetstate.given(config, name), old, preview=speaks, settings=False)
-            add_problems(call.diagnostics, checked.problems)
-            if checked.problems:
-                return Planned(prior)
-            private = {"owner": name, "wanted": sorted(checked.known_members)}
-            planned = _as_written(prior, config)
-            if prior is None or checked.desired is None:
-                return Planned(planned | fleetstate.unknown(*([name] if prior else [])), private)
-            ahead = operations.forecast(fleetstate.to_operations(prior), checked.desired.to_inputs())
-            if speaks and (drift := report.drifted(record, ahead.again)):
-                self._shared.tell("warning", drift)
+        if (prior is None or ahead.changes) and (prior is None or self._shared.was_read(name)):
+            with self._shared.tell.into(call.diagnostics):
+                before.announce(record, checked.desired, ahead, looks=False)
+        if prior is None:
+            return Planned(planned | fleetstate.unknown(), private)
         if not ahead.changes:
             return Planned(prior | planned, private)
         if checked.desired.on_failure == "warn":
             # Failed members are no error then, and Terraform takes no result but the planned one.
-            return Planned(planned | fleetstate.unknown(name), private | self._kept(name, prior))
-        planned |= fleetstate.expected(record, checked.desired, ahead)
-        return Planned(planned, private | self._kept(name, prior))
+            return Planned(planned | fleetstate.unknown(name), private)
+        return Planned(planned | fleetstate.expected(record, checked.desired, ahead), private)
 
     def create(self, call: Call, planned: State) -> State:
-        """Asks everyone; members that failed are in the state, and a warning says so."""
+        """Requests what the plan named; members that failed are in the state, and a warning says so."""
         name = call.private.get("owner") or str(uuid.uuid4())
-        call.fleet = name
-        with self._shared.tell.into(call.diagnostics, name):
-            state = self._shared.operations.create(_wish(planned, name).to_inputs(), or_nothing=True)
-        record = Record.from_state(state)
+        desired = fleetstate.desired_of(planned, name)
+        with self._shared.tell.into(call.diagnostics):
+            record = self._shared.operations.run.apply(Record(name), desired, only=call.private.get("first"))
         failure = report.failure(record)
+        if failure is not None and record.trouble and not record.having(*set(Phase) - {Phase.DUE}):
+            failure.next_step = "Nothing was requested and nothing is recorded: the next apply starts anew."
+            raise failure
         if failure is not None:
-            more = _ENDS_WELL if record.on_failure == "error" else ""
-            add_failure(call.diagnostics, failure, name, more)
-        return planned | fleetstate.from_operations(state)
+            add_failure(call.diagnostics, failure, _ENDS_WELL if record.on_failure == "error" else "")
+        return planned | fleetstate.computed(record)
 
     def read(self, call: Call, state: State) -> State:
         """What Command shows of the members; the resource stays even if they are all gone."""
         if not self._shared.readable:
             return state
-        call.fleet = state["id"]
-        self._shared.note_read(call.fleet)
-        self._shared.operations.has(call.fleet, map(guid.canonical, state["orchestrator_ids"]))
-        with self._shared.tell.into(call.diagnostics, call.fleet):
-            read, _ = self._shared.operations.read(fleetstate.to_operations(state))
-        return state | fleetstate.from_operations(read)
+        self._shared.note_read(state["id"])
+        with self._shared.tell.into(call.diagnostics):
+            record, _ = self._shared.operations.run.read(fleetstate.record_of(state))
+        return state | fleetstate.computed(record)
 
     def update(self, call: Call, prior: State, planned: State) -> State:
-        """Brings the members to the planned desired."""
-        name = call.fleet = prior["id"]
-        with self._shared.tell.into(call.diagnostics, name):
-            state = self._shared.operations.update(
-                fleetstate.to_operations(prior), _wish(planned, name).to_inputs(), call.private.get("keep", ())
+        """Brings the members to what is planned."""
+        name = prior["id"]
+        desired = fleetstate.desired_of(planned, name)
+        with self._shared.tell.into(call.diagnostics):
+            record = self._shared.operations.run.apply(
+                fleetstate.record_of(prior), desired, only=call.private.get("first")
             )
-        record = Record.from_state(state)
-        after: State = planned | fleetstate.from_operations(state)
+        after: State = planned | fleetstate.computed(record)
         failure = report.failure(record)
-        if failure is None:
-            return {each: known_of(planned[each], after[each]) for each in after}
-        if record.on_failure == "warn" and is_unknown(planned["members"]):
-            add_failure(call.diagnostics, failure, name)
-        else:
-            add_error(call.diagnostics, failure, name)
-        return after
+        if failure is not None and (record.on_failure == "error" or not is_unknown(planned["members"])):
+            add_error(call.diagnostics, failure)
+            return after
+        if failure is not None:
+            add_failure(call.diagnostics, failure)
+        return fleetstate.settled({name: known_of(planned[name], after[name]) for name in after})
 
     def delete(self, call: Call, prior: State) -> None:
-        """Takes back the requests that still stand, but for those that a replacement wants."""
-        call.fleet = prior["id"]
-        keep = {*call.private.get("keep", ()), *call.private.get("wanted", ())}
-        with self._shared.tell.into(call.diagnostics, call.fleet):
+        """Clears the flags that the resource owns and that stand."""
+        with self._shared.tell.into(call.diagnostics):
             try:
-                self._shared.operations.delete(fleetstate.to_operations(prior), keep)
+                self._shared.operations.run.destroy(fleetstate.record_of(prior))
             except ReenrollmentFailed as error:
-                add_error(call.diagnostics, error, call.fleet)
+                add_error(call.diagnostics, error)
 
     def import_(self, call: Call, ids: str) -> State | None:
         """Takes over orchestrators as they stand, by their GUIDs separated by commas."""
@@ -178,30 +202,18 @@ class Reenrollment:
                 wrong.append(repr(each.strip()))
         if wrong:
             raise ProviderError(
-                "The import ID can't be used as written",
-                f"no orchestrator's GUID: {report.listed(wrong)}",
+                "Invalid import ID",
+                f"not an orchestrator's GUID: {listed(wrong)}",
                 "Expected GUIDs such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301, separated by commas.",
             )
-        name = call.fleet = str(uuid.uuid4())
-        with self._shared.tell.into(call.diagnostics, name):
-            state = self._shared.operations.adopt(name, members)
-        desired = Record.from_state(state).desired()
+        with self._shared.tell.into(call.diagnostics):
+            record = self._shared.operations.run.adopt(str(uuid.uuid4()), members)
         return {
             **dict.fromkeys(fleetstate.GIVEN),
-            "orchestrator_ids": sorted(desired.members),
-            "status": desired.status.value,
-            **fleetstate.from_operations(state),
+            "orchestrator_ids": sorted(record.members),
+            "status": record.status.value,
+            **fleetstate.computed(record),
         }
-
-    def _kept(self, name: str, prior: State) -> dict[str, Any]:
-        """The members that another resource of this plan claims: if they leave here, their flag stays."""
-        return {"keep": sorted(self._shared.operations.wanted_elsewhere(name, prior["members"] or ()))}
-
-
-def _wish(planned: State, name: str) -> Desired:
-    desired = check(fleetstate.given(planned, name)).desired
-    assert desired is not None, "what an apply is given was checked by its plan, and is known by now"
-    return desired
 
 
 def _as_written(prior: State | None, config: State) -> State:
@@ -215,8 +227,10 @@ def _as_written(prior: State | None, config: State) -> State:
 
 
 def _meant(name: str, value: Any) -> Any:
-    if name == "orchestrator_ids":
+    if name in ("orchestrator_ids", "canary_ids"):
         return {guid.canonical(each) for each in value}
     if name == "status":
         return ReenrollmentStatus.parse(value)
+    if name == "overdue_after":
+        return duration(value)
     return dict(value) if isinstance(value, Mapping) else value

@@ -5,7 +5,7 @@ from keyfactor_provider.reenrollment.record import Member, Phase
 from keyfactor_provider.status import ReenrollmentStatus
 
 REQUESTED = ReenrollmentStatus.REQUESTED
-PENDING = Member(REQUESTED, Phase.PENDING, ours=frozenset({REQUESTED}))
+PENDING = Member(REQUESTED, Phase.PENDING, owned_flags=frozenset({REQUESTED}))
 
 
 def test_a_fleet_holds_only_what_it_claims() -> None:
@@ -15,18 +15,6 @@ def test_a_fleet_holds_only_what_it_claims() -> None:
     assert claims.held(["a", "b"]) == {}
     claims.hold("edge", {"a": PENDING, "b": PENDING})
     assert claims.held(["a", "b"]) == {"a": {REQUESTED}}
-
-
-def test_a_claim_is_awaited_until_its_fleet_holds_it() -> None:
-    claims = Claims()
-    claims.claim("edge", ["a"])
-    assert claims.awaited("edge", ["a", "b"]) == {"a"}
-    assert claims.awaited("rim", ["a"]) == set()
-    assert claims.underway("rim", ["a"])
-    assert not claims.underway("edge", ["a"])
-    claims.hold("edge", {"a": PENDING})
-    assert claims.awaited("edge", ["a"]) == set()
-    assert not claims.underway("rim", ["a"])
 
 
 def test_what_a_fleet_claims_no_more_it_does_not_hold() -> None:

@@ -1,25 +1,31 @@
 """What a program wrote, to one canonical desired or every reason why not."""
 
 from typing import Any
+from uuid import UUID
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from keyfactor_provider.reenrollment.desired import UNKNOWN, Desired, check
+from keyfactor_provider.reenrollment.desired import (
+    UNKNOWN,
+    Checked,
+    Rollout,
+    check,
+    rollout_from_inputs,
+    rollout_inputs,
+)
 from keyfactor_provider.status import ReenrollmentStatus
 
 ONE = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 TWO = "3f2504e0-4f89-11d3-9a0c-0305e82c3302"
 
 
-def raw(**changes: Any) -> dict[str, Any]:
-    return {"fleet": "edge", "orchestrator_ids": [ONE], "status": "Requested"} | changes
+def checked(**changes: Any) -> Checked:
+    return check("edge", {"orchestrator_ids": [ONE], "status": "Requested"} | changes)
 
 
 @pytest.mark.parametrize("spelling", [ONE.upper(), f"{{{ONE}}}", f"{{{ONE.upper()}}}"], ids=["upper", "braces", "both"])
 def test_other_spellings_and_duplicates_are_one_member(spelling: str) -> None:
-    assert check(raw(orchestrator_ids=[spelling, ONE])).known_members == {ONE}
+    assert checked(orchestrator_ids=[spelling, ONE]).known_members == {ONE}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +40,7 @@ def test_other_spellings_and_duplicates_are_one_member(spelling: str) -> None:
     ],
 )
 def test_a_status_is_a_member_a_number_or_a_name(value: Any, status: str) -> None:
-    desired = check(raw(status=value)).desired
+    desired = checked(status=value).desired
     assert desired is not None
     assert desired.status.value == status
 
@@ -56,52 +62,56 @@ def test_a_status_is_a_member_a_number_or_a_name(value: Any, status: str) -> Non
         ({"status": 1.5}, "status", "1.5"),
         ({"status": None}, "status", "missing"),
         ({"on_removal": "keep"}, "on_removal", "'keep'"),
+        ({"waves": []}, "waves", "empty"),
+        ({"waves": ["0%"]}, "waves[0]", "'0%'"),
+        ({"waves": [5, "101%"]}, "waves[1]", "'101%'"),
+        ({"waves": ["-1"]}, "waves[0]", "'-1'"),
+        ({"waves": [0]}, "waves[0]", "0"),
+        ({"waves": [1.5]}, "waves[0]", "1.5"),
+        ({"waves": [True]}, "waves[0]", "True"),
+        ({"waves": "10%"}, "waves", "'10%'"),
+        ({"canary_ids": [TWO]}, "canary_ids", TWO),
+        ({"canary_ids": []}, "canary_ids", "empty"),
+        ({"canary_ids": ["edge"]}, "canary_ids[0]", "'edge'"),
+        ({"max_failed": "-1"}, "max_failed", "'-1'"),
+        ({"max_failed": "101%"}, "max_failed", "'101%'"),
+        ({"overdue_after": "soon"}, "overdue_after", "'soon'"),
+        ({"overdue_after": 0}, "overdue_after", "0"),
+        ({"overdue_after": "-2d"}, "overdue_after", "'-2d'"),
+        ({"overdue_after": float("inf")}, "overdue_after", "inf"),
+        ({"paused": "maybe"}, "paused", "'maybe'"),
         ({"on_failure": "ignore"}, "on_failure", "'ignore'"),
         ({"triggers": ["a"]}, "triggers", "['a']"),
         ({"triggers": {"a": ["b"]}}, "triggers.a", "['b']"),
     ],
 )
 def test_a_value_that_cannot_be_meant_is_named(changes: dict[str, Any], property_: str, named: str) -> None:
-    checked = check(raw(**changes))
-    assert checked.desired is None
-    assert [problem.property for problem in checked.problems] == [property_]
-    assert named in checked.problems[0].reason
+    found = checked(**changes)
+    assert found.desired is None
+    assert [problem.property for problem in found.problems] == [property_]
+    assert named in found.problems[0].reason
 
 
 def test_every_problem_is_found_at_once() -> None:
-    checked = check({"fleet": "edge", "orchestrator_ids": ["x", "y"], "status": 9, "on_removal": "z"})
-    assert len(checked.problems) == 4
+    found = checked(orchestrator_ids=["x", "y"], status=9, on_removal="z")
+    assert len(found.problems) == 4
 
 
 def test_unknown_values_are_left_out_and_not_guessed() -> None:
-    checked = check(raw(orchestrator_ids=[ONE, UNKNOWN], status=UNKNOWN, triggers={"a": UNKNOWN}))
-    assert (checked.desired, checked.problems) == (None, ())
-    assert checked.unknown == {"orchestrator_ids", "status", "triggers"}
-    assert checked.known_members == {ONE}
+    found = checked(orchestrator_ids=[ONE, UNKNOWN], status=UNKNOWN, triggers={"a": UNKNOWN})
+    assert (found.desired, found.problems) == (None, ())
+    assert found.unknown == {"orchestrator_ids", "status", "triggers"}
+    assert found.known_members == {ONE}
 
 
 def test_no_triggers_and_empty_triggers_are_equal() -> None:
-    assert check(raw(triggers=None)).desired == check(raw(triggers={})).desired == check(raw()).desired
+    assert checked(triggers=None).desired == checked(triggers={}).desired == checked().desired
 
 
 def test_numbers_and_truth_values_in_triggers_are_texts() -> None:
-    desired = check(raw(triggers={"a": 2027.0, "b": True, "c": 1.5})).desired
+    desired = checked(triggers={"a": 2027.0, "b": True, "c": 1.5}).desired
     assert desired is not None
     assert desired.triggers == {"a": "2027", "b": "true", "c": "1.5"}
-
-
-@given(
-    st.sets(st.uuids(), min_size=1, max_size=5),
-    st.sampled_from(list(ReenrollmentStatus)),
-    st.dictionaries(st.text(), st.text(), max_size=3),
-    st.sampled_from(["unset", "retain"]),
-    st.sampled_from(["error", "warn"]),
-)
-def test_a_wish_survives_its_way_through_an_engine(
-    ids: set[Any], status: ReenrollmentStatus, triggers: dict[str, str], on_removal: Any, on_failure: Any
-) -> None:
-    desired = Desired("edge", frozenset(map(str, ids)), status, triggers, on_removal, on_failure)
-    assert Desired.from_inputs(desired.to_inputs()) == desired
 
 
 @pytest.mark.parametrize(
@@ -115,14 +125,39 @@ def test_a_wish_survives_its_way_through_an_engine(
         ({"on_removal": UNKNOWN}, "on_removal", {ONE}),
     ],
 )
-def test_what_is_not_known_yet_is_no_problem_and_no_wish(
+def test_what_is_not_known_yet_is_no_problem_and_not_guessed(
     changes: dict[str, Any], unknown: str, known_members: set[str]
 ) -> None:
-    checked = check(raw(**changes))
-    assert (checked.desired, checked.problems) == (None, ())
-    assert (set(checked.unknown), set(checked.known_members)) == ({unknown}, known_members)
+    found = checked(**changes)
+    assert (found.desired, found.problems) == (None, ())
+    assert (set(found.unknown), set(found.known_members)) == ({unknown}, known_members)
 
 
 def test_a_problem_names_what_is_not_known_yet_as_an_engine_does() -> None:
-    (problem,) = check(raw(triggers=[UNKNOWN])).problems
-    assert problem.reason == "[(known after up)] is not a map of names to texts"
+    (problem,) = checked(triggers=[UNKNOWN]).problems
+    assert "[(known after up)]" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("written", "rollout"),
+    [
+        ({"waves": [5.0, "10%", " 100 % "]}, Rollout(waves=("5", "10%", "100%"))),
+        ({"canary_ids": [ONE.upper()]}, Rollout(canary_ids=frozenset({ONE}))),
+        ({"max_failed": 2}, Rollout(max_failed="2")),
+        ({"max_failed": "0%"}, Rollout()),
+        ({"overdue_after": "48h"}, Rollout(overdue_after=48 * 3600)),
+        ({"overdue_after": "2D"}, Rollout(overdue_after=48 * 3600)),
+        ({"overdue_after": 90.0}, Rollout(overdue_after=90)),
+        ({"paused": "true"}, Rollout(paused=True)),
+    ],
+)
+def test_a_roll_out_has_one_form_and_keeps_it_through_an_engine(written: dict[str, Any], rollout: Rollout) -> None:
+    desired = checked(**written).desired
+    assert desired is not None
+    assert desired.rollout == rollout
+    assert rollout_from_inputs(rollout_inputs(rollout)) == rollout
+
+
+@pytest.mark.parametrize("given", [{ONE, TWO}, (ONE, TWO), {ONE: 1, TWO: 2}.keys(), [UUID(ONE), TWO]])
+def test_members_may_be_given_as_any_collection(given: Any) -> None:
+    assert checked(orchestrator_ids=given).known_members == {ONE, TWO}

@@ -1,5 +1,7 @@
-"""A whole fleet: what a run would do, what it says of it, and when it is complete."""
+"""A whole fleet: what a run would do, what is told of it, and when it is complete."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -7,23 +9,31 @@ import pytest
 from keyfactor_provider.reenrollment import report
 from keyfactor_provider.reenrollment.completion import progress
 from keyfactor_provider.reenrollment.desired import Desired
-from keyfactor_provider.reenrollment.fleet import forecast, goers, members_of, plan, plan_unread, recorded
-from keyfactor_provider.reenrollment.life import Observation
+from keyfactor_provider.reenrollment.fleet import forecast, members_of, observe, recorded, removed_from, unread
+from keyfactor_provider.reenrollment.life import Observation, moment
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
 from keyfactor_provider.status import ReenrollmentStatus
 
 NONE, REQUESTED, REQUIRED = ReenrollmentStatus
 OLD, NEW = "AA" * 20, "BB" * 20
 IDS = [f"3f2504e0-4f89-11d3-9a0c-{number:012}" for number in range(60)]
+AT = moment(datetime(2026, 11, 26, 12, 0, tzinfo=UTC))
 
 
 def desired(count: int = 3, status: ReenrollmentStatus = REQUESTED, **more: Any) -> Desired:
-    return Desired(**({"fleet": "edge", "members": frozenset(IDS[:count]), "status": status, "triggers": {}} | more))
+    return Desired(**({"fleet": "edge", "members": frozenset(IDS[:count]), "status": status} | more))
 
 
 def record(*phases: Phase, status: ReenrollmentStatus = REQUESTED, **more: Any) -> Record:
     members = {
-        IDS[number]: Member(status, phase, OLD, asked=status, ours=frozenset({status}), machine=f"edge-{number:03}")
+        IDS[number]: Member(
+            status,
+            phase,
+            OLD,
+            requested_status=None if phase is Phase.DUE else status,
+            owned_flags=frozenset({status}),
+            machine=f"edge-{number:03}",
+        )
         for number, phase in enumerate(phases)
     }
     return Record("edge", status, members, **more)
@@ -32,7 +42,7 @@ def record(*phases: Phase, status: ReenrollmentStatus = REQUESTED, **more: Any) 
 P, R, F, M, U, D = (
     Phase.PENDING,
     Phase.REENROLLED,
-    Phase.REFUSED,
+    Phase.REJECTED,
     Phase.MISSING,
     Phase.UNREACHED,
     Phase.DUE,
@@ -40,37 +50,43 @@ P, R, F, M, U, D = (
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "line"),
+    ("before", "after", "acts"),
     [
-        (Record("edge"), desired(), "asks 3 orchestrators (Requested)."),
-        (
-            record(P, R, F),
-            desired(),
-            "asks 1 again (Requested), leaves 2 alone. 1 of those left alone have re-enrolled",
-        ),
-        (record(P, P), desired(), "asks 1 orchestrator (Requested), leaves 2 alone."),
-        (record(P, P, P), desired(1), "takes back the request of 2, leaves 1 alone."),
-        (record(P, P, P), desired(1, on_removal="retain"), "forgets 2, leaves 1 alone."),
-        (record(P, R, P), desired(3, REQUIRED), "asks 2 again (Required), leaves 1 alone."),
-        (record(P, R, P), desired(triggers={"a": "b"}), "a new round: asks 3 orchestrators (Requested)."),
-        (record(P, P, P), desired(3, NONE), "clears the flag of 3 orchestrators."),
-        (record(Phase.SETTLED, status=NONE), desired(1), "a new round: asks 1 orchestrator (Requested)."),
-        (record(P, P, P), desired(on_failure="warn"), "leaves 3 alone."),
-        (record(R, R), desired(2, on_failure="warn"), "leaves 2 alone."),
-        (
-            record(R, R),
-            desired(2, REQUIRED),
-            "leaves 2 alone. 2 of those left alone have re-enrolled in this round; a change of triggers starts",
-        ),
-        (record(P, Phase.CLEARED, Phase.CHANGED), desired(), "asks 2 again (Requested), leaves 1 alone."),
+        (Record("edge"), desired(), {"first": 3}),
+        (record(P, R, F), desired(), {"again": 1, "unchanged": 2, "reenrolled": 1}),
+        (record(P, P), desired(), {"first": 1, "unchanged": 2}),
+        (record(P, P, P), desired(1), {"removed": 2, "unchanged": 1}),
+        (record(P, P, P), desired(1, on_removal="retain"), {"forgotten": 2, "unchanged": 1}),
+        (record(P, R, P), desired(3, REQUIRED), {"again": 2, "unchanged": 1, "reenrolled": 1}),
+        (record(P, R, P), desired(triggers={"a": "b"}), {"first": 3}),
+        (record(P, P, P), desired(3, NONE), {"cleared": 3}),
+        (record(Phase.SETTLED, status=NONE), desired(1), {"first": 1}),
+        (record(P, P, P), desired(on_failure="warn"), {"unchanged": 3}),
+        (record(P, Phase.CLEARED, Phase.CHANGED), desired(), {"again": 2, "unchanged": 1}),
+        (record(P, Phase.LEAVING), desired(1), {"removed": 1, "unchanged": 1}),
+        (record(P, Phase.LEAVING), desired(2), {"first": 1, "unchanged": 1}),
     ],
 )
-def test_the_line_before_a_run_says_what_it_will_do(before: Record, after: Desired, line: str) -> None:
+def test_what_a_run_would_do_follows_from_record_and_desired_state(
+    before: Record, after: Desired, acts: Mapping[str, int]
+) -> None:
     ahead = forecast(before, after)
     assert ahead.changes
-    told = report.intent(after, ahead)
-    assert told.startswith(f'Fleet "edge": {line}')
-    assert ("have re-enrolled in this round" in told) == ("have re-enrolled" in line or "(Required), leaves" in line)
+    counted = {
+        name: len(ids)
+        for name in ("first", "again", "cleared", "removed", "forgotten", "unchanged", "reenrolled")
+        if (ids := getattr(ahead, name))
+    }
+    assert counted == acts
+    told = report.forecast(after, ahead, before.name)
+    assert len(told.summary) <= 80
+    for name in ("first", "again", "cleared", "removed"):
+        assert all(member_id in told.detail for member_id in getattr(ahead, name))
+
+
+def test_a_preview_says_why_members_stay_unchanged_under_another_status() -> None:
+    before, after = record(P, R, P), desired(3, REQUIRED)
+    assert "triggers" in report.forecast(after, forecast(before, after), before.name).detail
 
 
 @pytest.mark.parametrize("phases", [(P,), (R,), (Phase.UNVERIFIED,), (P, R, Phase.UNVERIFIED)])
@@ -83,45 +99,29 @@ def test_members_not_at_rest_are_a_change(phase: Phase) -> None:
     assert forecast(record(P, phase), desired(2)).changes
 
 
-@pytest.mark.parametrize(
-    ("before", "after", "claimed"),
-    [
-        (record(P, P), desired(1), IDS[1:2]),
-        (record(P, P, on_removal="retain"), desired(1, on_removal="retain"), ()),
-        (record(P, P), desired(1), ()),
-    ],
-)
-def test_a_member_that_leaves_is_a_change_also_where_it_is_only_forgotten(
-    before: Record, after: Desired, claimed: tuple[str, ...]
-) -> None:
-    assert forecast(before, after, claimed).changes
+def test_a_run_that_failed_for_an_outage_is_a_change() -> None:
+    assert forecast(record(P, P, trouble="down"), desired(2)).changes
 
 
-def test_a_member_that_another_fleet_claims_is_only_forgotten() -> None:
-    ahead = forecast(record(P, P, P), desired(1), claimed=IDS[1:2])
-    assert (ahead.let_go, ahead.taken_back) == ((IDS[1],), (IDS[2],))
-    held = {IDS[1]: frozenset({REQUESTED})}
-    assert set(goers(record(P, P, P), desired(1), held)) == {IDS[2]}
+def test_a_flag_that_another_fleet_owns_is_not_looked_at_and_one_that_it_does_not_own_is() -> None:
+    held = {IDS[1]: frozenset({REQUESTED}), IDS[2]: frozenset({REQUIRED})}
+    assert set(removed_from(record(P, P, P), desired(1), held)) == {IDS[2]}
 
 
-def test_a_member_stuck_in_leaving_is_tried_again_and_one_that_comes_back_begins_a_round() -> None:
-    stuck = record(P, Phase.LEAVING)
-    assert forecast(stuck, desired(1)).taken_back == (IDS[1],)
-    assert forecast(stuck, desired(2)).first == (IDS[1],)
-    assert members_of(stuck, desired(2))[IDS[1]].phase is D
+def test_one_that_comes_back_begins_a_round() -> None:
+    assert members_of(record(P, Phase.LEAVING), desired(2))[IDS[1]].queued
 
 
-def test_a_run_that_could_not_read_claims_nothing_and_forgets_nothing() -> None:
-    before = record(P, R, F, P)
-    made = plan_unread(members_of(before, desired(3)), goers(before, desired(3), {}), "down")
-    after = recorded(desired(3), made, "trouble")
-    assert {place: after.members[member].phase for place, member in enumerate(IDS[:4])} == {
-        0: P,
-        1: R,
-        2: U,
-        3: Phase.LEAVING,
-    }
-    assert made.asks == {}
+def test_a_run_that_could_not_read_changes_no_phase_and_forgets_nothing() -> None:
+    before = record(P, R, F, P, D)
+    members = members_of(before, desired(5))
+    del members[IDS[3]]
+    plan = unread(members, removed_from(before, desired(3), {}), "down")
+    after = recorded(desired(3), plan.members, "trouble")
+    phases = [after.members[member_id].phase for member_id in IDS[:3]]
+    assert phases == [P, R, F]
+    assert after.members[IDS[3]].phase is Phase.LEAVING
+    assert plan.requests == {}
 
 
 def test_refresh_gives_the_real_flag_for_drift_alone() -> None:
@@ -133,53 +133,67 @@ def test_refresh_gives_the_real_flag_for_drift_alone() -> None:
         Observation("None", NEW),
         Observation("None", OLD),
     ]
-    made = plan(dict(before.members), {}, dict(zip(IDS, shown, strict=False)))
-    assert made.drift == {IDS[0]: "None", IDS[1]: "Required"}
+    plan = observe(dict(before.members), {}, dict(zip(IDS, shown, strict=False)), AT)
+    assert plan.drift == {IDS[0]: "None", IDS[1]: "Required"}
 
 
 def test_a_failure_names_the_failed_by_reason_and_counts_the_rest() -> None:
     text = str(report.failure(record(F, M, U, P, R)))
-    assert 'Fleet "edge": 3 of 5 orchestrators failed' in text
-    assert f"1 refused by Command: edge-000 ({IDS[0]})" in text
-    assert "1 missing" in text
-    assert "1 not reached" in text
-    assert "1 pending, 1 re-enrolled" in text
+    for fact in (
+        "edge: ",
+        "3 of 5",
+        f"edge-000 ({IDS[0]})",
+        "1 not found",
+        "1 not reached",
+        "1 pending, 1 re-enrolled",
+    ):
+        assert fact in text
 
 
 def test_nobody_failed_is_no_failure() -> None:
     assert report.failure(record(P, R, Phase.UNVERIFIED, Phase.SETTLED)) is None
 
 
-def test_a_member_not_released_fails_its_update() -> None:
-    assert "1 orchestrator that left could not be released" in str(report.failure(record(P, Phase.LEAVING)))
+@pytest.mark.parametrize("more", [{"trouble": "down"}, {}])
+def test_an_outage_and_a_flag_not_cleared_fail_a_run(more: dict[str, Any]) -> None:
+    assert report.failure(record(P, P if more else Phase.LEAVING, **more)) is not None
 
 
 @pytest.mark.parametrize("phases", [(F,) * 50, (F,) * 15 + (M,) * 15, (F,) * 25 + (U,) * 25])
 def test_no_message_names_more_than_twenty(phases: tuple[Phase, ...]) -> None:
     failed = record(*phases)
-    for text in (str(report.failure(failed)), *report.retry(failed, forecast(failed, failed.desired()))):
-        assert sum(member in text for member in IDS) == 20
-        assert "more (the state has them all)" in text or "named in the state" in text
+    retries = report.retry(failed, forecast(failed, failed.desired()))
+    for text in (str(report.failure(failed)), *(message.text() for message in retries)):
+        assert sum(member_id in text for member_id in IDS) == 20
+
+
+def test_a_fleet_known_only_later_says_after_whom_and_what_it_may_clear() -> None:
+    told = report.unknown("edge", record(P, P, R), [IDS[0]], ["orchestrator_ids"], ["wave-1"])
+    assert "wave-1" in told.summary
+    assert "up to 2" in told.summary
 
 
 @pytest.mark.parametrize(
-    ("member", "reading", "waits", "warns"),
+    ("member", "observed", "state", "warns"),
     [
-        (Member(REQUESTED, P, OLD), Observation("Requested", OLD), True, False),
-        (Member(REQUESTED, P, OLD), None, True, False),
-        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=OLD, legacy=OLD), True, False),
-        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=NEW, legacy=OLD), True, False),
-        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=OLD), True, False),
-        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=NEW), False, False),
-        (Member(REQUESTED, P, OLD), Observation("None", NEW), False, True),
-        (Member(REQUESTED, R, OLD), None, False, True),
-        (Member(NONE, Phase.SETTLED), Observation("None", OLD), False, True),
-        (Member(REQUESTED, P, "", asked=REQUESTED), Observation("None", None), True, False),
-        (Member(REQUESTED, F, OLD), Observation("None", OLD), True, False),
+        (Member(REQUESTED, P, OLD), Observation("Requested", OLD), "waiting", False),
+        (Member(REQUESTED, P, OLD), None, "bad", False),
+        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=OLD, legacy=OLD), "waiting", False),
+        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=NEW, legacy=OLD), "waiting", False),
+        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=OLD), "waiting", False),
+        (Member(REQUESTED, P, OLD), Observation("None", NEW, last_used=NEW), "complete", False),
+        (Member(REQUESTED, P, OLD), Observation("None", NEW), "complete", True),
+        (Member(REQUESTED, R, OLD), None, "complete", True),
+        (Member(NONE, Phase.SETTLED), Observation("None", OLD), "complete", True),
+        (Member(REQUESTED, P, "", requested_status=REQUESTED), Observation("None", None), "waiting", False),
+        (Member(REQUESTED, F, OLD), Observation("None", OLD), "bad", False),
+        (Member(REQUESTED, D, OLD), Observation("None", OLD), "queued", False),
+        (Member(REQUESTED, P, OLD, overdue=True), Observation("Requested", OLD), "bad", False),
     ],
 )
 def test_a_member_is_complete_when_its_new_certificate_is_in_use(
-    member: Member, reading: Observation | None, waits: bool, warns: bool
+    member: Member, observed: Observation | None, state: str, warns: bool
 ) -> None:
-    made = progress({IDS[0]: member}, {IDS[0]: reading})
-    assert (bool(made.waiting), bool(made.warnings)) == (waits, warns)
+    found = progress({IDS[0]: member}, {IDS[0]: observed}, AT)
+    assert [name for name in ("complete", "queued", "bad", "waiting") if getattr(found, name)] == [state]
+    assert bool(found.warnings) == warns

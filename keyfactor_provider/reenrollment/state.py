@@ -1,0 +1,117 @@
+"""The form of a record in an engine's state, with a reader for every older version."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from keyfactor_provider import guid
+from keyfactor_provider.errors import RecordError
+from keyfactor_provider.reenrollment.desired import OnFailure, OnRemoval, rollout_from_inputs, rollout_inputs
+from keyfactor_provider.reenrollment.record import Member, Record
+from keyfactor_provider.status import ReenrollmentStatus
+
+VERSION: Final = 2
+"""Of the form in state; a change of the form needs a reader for every older one."""
+
+_OLDER_NAMES: Final = {"baseline": "baseline_thumbprint", "asked": "requested_status", "ours": "owned_flags"}
+"""Version 1's names of what a member has."""
+
+
+class _Fields(msgspec.Struct):
+    """What a state has besides its roll-out, before its members are read."""
+
+    version: int
+    fleet: str
+    status: ReenrollmentStatus
+    members: dict[str, Any]
+    on_removal: OnRemoval = "unset"
+    on_failure: OnFailure = "error"
+    triggers: dict[str, str] | None = None
+    trouble: str | None = None
+
+
+def to_state(record: Record) -> dict[str, Any]:
+    """What an engine keeps of a record; nothing that can be computed from it stands there twice."""
+    return {
+        "version": VERSION,
+        "fleet": record.fleet,
+        "status": record.status.value,
+        "members": members_to_state(record.members),
+        "triggers": dict(record.triggers),
+        "on_removal": record.on_removal,
+        "on_failure": record.on_failure,
+        **rollout_inputs(record.rollout),
+        "trouble": record.trouble,
+    }
+
+
+def from_state(state: Mapping[str, Any]) -> Record:
+    """The record that `to_state` wrote, in this or any older version.
+
+    Raises:
+        RecordError: the state is damaged, was not written by this project, or is newer than this release.
+    """
+    version = state.get("version")
+    if version not in (1, 1.0, VERSION):
+        newer = isinstance(version, (int, float)) and version > VERSION
+        found = f"its version is {version!r}, and this release reads versions 1 and {VERSION}"
+        raise _unreadable(found, "Use the release that wrote it, or a newer one." if newer else _RESTORE)
+    try:
+        fields = msgspec.convert(dict(state), _Fields, strict=False)
+        rollout = rollout_from_inputs(state)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise _unreadable(str(error), _RESTORE) from None
+    return Record(
+        fleet=fields.fleet,
+        status=fields.status,
+        members=members_from_state(fields.members),
+        triggers=fields.triggers or {},
+        on_removal=fields.on_removal,
+        on_failure=fields.on_failure,
+        rollout=rollout,
+        trouble=fields.trouble or "",
+    )
+
+
+def members_to_state(members: Mapping[str, Member]) -> dict[str, Any]:
+    """Members by GUID as an engine keeps them: in the order of their GUIDs, what can be left out left out."""
+    written: dict[str, Any] = msgspec.to_builtins(members, order="deterministic")
+    return written
+
+
+def members_from_state(members: Mapping[str, Any]) -> dict[str, Member]:
+    """The members that `members_to_state` wrote, in this or any older version.
+
+    Raises:
+        RecordError: they are damaged; names the first that is.
+    """
+    try:
+        found = msgspec.convert(members, dict[str, Member])
+    except msgspec.ValidationError:
+        try:
+            found = msgspec.convert(_renamed(members), dict[str, Member])
+        except (msgspec.ValidationError, AttributeError, TypeError) as error:
+            raise _unreadable(f"its members are damaged ({error})", _RESTORE) from None
+    for member_id in found:
+        if not guid.is_canonical(member_id):
+            raise _unreadable(f"{member_id!r} is not an orchestrator's GUID in its canonical form", _RESTORE)
+    return found
+
+
+def _renamed(members: Mapping[str, Any]) -> dict[str, Any]:
+    """Members of version 1 with the names of today."""
+    renamed = {}
+    for member_id, member in members.items():
+        fields = {_OLDER_NAMES.get(name, name): value for name, value in member.items()}
+        if fields.get("phase") == "refused":
+            fields["phase"] = "rejected"
+        renamed[member_id] = fields
+    return renamed
+
+
+_RESTORE: Final = "Restore an earlier state of the stack, or remove the resource from the state and declare it anew."
+
+
+def _unreadable(came_back: str, next_step: str) -> RecordError:
+    return RecordError("The recorded state of an orchestrator fleet can't be read", came_back, next_step)
