@@ -1,5 +1,6 @@
 """A plan carried out: observe, decide, send, record; the one place that decides whether to go on."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from keyfactor_provider.command.asking import Outcome
@@ -33,7 +34,7 @@ def carry_out(plan: Plan, session: Session, at: Moment, until: float | None = No
         if not wanted:
             continue
         if trouble is not None:
-            _record(plan, Outcome(unsent=tuple(wanted)), status, at)
+            _not_reached(plan, wanted, _NOT_SENT, outcome_open=False)
             continue
         try:
             trouble = _post(plan, session, sorted(wanted), status, at, until)
@@ -49,23 +50,21 @@ def _post(
     requests = session.request(wanted, status, until=until)
     for outcome in requests:
         _record(plan, outcome, status, at)
-        if not outcome.open:
+        if outcome.error is None or not (outcome.open and outcome.error.transient):
             trouble = trouble or outcome.error
             continue
         # Whether the members of a call that got no answer still need their request, only an observation tells.
         try:
             agents = session.agents(outcome.open, deadline=outcome.deadline)
         except (CommandError, SettingsError):
-            trouble = trouble or outcome.error
+            # The members stay open, and the next outcome ends it with the error of the call.
             continue
         for member_id, agent in agents.items():
             if member_id not in plan.clears:
                 plan.judge(member_id, observation_of(agent), at)
             elif not life.depart(plan.clears[member_id], observation_of(agent), at).clear:
                 del plan.clears[member_id], plan.members[member_id]
-        due = [one for one in outcome.open if one in plan.requests or one in plan.clears]
-        if due and not requests.retry(due):
-            trouble = trouble or outcome.error
+        requests.retry([one for one in outcome.open if one in plan.requests or one in plan.clears])
     return trouble
 
 
@@ -82,12 +81,16 @@ def _record(plan: Plan, outcome: Outcome, status: ReenrollmentStatus, at: Moment
             plan.members[member_id] = life.leaving(plan.clears[member_id], f"rejected by Command: {reason}")
         else:
             plan.members[member_id] = life.rejected(plan.members[member_id], reason)
-    for members, open_, reason in ((outcome.unsent, False, _NOT_SENT), (outcome.open, True, _LOST)):
-        for member_id in members:
-            if member_id in plan.clears:
-                plan.members[member_id] = life.leaving(plan.clears[member_id], reason)
-            else:
-                plan.members[member_id] = life.unreached(plan.members[member_id], reason, outcome_open=open_)
+    _not_reached(plan, outcome.unsent, _NOT_SENT, outcome_open=False)
+    _not_reached(plan, outcome.open, _LOST, outcome_open=True)
+
+
+def _not_reached(plan: Plan, members: Iterable[str], reason: str, *, outcome_open: bool) -> None:
+    for member_id in members:
+        if member_id in plan.clears:
+            plan.members[member_id] = life.leaving(plan.clears[member_id], reason)
+        else:
+            plan.members[member_id] = life.unreached(plan.members[member_id], reason, outcome_open=outcome_open)
 
 
 def _defect(error: Exception) -> ProviderError:

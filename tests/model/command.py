@@ -21,6 +21,7 @@ from keyfactor_provider.errors import (
     Unauthorized,
     Unreachable,
 )
+from tests.support.plain import Time
 
 IDS = tuple(f"3f2504e0-4f89-11d3-9a0c-0000000000{number:02x}" for number in range(0xA0, 0xA7))
 
@@ -49,6 +50,7 @@ class World:
         rejected: answered with 400, with whomever they are asked.
         set_by: which stack's request it was that set a flag which still stands.
         version: counts the changes.
+        time: the clock on the wall; every run is later than the one before.
     """
 
     agents: dict[str, Orchestrator] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class World:
     rejected: set[str] = field(default_factory=set)
     set_by: dict[str, str] = field(default_factory=dict)
     version: int = 0
+    time: Time = field(default_factory=Time, compare=False)
     _certificates: int = 0
 
     def certificate(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.model.command import Event
 
-FAILED = ("refused", "unreached", "missing")
+FAILED = ("rejected", "unreached", "missing")
 RESTING = ("pending", "re-enrolled", "unverified", "settled")
 BATCH = 2
 UNSEEN = "unseen"
@@ -60,7 +60,7 @@ def after_reading(ghost: Ghost, shown: Any) -> tuple[Ghost, bool]:
     was_in_place = ghost.asked == ghost.desired
     if shown.flag == "None" and was_in_place and shown.thumbprint is None and ghost.baseline is None:
         return replace(ghost, phase="unverified"), False
-    if ghost.phase in ("refused", "unreached"):
+    if ghost.phase in ("rejected", "unreached", "missing"):
         return ghost, True
     drift = "cleared" if shown.flag == "None" else "changed"
     return replace(ghost, phase=drift if was_in_place else "due"), True
@@ -113,9 +113,6 @@ class Step:
             return
         self._decided = True
         if unread and (self.staying or self.leaving):
-            for agent_id, ghost in self.staying.items():
-                if ghost.phase not in RESTING:
-                    self.staying[agent_id] = replace(ghost, phase="unreached")
             for agent_id, ghost in self.leaving.items():
                 self.leaving[agent_id] = replace(ghost, phase="leaving" if ghost.ours else "gone")
             return
@@ -157,7 +154,7 @@ class Step:
             self._answered.add(event.status)
             for agent_id in event.ids:
                 if agent_id in event.failed:
-                    self._failed(agent_id, "refused")
+                    self._failed(agent_id, "rejected")
                 else:
                     self._accepted(agent_id, event.status)
         elif event.kind == "lost":
@@ -188,4 +185,4 @@ class Step:
     def _judge_singles(self) -> None:
         """Each of those that got 400 by itself is refused, unless nobody was accepted: then the request is at fault."""
         for agent_id, status in self._alone.items():
-            self._failed(agent_id, "refused" if status in self._answered else "unreached")
+            self._failed(agent_id, "rejected" if status in self._answered else "unreached")

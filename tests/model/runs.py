@@ -12,13 +12,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from keyfactor_provider.dynamic import forms
 from keyfactor_provider.errors import CommandError, ReenrollmentFailed
-from keyfactor_provider.operations.run import Operations
 from tests.model import rules
 from tests.model.command import Client, World
-from tests.model.rules import FAILED, RESTING, Ghost, Step
+from tests.model.rules import RESTING, Ghost, Step
+from tests.support.plain import Plain
 
 _numbers = itertools.count()
+
+BETWEEN_RUNS = 120.0
+"""Seconds: longer than Command may show what stood before a request."""
 
 
 @dataclass
@@ -82,8 +86,7 @@ class Stack:
     Attributes:
         succeeded: the world's version and the program of the last `up` that succeeded, unless a refresh has
             shown a change since.
-        excused: members whose flag may stand unowned: it was retained, or the engine was interrupted between
-            the deletion and the creation of a replacement.
+        excused: members whose flag may stand unowned, because it was retained.
     """
 
     name: str
@@ -147,13 +150,13 @@ class Run:
         self.stack, self.world = stack, stack.world
         self.goes_on, self.replaced, self.late, self.steps_left = goes_on, frozenset(replaced), late, stops_after
         self.client = Client(stack.world, stack.name, faults)
-        self.said: list[str] = []
-        self.operations = Operations(self.client.connect, lambda _severity, text: self.said.append(text), handover=0)
+        stack.world.time.seconds += BETWEEN_RUNS
+        self.operations = Plain(self.client.connect, lambda _message: None, stack.world.time)
         self.ran = Ran()
         self._view: dict[str, Any] = {}
         self._down = False
         self._held: dict[str, frozenset[str]] = {}
-        self._awaited: dict[str, str] = {}
+        self._claimed: dict[str, str] = {}
 
     def preview(self) -> Ran:
         """Check and diff of every fleet; nothing else is called."""
@@ -222,14 +225,13 @@ class Run:
         assert not checked.problems
         assert checked.desired is not None
         self._take_in_readings()
-        self._awaited |= dict.fromkeys(fleet.ids, fleet.name)
-        return through_json(checked.desired.to_inputs())
+        self._claimed |= dict.fromkeys(fleet.ids, fleet.name)
+        return through_json(forms.inputs(checked.desired))
 
     def _diff(self, kept: Kept, inputs: dict[str, Any]) -> bool:
         changes = self.operations.diff(kept.outputs, inputs)
         assert not self._events(), "diff called Command"
         if not changes:
-            self._hold(inputs["fleet"], kept.ghosts)
             self._would_post_nothing(kept, inputs)
         return changes
 
@@ -238,7 +240,7 @@ class Run:
         if kept.version != self.world.version:
             return
         client = Client(copy.deepcopy(self.world), self.stack.name)
-        Operations(client.connect, lambda *_: None).update(kept.outputs, inputs)
+        Plain(client.connect, lambda _message: None, client.world.time).update(kept.outputs, inputs)
         assert all(event.kind == "read" for event in client.events), "an update without a change posted"
 
     def _compare(self, fleet: Fleet, inputs: dict[str, Any]) -> str:
@@ -265,18 +267,10 @@ class Run:
             if fleet.name in self.stack.state:
                 return
             if self._over():
-                self.stack.excused |= fleet.ids
                 return
         old = kept if doing == "update" else None
         outputs = self.operations.update(old.outputs, inputs) if old else self.operations.create(inputs)
         before = old.ghosts if old else {}
-        if doing == "replace" and fleet.delete_first:
-            assert kept is not None
-            before = {
-                agent_id: replace(ghost, phase="leaving")
-                for agent_id, ghost in kept.ghosts.items()
-                if agent_id in fleet.ids
-            }
         triggers_then = (old.outputs["triggers"] if old else {}).get("round", "")
         staying = {
             agent_id: rules.entered(before.get(agent_id), fleet.status, bool(old) and triggers_then != fleet.triggers)
@@ -287,7 +281,7 @@ class Run:
         self._keep(fleet.name, inputs, outputs, step.staying | step.leaving)
         self._hold(fleet.name, step.staying)
         phases = {ghost.phase for ghost in [*step.staying.values(), *step.leaving.values()]}
-        if phases - set(RESTING):
+        if phases - set(RESTING) or outputs["trouble"]:
             self.ran.failed = self.ran.failed or fleet.on_failure == "error"
         if doing == "replace" and not fleet.delete_first:
             assert kept is not None
@@ -299,21 +293,19 @@ class Run:
             return
         if "None" in (old.outputs["status"], fleet.status):
             return
-        done = set(old.outputs["reenrolled_orchestrator_ids"])
+        done = {one for one, member in old.outputs["members"].items() if member["phase"] == "re-enrolled"}
         assert not done & {agent_id for status, agent_id in step.asked if status != "None"} & fleet.ids
 
     def _delete(self, name: str) -> None:
         self.steps_left -= 1
         kept = self.stack.state[name]
-        fleet = kept.outputs["fleet"]
-        own = {each for each in kept.ghosts if self._awaited.get(each) == fleet and each not in self._held}
         try:
             self.operations.delete(kept.outputs)
             failed = False
         except ReenrollmentFailed as error:
             failed = True
             said = str(error)
-        leaving = self._goers(kept.ghosts, own, kept.outputs["on_removal"])
+        leaving = self._goers(kept.ghosts, (), kept.outputs["on_removal"])
         step = self._follow({}, leaving)
         assert failed == bool(step.leaving)
         if failed:
@@ -342,18 +334,12 @@ class Run:
 
     def _hold(self, name: str, ghosts: dict[str, Ghost]) -> None:
         for agent_id, ghost in ghosts.items():
-            if self._awaited.get(agent_id) == name:
+            if self._claimed.get(agent_id) == name:
                 self._held[agent_id] = ghost.ours
 
     def _keep(self, name: str, inputs: dict[str, Any], outputs: dict[str, Any], ghosts: dict[str, Ghost]) -> None:
         outputs = through_json(outputs)
         assert {agent_id: recorded(member) for agent_id, member in outputs["members"].items()} == ghosts
-        by_phase = {
-            "failed": {agent_id for agent_id, ghost in ghosts.items() if ghost.phase in FAILED},
-            "pending": {agent_id for agent_id, ghost in ghosts.items() if ghost.phase == "pending"},
-            "reenrolled": {agent_id for agent_id, ghost in ghosts.items() if ghost.phase == "re-enrolled"},
-        }
-        assert {kind: set(outputs[f"{kind}_orchestrator_ids"]) for kind in by_phase} == by_phase
         self.stack.excused -= {agent_id for agent_id, ghost in ghosts.items() if ghost.ours}
         self.stack.state[name] = Kept(through_json(inputs), outputs, ghosts, self.world.version)
 
@@ -390,7 +376,11 @@ def through_json(value: dict[str, Any]) -> dict[str, Any]:
 
 def recorded(member: dict[str, Any]) -> Ghost:
     """A member as a state has it."""
-    baseline = member.get("baseline", rules.UNSEEN)
+    baseline = member.get("baseline_thumbprint", rules.UNSEEN)
     return Ghost(
-        member["status"], member["phase"], baseline or None, member.get("asked", ""), frozenset(member.get("ours", ()))
+        member["status"],
+        member["phase"],
+        baseline or None,
+        member.get("requested_status", ""),
+        frozenset(member.get("owned_flags", ())),
     )

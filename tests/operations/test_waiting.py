@@ -5,11 +5,16 @@ from typing import Any
 
 import pytest
 
-from keyfactor_provider.errors import CompletionTimeout, Forbidden, Unreachable
+from keyfactor_provider.errors import CompletionFailed, CompletionTimeout, Forbidden, Unreachable
 from keyfactor_provider.operations.waiting import Wait
 from keyfactor_provider.reenrollment.completion import Progress
+from keyfactor_provider.reenrollment.record import Member, Phase
+from keyfactor_provider.status import ReenrollmentStatus
 
-MEMBERS = {"a": {"machine": "edge-001"}, "b": {}}
+MEMBERS = {
+    "a": Member(ReenrollmentStatus.REQUESTED, Phase.PENDING, machine="edge-001"),
+    "b": Member(ReenrollmentStatus.REQUESTED, Phase.PENDING),
+}
 
 
 class Clock:
@@ -45,15 +50,53 @@ def waiting(*members: str) -> Progress:
 AWAY = Unreachable("Reading", "no connection", "Check the network.")
 
 
-def test_when_all_are_complete_there_is_no_next_look_and_the_warnings_name_the_members() -> None:
-    look = Wait(Command(Progress(warnings={"a": "is odd", "b": "too"})), "It", MEMBERS, 10, Clock()).look()
-    assert (look.pause, look.warnings) == (None, ("It: edge-001 (a) is odd.", "It: b too."))
+def test_when_all_are_complete_there_is_no_next_step_and_the_warnings_name_the_members() -> None:
+    step = Wait(Command(Progress(warnings={"a": "is odd", "b": "too"})), "It", MEMBERS, 10, Clock()).step()
+    assert step.pause is None
+    assert [message.members for message in step.messages] == [("a",), ("b",)]
+    assert "edge-001 (a)" in step.messages[0].detail
 
 
-def test_only_what_has_changed_is_news() -> None:
-    wait = Wait(Command(waiting("a", "b"), waiting("b"), waiting("b")), "It", MEMBERS, 100, Clock())
-    news = [wait.look().news for _ in range(3)]
-    assert news == ["0 of 2 orchestrators complete", "1 of 2 orchestrators complete", ""]
+def test_progress_is_told_only_where_it_has_changed() -> None:
+    one = Progress(complete=["a"], waiting={"b": "pending"})
+    wait = Wait(Command(Progress(waiting={"a": "pending", "b": "pending"}), one, one), "It", MEMBERS, 100, Clock())
+    assert [len(wait.step().messages) for _ in range(3)] == [1, 1, 0]
+
+
+def test_queued_members_fail_a_completion_at_once() -> None:
+    with pytest.raises(CompletionFailed, match="1 orchestrator of 2 queued"):
+        Wait(Command(Progress(queued=["a"])), "It", MEMBERS, 100, Clock()).step()
+
+
+@pytest.mark.parametrize(
+    ("found", "max_failed", "timeout", "ends"),
+    [
+        (Progress(complete=["a"], bad={"b": "overdue"}), "1", 100, "well"),
+        (Progress(complete=["a"], bad={"b": "overdue"}), "50%", 100, "well"),
+        (Progress(complete=["a"], bad={"b": "overdue"}), "49%", 100, "not yet"),
+        (Progress(complete=["a"], waiting={"b": "pending"}), "1", 100, "not yet"),
+        (Progress(complete=["a"], waiting={"b": "pending"}), "1", 0, "badly"),
+        (Progress(complete=["a"], bad={"b": "overdue"}), "1", 0, "well"),
+        (Progress(complete=["a", "b"]), "0", 0, "well"),
+    ],
+)
+def test_as_many_bad_members_as_allowed_do_not_hold_a_completion_up(
+    found: Progress, max_failed: str, timeout: float, ends: str
+) -> None:
+    wait = Wait(Command(found), "It", MEMBERS, timeout, Clock(), max_failed)
+    if ends == "badly":
+        with pytest.raises(CompletionTimeout):
+            wait.step()
+    else:
+        assert (wait.step().pause is None) == (ends == "well")
+
+
+def test_when_the_time_is_up_whoever_is_not_good_counts_against_the_budget() -> None:
+    clock = Clock()
+    wait = Wait(Command(waiting("a")), "It", MEMBERS, 10, clock, "1")
+    wait.step()
+    clock.now = 10
+    assert [message.members for message in wait.step().messages] == [("a",)]
 
 
 def test_pauses_grow_up_to_a_bound_and_never_pass_the_end() -> None:
@@ -61,7 +104,7 @@ def test_pauses_grow_up_to_a_bound_and_never_pass_the_end() -> None:
     command = Command(waiting("a"))
     wait, pauses = Wait(command, "It", MEMBERS, 60, clock), []
     while clock.now < 60:
-        pause = wait.look().pause
+        pause = wait.step().pause
         assert pause is not None
         pauses.append(pause)
         clock.now += pause
@@ -72,33 +115,33 @@ def test_pauses_grow_up_to_a_bound_and_never_pass_the_end() -> None:
 
 def test_an_outage_is_waited_out() -> None:
     wait = Wait(Command(AWAY, Progress()), "It", MEMBERS, 10, Clock())
-    assert "no connection" in wait.look().news
-    assert wait.look().pause is None
+    assert "no connection" in wait.step().messages[0].detail
+    assert wait.step().pause is None
 
 
 @pytest.mark.parametrize(
     ("last", "says"),
-    [(waiting("a"), "1 of 2 orchestrators still to come: edge-001 (a): pending"), (AWAY, "no connection")],
+    [(waiting("a"), "edge-001 (a): pending"), (AWAY, "no connection")],
 )
 def test_at_the_end_it_fails_with_what_is_missing(last: Any, says: str) -> None:
     clock = Clock()
     wait = Wait(Command(last), "It", MEMBERS, 10, clock)
-    wait.look()
+    wait.step()
     clock.now = 10
     with pytest.raises(CompletionTimeout) as caught:
-        wait.look()
-    assert str(caught.value).startswith("It is not complete after 10 s")
+        wait.step()
+    assert str(caught.value).startswith("It: not complete after 10 s")
     assert says in str(caught.value)
 
 
 def test_members_that_are_complete_at_the_very_end_are_no_failure() -> None:
     clock = Clock()
     wait = Wait(Command(waiting("a"), Progress()), "It", MEMBERS, 10, clock)
-    wait.look()
+    wait.step()
     clock.now = 11
-    assert wait.look().pause is None
+    assert wait.step().pause is None
 
 
 def test_a_refusal_ends_the_wait() -> None:
     with pytest.raises(Forbidden):
-        Wait(Command(Forbidden("Reading", "403", "Give it the permission.")), "It", MEMBERS, 10, Clock()).look()
+        Wait(Command(Forbidden("Reading", "403", "Give it the permission.")), "It", MEMBERS, 10, Clock()).step()

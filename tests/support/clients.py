@@ -8,8 +8,10 @@ from typing import Any
 
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.settings import Settings, load
-from keyfactor_provider.operations.run import Operations
+from keyfactor_provider.dynamic import forms
+from keyfactor_provider.messages import Message
 from keyfactor_standins.command.process import Command
+from tests.support.plain import Plain
 
 SET = "POST /Agents/SetAuthCertificateReenrollment"
 ONE = "GET /Agents/"
@@ -56,11 +58,11 @@ class Fleet:
 
     Attributes:
         state: what the engine keeps.
-        said: what the user was told, with its severity.
+        said: what the user was told.
     """
 
-    operations: Operations
-    said: list[tuple[str, str]]
+    operations: Plain
+    said: list[Message]
     name: str = "edge"
     state: dict[str, Any] = field(default_factory=dict)
 
@@ -69,7 +71,7 @@ class Fleet:
         raw = {"fleet": self.name, "orchestrator_ids": ids, "status": status, **options}
         checked = self.operations.check(raw, {}, preview=False)
         assert checked.desired is not None, checked.problems
-        inputs = checked.desired.to_inputs()
+        inputs = forms.inputs(checked.desired)
         if not self.state:
             self.state = self.operations.create(inputs)
         elif self.operations.diff(self.state, inputs):
@@ -101,11 +103,11 @@ class Lab:
 
     def __post_init__(self) -> None:
         self.clock = Clock()
-        self.said: list[tuple[str, str]] = []
+        self.said: list[Message] = []
         self.fleets: list[Fleet] = []
         settings = settings_for(self.command, self.method, **self.config)
         self.client = CommandClient(settings, clock=self.clock, sleep=self.clock.sleep)
-        self.operations = Operations(lambda: self.client, lambda severity, text: self.said.append((severity, text)))
+        self.operations = Plain(lambda: self.client, self.said.append)
 
     def fleet(self, name: str = "edge", state: Mapping[str, Any] | None = None) -> Fleet:
         """A fleet of this process, new or with the state of an earlier run."""
