@@ -41,7 +41,7 @@ def _usable(name: str, address: str) -> str:
     address = address if "://" in address else f"http://{address}"
     try:
         proxy = httpx.URL(address)
-        usable = proxy.scheme in _SCHEMES and bool(proxy.host) and proxy.port != 0
+        usable = proxy.scheme in _SCHEMES and proxy.port != 0 and re.fullmatch(r"[^\s%]+", proxy.host) is not None
     except (httpx.InvalidURL, ValueError):
         usable = False
     if not usable:
