@@ -22,8 +22,8 @@ VOCABULARY: Final = Vocabulary("terraform plan", "terraform apply", "the provide
 
 def describe(setting: Setting) -> str:
     """What an attribute is for, its default and its variable."""
-    default = f", `{setting.default}` by default" if setting.default else ""
-    return f"{setting.description}{default}. Or `{setting.environment[0]}`."
+    default = f" Default: `{setting.default}`." if setting.default else ""
+    return f"{setting.description}.{default} Or `{setting.environment[0]}`."
 
 
 SCHEMA: Final = Schema(

@@ -363,7 +363,16 @@ def test_a_wrong_value_is_refused_with_its_source_and_what_was_expected(name: st
 
 @pytest.mark.parametrize(
     ("text", "verified_off"),
-    [("true", True), ("1", True), ("YES", True), ("false", False), ("0", False), ("no", False)],
+    [
+        ("true", True),
+        ("1", True),
+        ("YES", True),
+        ("y", True),
+        ("T", True),
+        ("false", False),
+        ("0", False),
+        ("no", False),
+    ],
 )
 def test_skip_verify_is_a_truth_value(text: str, verified_off: bool) -> None:
     assert loaded({**HOST, **BASIC, "KEYFACTOR_SKIP_VERIFY": text}).skip_verify is verified_off
