@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from keyfactor_provider.command.files import others_can_write, read_text
 from keyfactor_provider.command.settings_table import SETTINGS
@@ -129,10 +129,12 @@ def _from_yaml(text: str) -> Any:
     import yaml
 
     class Loader(yaml.SafeLoader):
-        yaml_implicit_resolvers: ClassVar = {
-            char: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
-            for char, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        }
+        """Without numbers, dates and truth values."""
+
+    Loader.yaml_implicit_resolvers = {
+        char: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
+        for char, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     try:
         return yaml.load(text, Loader)  # noqa: S506  # a SafeLoader with fewer types

@@ -228,19 +228,14 @@ def _unusable_ca(value: Value, came_back: str) -> SettingsError:
 def _flag(value: Value | None) -> bool:
     if value is None:
         return False
-    # Keyfactor's tools take more than true and 1 in places.
-    if (text := value.text.lower()) in ("true", "t", "1", "yes", "y"):
-        return True
-    if text in ("false", "f", "0", "no", "n"):
-        return False
-    raise wrong(value, "true or false")
+    answers = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if value.text.lower() not in answers:
+        raise wrong(value, "true or false")
+    return answers[value.text.lower()]
 
 
 def _number(value: Value | None, unit: str, default: str, *, most: int) -> int:
     text = value.text if value else default
-    if unit == "seconds":
-        # Go writes a duration in whole seconds as 60s.
-        text = text.removesuffix("s")
     if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most:
         return int(text)
     assert value is not None, "defaults are right"

@@ -86,7 +86,7 @@ def value_from_config(key: str, text: str, source: str, warnings: list[str]) -> 
 
 
 def value_from(key: str, text: str, source: str, warnings: list[str], own_key: str = "") -> Value | None:
-    """A setting as a source gives it; None where nothing is left of it.
+    """A setting as a source gives it; None where a secret has nothing left, and for a port that is none.
 
     The end of a line, a byte order mark and (but for secrets) blanks around it come from the file or the shell that it
     went through, and are taken off; for a secret with a warning, since it is a change to what was given.
@@ -95,13 +95,14 @@ def value_from(key: str, text: str, source: str, warnings: list[str], own_key: s
         own_key: its key, where it comes from the engine's own config.
 
     Raises:
-        SettingsError: it is no text at all.
+        SettingsError: it is blank, or no text at all.
     """
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise SettingsError(WRONG, f"{source} is not valid UTF-8", "Set it again, encoded in UTF-8.", key=own_key)
     bare = text.removeprefix("\ufeff")
     if not SETTINGS[key].secret:
-        bare = bare.strip()
+        if not (bare := bare.strip()):
+            raise SettingsError(WRONG, f"{source} is blank", "Give it a value, or leave it out.", key=own_key)
     elif (bare := bare.rstrip("\r\n")) != text:
         warnings.append(
             f"{source} has a line break or a byte order mark around it, which is left out. "

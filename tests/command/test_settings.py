@@ -328,16 +328,13 @@ def test_the_apis_path_may_have_slashes_around_it(api_path: str) -> None:
         ("KEYFACTOR_API_PATH", "../secret", "a path such as KeyfactorAPI"),
         ("KEYFACTOR_API_PATH", "api?x=1", "a path such as KeyfactorAPI"),
         ("KEYFACTOR_API_PATH", "a b", "a path such as KeyfactorAPI"),
-        ("KEYFACTOR_CLIENT_TIMEOUT", "1m", "a whole number of seconds from 1 to 3600, such as 60"),
-        ("KEYFACTOR_CLIENT_TIMEOUT", "60ms", "a whole number of seconds"),
-        ("KEYFACTOR_CLIENT_TIMEOUT", "s", "a whole number of seconds"),
+        ("KEYFACTOR_CLIENT_TIMEOUT", "60s", "a whole number of seconds from 1 to 3600, such as 60"),
         ("KEYFACTOR_PORT", "http://10.0.0.7:443", "a port between 1 and 65535"),
         ("KEYFACTOR_TIMEOUT", "-1", "a whole number of seconds"),
         ("KEYFACTOR_TIMEOUT", "0", "a whole number of seconds"),
         ("KEYFACTOR_TIMEOUT", "3601", "a whole number of seconds"),
         ("KEYFACTOR_TIMEOUT", "٦٠", "a whole number of seconds"),
         ("KEYFACTOR_BATCH_SIZE", "1e3", "a whole number of orchestrators"),
-        ("KEYFACTOR_BATCH_SIZE", "500s", "a whole number of orchestrators"),
         ("KEYFACTOR_BATCH_SIZE", "9" * 190, "a whole number of orchestrators"),
         ("KEYFACTOR_SKIP_VERIFY", "maybe", "true or false"),
         ("KEYFACTOR_STATUS_ENCODING", "text", "auto, integer, string or digits"),
@@ -367,8 +364,6 @@ def test_a_wrong_value_is_refused_with_its_source_and_what_was_expected(name: st
         ("true", True),
         ("1", True),
         ("YES", True),
-        ("y", True),
-        ("T", True),
         ("false", False),
         ("0", False),
         ("no", False),
@@ -526,9 +521,12 @@ def test_the_link_of_a_kubernetes_service_is_no_port(link: str) -> None:
     assert link in warning
 
 
-@pytest.mark.parametrize("text", ["60", "60s", " 60 "])
-def test_a_timeout_may_have_its_unit(text: str) -> None:
-    assert loaded({**HOST, **BASIC, "KEYFACTOR_TIMEOUT": text}).timeout == 60
+@pytest.mark.parametrize("name", ["KEYFACTOR_HOSTNAME", "KEYFACTOR_DOMAIN", "KEYFACTOR_SKIP_VERIFY", "KEYFACTOR_PORT"])
+@pytest.mark.parametrize("text", [" ", "\n", "\ufeff"])
+def test_a_blank_value_is_refused_by_name_and_an_empty_one_is_none(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        loaded({**HOST, **BASIC, name: text})
+    assert loaded({**HOST, **BASIC, "KEYFACTOR_DOMAIN": ""}).credentials.username == "svc"
 
 
 @pytest.mark.parametrize("encoding", ["auto", "integer", "string", "digits", "Auto"])

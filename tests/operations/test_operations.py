@@ -515,4 +515,4 @@ def test_a_server_that_is_not_verified_is_warned_about_once_in_every_run(world: 
     process.check("edge", [A])
     process.check("rim", [B])
     (warning,) = process.warned
-    assert "is not verified (skipVerify)" in warning
+    assert "is not verified (keyfactor:skipVerify)" in warning
