@@ -71,7 +71,7 @@ def read_profile(path: Path, name: str, *, required: bool, warnings: list[str]) 
     if others_can_write(path):
         warnings.append(
             f"Other users of this machine can change {safe(str(path))}, and so where the credentials are sent. "
-            f"Run chmod go-w on it."
+            "Run chmod go-w on it."
         )
     settings: dict[str, tuple[str, str]] = {}
     for theirs, value in ((str(key), value) for key, value in servers[name].items()):
