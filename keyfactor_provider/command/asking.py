@@ -156,7 +156,7 @@ class _Asking:
             return
         self._outcome.unreached |= dict.fromkeys(self._alone, False)
         error = next(iter(self._alone.values()))
-        other = "string" if self._client.settings.status_encoding == "integer" else "integer"
+        other = "string" if self._client.settings.status_encoding != "string" else "integer"
         self._outcome.trouble = self._outcome.trouble or Rejected(
             f"Every request for status {self._status.value} was refused, whoever it named",
             error.came_back,

@@ -108,7 +108,7 @@ class CommandClient:
         Raises:
             CommandError: Command did not say that it did so.
         """
-        body = wire.encode_ask(members, status, as_integer=self.settings.status_encoding == "integer")
+        body = wire.encode_ask(members, status, as_integer=self.settings.status_encoding != "string")
         what = f"Asking {len(members)} orchestrators for status {status.value}"
         path = "/Agents/SetAuthCertificateReenrollment"
         return self._call(what, "POST", path, wire.decode_outcome, content=body, deadline=deadline)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import urlsplit
 
-from keyfactor_provider.command.address import LOOPBACK
-from keyfactor_provider.command.sources import WRONG, Source, Value, first, text_of, wrong
+from keyfactor_provider.command.settings_table import SETTINGS
+from keyfactor_provider.command.sources import LOOPBACK, WRONG, Source, Value, first, text_of, wrong
 from keyfactor_provider.errors import MissingSettings, SettingsError
+from keyfactor_provider.text import safe
 from keyfactor_provider.vocabulary import Vocabulary
 
 Method = Literal["basic", "oauth", "token"]
@@ -55,15 +56,12 @@ class Credentials:
         return f"{who} (from {self.source})"
 
 
-def find_credentials(
-    sources: Sequence[Source], variables: Mapping[str, Sequence[str]], vocabulary: Vocabulary
-) -> Credentials:
+def find_credentials(sources: Sequence[Source], vocabulary: Vocabulary) -> Credentials:
     """The credentials; parts that the deciding source lacks come from the others.
 
     Those before it name no credential, but may say where and as what one signs in: tokenUrl, domain, scopes.
 
     Args:
-        variables: the environment variables of each setting, for messages.
         vocabulary: how messages name the first source.
 
     Raises:
@@ -76,7 +74,7 @@ def find_credentials(
             keys = [key for method in methods for key in _NAMES_METHOD[method] if key in source.values]
             named = [source.values[key] for key in keys]
             raise SettingsError(
-                "The way to sign in to Keyfactor Command is ambiguous",
+                "The credentials for Keyfactor Command are ambiguous",
                 f"one source names two methods: {' and '.join(value.source for value in named)}",
                 "Leave one of Basic (username, password), "
                 f"OAuth2 ({', '.join(map(vocabulary.setting, _NEEDED['oauth']))}) "
@@ -84,26 +82,31 @@ def find_credentials(
                 key=named[-1].key,
             )
         if methods:
-            return _of_method(methods[0], sources, variables, vocabulary)
+            return _of_method(methods[0], sources, vocabulary)
     raise MissingSettings(
-        "Nobody can sign in to Keyfactor Command",
-        "no source names credentials",
+        "No Keyfactor Command credentials configured",
+        f"there are none in {vocabulary.config}, the environment or a profile",
         "Set KEYFACTOR_USERNAME and KEYFACTOR_PASSWORD, or KEYFACTOR_AUTH_CLIENT_ID, _CLIENT_SECRET and "
-        f"_TOKEN_URL, or KEYFACTOR_AUTH_ACCESS_TOKEN; or the same in {vocabulary.config}.",
+        f"_TOKEN_URL, or KEYFACTOR_AUTH_ACCESS_TOKEN; or the same in {vocabulary.config}. {counting(vocabulary)}",
     )
 
 
-def _of_method(
-    method: Method, sources: Sequence[Source], variables: Mapping[str, Sequence[str]], vocabulary: Vocabulary
-) -> Credentials:
+def counting(vocabulary: Vocabulary) -> str:
+    """Where variables have to be set: what a program puts into its own environment reaches no plugin of an engine."""
+    engine = vocabulary.up.partition(" ")[0]
+    return f"Environment variables must be set for the `{engine}` process itself."
+
+
+def _of_method(method: Method, sources: Sequence[Source], vocabulary: Vocabulary) -> Credentials:
     parts = {key: value for key in _METHOD_KEYS[method] if (value := first(sources, key))}
     for key in _NEEDED[method]:
         if key not in parts:
             have = " and ".join(value.source for value in parts.values())
             raise MissingSettings(
-                "Nobody can sign in to Keyfactor Command",
-                f"{have} {'is' if len(parts) == 1 else 'are'} set, but there is no {vocabulary.setting(key)}",
-                f"Set {variables[key][0]}, or {vocabulary.setting(key)} in {vocabulary.config}.",
+                "Keyfactor Command credentials are incomplete",
+                f"{have} {'is' if len(parts) == 1 else 'are'} set, but {vocabulary.setting(key)} is not",
+                f"Set {SETTINGS[key].environment[0]}, or {vocabulary.setting(key)} in {vocabulary.config}. "
+                f"{counting(vocabulary)}",
             )
     named = next(parts[key] for key in _NAMES_METHOD[method] if key in parts)
     return Credentials(
@@ -121,7 +124,7 @@ def _of_method(
 
 
 def _token_url(value: Value) -> str:
-    text = value.text.strip()
+    text = value.text
     try:
         parts = urlsplit(text)
         secure = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
@@ -139,7 +142,6 @@ def _token_url(value: Value) -> str:
 
 
 def _access_token(value: Value) -> str:
-    # A secret read from a file often brings the end of its line along.
     text = value.text.strip()
     if not re.fullmatch(r"[\x21-\x7e]+", text):
         raise SettingsError(
@@ -153,7 +155,7 @@ def _access_token(value: Value) -> str:
 
 def _account(username: Value, domain: Value | None) -> str:
     """`DOMAIN\\user`, as Keyfactor's own clients send it (keyfactor-auth-client-go, auth_basic.go)."""
-    name, own = username.text.strip(), ""
+    name, own = username.text, ""
     if ":" in name:
         # Basic ends the name at a colon. What follows may be a password: the value is not repeated.
         raise SettingsError(
@@ -168,14 +170,34 @@ def _account(username: Value, domain: Value | None) -> str:
         own, name = name.split("\\")
     elif "@" in name:
         name, own = name.split("@")
-    realm = text_of(domain).strip()
-    if own and realm and own.lower() != realm.lower():
+    if not name:
+        raise wrong(username, "one of user, DOMAIN\\user or user@domain")
+    realm = _realm(domain) if domain else ""
+    if own and domain and not _same_domain(own, realm):
         raise SettingsError(
             "The account for Keyfactor Command is ambiguous",
-            f"{username.source} names the domain {own!r} and {domain.source if domain else ''} is {realm!r}",
+            f"{username.source} names the domain {safe(own)!r} and {domain.source} is {safe(realm)!r}",
             "Give the domain in one place.",
             key=username.key,
         )
-    if not name:
-        raise wrong(username, "one of user, DOMAIN\\user or user@domain")
     return f"{own or realm}\\{name}" if own or realm else name
+
+
+def _realm(domain: Value) -> str:
+    """A domain without the mark that ties it to a user, as in `CORP\\` and `@corp.example.com`."""
+    realm = domain.text.removesuffix("\\").removeprefix("@")
+    if not realm or re.search(r"[\\@:/\s]", realm):
+        raise wrong(domain, "a domain alone, such as CORP or corp.example.com")
+    return realm
+
+
+def _same_domain(one: str, other: str) -> bool:
+    """Whether both may name one Windows domain; the username's own form is what is sent then.
+
+    A NetBIOS name is a label of the domain's DNS name, cut to 15 characters, unless somebody chose another.
+    """
+    one, other = one.lower().rstrip("."), other.lower().rstrip(".")
+    if one == other:
+        return True
+    short, long = sorted((one, other), key=lambda name: "." in name)
+    return "." not in short and short in (label[:15] for label in long.split(".")[:-1])

@@ -10,8 +10,8 @@ from typing import Final
 import httpx
 import truststore
 
-from keyfactor_provider.command.address import is_loopback
 from keyfactor_provider.command.settings import Settings
+from keyfactor_provider.command.sources import is_loopback
 from keyfactor_provider.errors import SettingsError
 
 MOST_BYTES: Final = 64 * 1024 * 1024

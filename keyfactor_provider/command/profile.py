@@ -1,98 +1,158 @@
-"""A profile of the file that Keyfactor's own tools share: `~/.keyfactor/command_config.json`."""
+"""The profile file that Keyfactor's own tools share: `~/.keyfactor/command_config.json`, `.yaml` or `.yml`."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
-
+from keyfactor_provider.command.files import others_can_write, read_text
+from keyfactor_provider.command.settings_table import SETTINGS
 from keyfactor_provider.errors import SettingsError
+from keyfactor_provider.text import listed, safe
+
+_YAML: Final = (".yaml", ".yml")
+_FILES: Final = tuple(f"command_config{ending}" for ending in (".json", *_YAML))
+"""In the order in which Keyfactor's loader looks (keyfactor-auth-client-go: loader/discovery.go)."""
+
+_MOST_BYTES: Final = 256 * 1024
+
+
+def _plain(name: str) -> str:
+    """A name of theirs as it is compared: their loader ignores case and underscores."""
+    return name.lower().replace("_", "")
+
 
 _KEYS: Final[Mapping[str, str]] = {
-    "host": "hostname",
-    "port": "port",
-    "auth_port": "port",
-    "username": "username",
-    "password": "password",
-    "domain": "domain",
-    "client_id": "clientId",
-    "client_secret": "clientSecret",
-    "token_url": "tokenUrl",
-    "scopes": "scopes",
-    "audience": "audience",
-    "access_token": "accessToken",
-    "api_path": "apiPath",
-    "ca_cert_path": "caCert",
-    "skip_tls_verify": "skipVerify",
+    _plain(theirs): setting.key for setting in SETTINGS.values() for theirs in setting.profile
 }
-"""Their names and ours (keyfactor-auth-client-go: command_config.go; its JSON schema says auth_port)."""
-
-_VAULT: Final = ("auth_provider",)
-_KERBEROS: Final = "kerberos_"
+_UNSUPPORTED: Final = ("authprovider", "kerberos")
 
 
-class _File(msgspec.Struct):
-    servers: dict[str, dict[str, Any]]
+def default_file(home: Path) -> Path:
+    """The profile file of a user: the first that exists, or the JSON file where none does."""
+    folder = home / ".keyfactor"
+    paths = [folder / name for name in _FILES]
+    return next((path for path in paths if _is_there(path)), paths[0])
 
 
-def read_profile(path: Path, name: str, *, required: bool) -> dict[str, tuple[str, str]]:
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        # A file behind a folder that can't be entered is refused by its name when it is read.
+        return not isinstance(error, (FileNotFoundError, NotADirectoryError))
+    return True
+
+
+def read_profile(path: Path, name: str, *, required: bool, warnings: list[str]) -> dict[str, tuple[str, str]]:
     """The settings of one profile: our key to (text, their key).
 
     Args:
         required: the profile was named, so that its absence is an error and not an empty answer.
+        warnings: what a user should know of the file is added to them.
 
     Raises:
         SettingsError: the file or the profile is missing though required, can't be read, or asks for
             a method that this project does not have.
     """
     try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+        servers = _servers(path, name)
+    except (FileNotFoundError, NotADirectoryError):
         if not required:
             return {}
         raise _refusal(path, name, "there is no such file", "Create it, or name another.") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise _refusal(path, name, reason or str(error), "Make it readable, or name another.") from None
-    try:
-        servers = msgspec.json.decode(content, type=_File).servers
-    except (ValueError, RecursionError) as error:
-        raise _refusal(
-            path,
-            name,
-            f"it is not a JSON file of profiles ({error})",
-            'Expected {"servers": {"default": {…}}}.',
-        ) from None
+    except OSError as error:
+        raise _refusal(path, name, error.strerror or str(error), "Make it readable, or name another.") from None
     if name not in servers:
         if not required:
             return {}
-        have = ", ".join(sorted(servers)) or "none"
+        have = listed([safe(server) for server in sorted(servers)]) or "none"
         raise _refusal(path, name, f"the file has no such profile (it has: {have})", "Name one of these.")
-    found: dict[str, tuple[str, str]] = {}
-    for theirs, value in servers[name].items():
+    if others_can_write(path):
+        warnings.append(
+            f"Other users of this machine can change {safe(str(path))}, and so where the credentials are sent. "
+            "Run chmod go-w on it."
+        )
+    settings: dict[str, tuple[str, str]] = {}
+    for theirs, value in ((str(key), value) for key, value in servers[name].items()):
         if value in (None, "", [], {}):
             continue
-        if theirs in _VAULT or theirs.startswith(_KERBEROS):
+        if _plain(theirs).startswith(_UNSUPPORTED):
             raise _refusal(
                 path,
                 name,
-                f"it has {theirs}, a way to sign in that this project does not support",
+                f"it has {safe(theirs)}, an authentication method that this project does not support",
                 "Use username and password, client_id with client_secret and token_url, or access_token.",
             )
-        if theirs in _KEYS:
-            found[_KEYS[theirs]] = (_as_text(path, name, theirs, value), theirs)
-    return found
+        if key := _KEYS.get(_plain(theirs)):
+            settings[key] = (_as_text(path, name, theirs, key, value), theirs)
+    return settings
 
 
-def _as_text(path: Path, name: str, theirs: str, value: object) -> str:
-    if isinstance(value, list) and theirs == "scopes" and all(isinstance(scope, str) for scope in value):
+def _servers(path: Path, name: str) -> dict[str, dict[str, Any]]:
+    """All profiles of a file.
+
+    Raises:
+        OSError: the file can't be read.
+        SettingsError: it holds something else.
+    """
+    text = read_text(path, _MOST_BYTES)
+    file_type = "YAML" if path.suffix.lower() in _YAML else "JSON"
+
+    def refused(reason: str) -> SettingsError:
+        came_back = f"it is not a {file_type} file of profiles ({reason})"
+        return _refusal(path, name, came_back, 'Expected {"servers": {"default": {…}}}.')
+
+    try:
+        content = _from_yaml(text) if file_type == "YAML" else json.loads(text)
+    except json.JSONDecodeError as error:
+        raise refused(f"line {error.lineno}: {error.msg.partition(':')[0]}") from None
+    except _Malformed as error:
+        raise refused(str(error)) from None
+    except (ValueError, RecursionError):
+        raise refused("a number or a level too many") from None
+    for key, servers in content.items() if isinstance(content, dict) else ():
+        if _plain(str(key)) == "servers" and isinstance(servers, dict):
+            profiles = {str(server): settings or {} for server, settings in servers.items()}
+            if all(isinstance(settings, dict) for settings in profiles.values()):
+                return profiles
+    raise refused("it has no map of profiles")
+
+
+class _Malformed(Exception):
+    """Text that is not YAML, with the line where that shows; it repeats nothing, since that may be a password."""
+
+
+def _from_yaml(text: str) -> Any:
+    """YAML whose scalars are texts as written: a password such as 0123, 1e3 or `no` stays one."""
+    # Imported here: only users of such a file need it.
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        """Without numbers, dates and truth values."""
+
+    Loader.yaml_implicit_resolvers = {
+        char: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
+        for char, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    try:
+        return yaml.load(text, Loader)  # noqa: S506  # a SafeLoader with fewer types
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"at line {mark.line + 1}" if mark else "in its encoding"
+        raise _Malformed(f"an error {where}; quote values with special characters") from None
+
+
+def _as_text(path: Path, name: str, theirs: str, key: str, value: object) -> str:
+    if SETTINGS[key].kind == "list" and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return " ".join(value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (str, int)):
         return str(value)
-    raise _refusal(path, name, f"{theirs} is a {type(value).__name__}", "Expected a text.")
+    raise _refusal(path, name, f"{safe(theirs)} is a {type(value).__name__}", "Expected a text.")
 
 
 def _refusal(path: Path, name: str, came_back: str, next_step: str) -> SettingsError:
-    return SettingsError(f"Profile {name!r} of {path} can't be used", came_back, next_step)
+    return SettingsError(f"Profile {safe(name)!r} of {safe(str(path))} can't be used", came_back, next_step)

@@ -42,8 +42,8 @@ class Session:
         if self._connection is None:
             client = self._connect()
             self._connection = Roster(client), client
-            if client.settings.warning:
-                self._warn(client.settings.warning)
+            for warning in client.settings.warnings:
+                self._warn(warning)
         return self._connection
 
     def close(self) -> None:

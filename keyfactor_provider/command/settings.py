@@ -9,44 +9,37 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from textwrap import wrap
+from typing import Final, Literal, cast, get_args
 
-from keyfactor_provider.command.address import base_url
-from keyfactor_provider.command.credentials import Credentials, find_credentials
-from keyfactor_provider.command.profile import read_profile
-from keyfactor_provider.command.sources import Source, Value, first, wrong
+from keyfactor_provider.command.credentials import Credentials, counting, find_credentials
+from keyfactor_provider.command.files import others_can_write, read_text
+from keyfactor_provider.command.profile import default_file, read_profile
+from keyfactor_provider.command.settings_table import SETTINGS
+from keyfactor_provider.command.sources import (
+    Source,
+    Value,
+    base_url,
+    first,
+    text_of,
+    value_from,
+    value_from_config,
+    wrong,
+)
 from keyfactor_provider.errors import MissingSettings, SettingsError
+from keyfactor_provider.text import safe
 from keyfactor_provider.vocabulary import Vocabulary
 
-StatusEncoding = Literal["integer", "string"]
+StatusEncoding = Literal["auto", "integer", "string", "digits"]
 
-ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
-    "hostname": ("KEYFACTOR_HOSTNAME",),
-    "port": ("KEYFACTOR_PORT",),
-    "username": ("KEYFACTOR_USERNAME",),
-    "password": ("KEYFACTOR_PASSWORD",),
-    "domain": ("KEYFACTOR_DOMAIN",),
-    "clientId": ("KEYFACTOR_AUTH_CLIENT_ID",),
-    "clientSecret": ("KEYFACTOR_AUTH_CLIENT_SECRET",),
-    "tokenUrl": ("KEYFACTOR_AUTH_TOKEN_URL",),
-    "scopes": ("KEYFACTOR_AUTH_SCOPES",),
-    "audience": ("KEYFACTOR_AUTH_AUDIENCE",),
-    "accessToken": ("KEYFACTOR_AUTH_ACCESS_TOKEN", "KEYFACTOR_ACCESS_TOKEN"),
-    "apiPath": ("KEYFACTOR_API_PATH",),
-    "caCert": ("KEYFACTOR_CA_CERT",),
-    "skipVerify": ("KEYFACTOR_SKIP_VERIFY",),
-    "timeout": ("KEYFACTOR_CLIENT_TIMEOUT", "KEYFACTOR_TIMEOUT"),
-    "batchSize": ("KEYFACTOR_BATCH_SIZE",),
-    "statusEncoding": ("KEYFACTOR_STATUS_ENCODING",),
-    "profile": ("KEYFACTOR_AUTH_CONFIG_PROFILE",),
-    "configFile": ("KEYFACTOR_AUTH_CONFIG_FILE",),
-}
-"""Every setting by its key under `keyfactor:`, with the variables that stand for it, newest name first."""
+CONFIG_KEYS: Final = tuple(setting.key for setting in SETTINGS.values() if setting.attribute)
+SECRET_KEYS: Final = tuple(setting.key for setting in SETTINGS.values() if setting.secret)
 
-CONFIG_KEYS: Final = tuple(key for key in ENVIRONMENT if key != "port")
-SECRET_KEYS: Final = ("password", "clientSecret", "accessToken")
+_CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----", re.ASCII)
+_NOT_BASE64: Final = re.compile(r"\\[nrt]|\\|\s")
+"""What a certificate in a variable brings along: indentation, line ends, and the same as escapes."""
 
-_CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----", re.ASCII)
+_MOST_CA_BYTES: Final = 4 * 1024**2
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,9 @@ class Settings:
         ca_pem: certificates of a private CA, trusted besides the system's.
         timeout: seconds for one request with its retries.
         batch_size: members in one POST.
+        status_encoding: how a status is sent; `auto` finds out what the server takes.
         host_source: where the host came from, for messages.
+        remarks: what a user should know of how the settings were given.
         vocabulary: how messages name the engine's own config.
     """
 
@@ -68,18 +63,20 @@ class Settings:
     skip_verify: bool = False
     timeout: float = 60.0
     batch_size: int = 500
-    status_encoding: StatusEncoding = "integer"
+    status_encoding: StatusEncoding = "auto"
     host_source: str = ""
+    remarks: tuple[str, ...] = ()
     vocabulary: Vocabulary = field(default_factory=Vocabulary, repr=False)
 
     @property
-    def warning(self) -> str:
-        """What a user has to know of these settings on every run; empty when nothing."""
+    def warnings(self) -> tuple[str, ...]:
+        """What a user has to know of these settings, to be told once in every run."""
         if not self.skip_verify:
-            return ""
+            return self.remarks
         return (
+            *self.remarks,
             f"The certificate of {self.base_url} is not verified ({self.vocabulary.setting('skipVerify')}): "
-            f"anyone on the way can read the credentials. Set {self.vocabulary.setting('caCert')} instead."
+            f"anyone on the way can read the credentials. Set {self.vocabulary.setting('caCert')} instead.",
         )
 
 
@@ -104,70 +101,87 @@ def load(
         SettingsError: a value is wrong, or two contradict each other.
     """
     vocabulary = vocabulary or Vocabulary()
-    sources = _sources(config, environment, home, vocabulary)
+    warnings: list[str] = []
+    sources = _sources(config, environment, home, vocabulary, warnings)
     host = first(sources, "hostname")
     if host is None:
         raise MissingSettings(
-            "Keyfactor Command can't be found",
-            "no source names its host",
+            "No Keyfactor Command hostname configured",
+            f"there is none in {vocabulary.config}, the environment or a profile",
             f"Set {vocabulary.setting('hostname')} or KEYFACTOR_HOSTNAME, or a profile in "
-            "~/.keyfactor/command_config.json.",
+            f"{SETTINGS['configFile'].default}. {counting(vocabulary)}",
         )
     return Settings(
         base_url=base_url(host, first(_with_own_port(sources, host), "port"), first(sources, "apiPath"), vocabulary),
-        credentials=find_credentials(sources, ENVIRONMENT, vocabulary),
-        ca_pem=_ca(first(sources, "caCert")),
+        credentials=find_credentials(sources, vocabulary),
+        ca_pem=_ca(first(sources, "caCert"), warnings),
         skip_verify=_flag(first(sources, "skipVerify")),
-        timeout=_number(first(sources, "timeout"), "seconds", 60, most=3600),
-        batch_size=_number(first(sources, "batchSize"), "members", 500, most=10_000),
+        timeout=_number(first(sources, "timeout"), "seconds", SETTINGS["timeout"].default, most=3600),
+        batch_size=_number(first(sources, "batchSize"), "orchestrators", SETTINGS["batchSize"].default, most=10_000),
         status_encoding=_encoding(first(sources, "statusEncoding")),
         host_source=host.source,
+        remarks=tuple(warnings),
         vocabulary=vocabulary,
     )
 
 
 def _sources(
-    config: Callable[[str], str | None], environment: Mapping[str, str], home: Path | None, vocabulary: Vocabulary
+    config: Callable[[str], str | None],
+    environment: Mapping[str, str],
+    home: Path | None,
+    vocabulary: Vocabulary,
+    warnings: list[str],
 ) -> list[Source]:
-    own = Source(
-        {
-            key: Value(text, f"{vocabulary.config}, {vocabulary.setting(key)}", key)
-            for key in CONFIG_KEYS
-            if (text := config(key))
-        }
-    )
-    env = Source(
-        {
-            key: Value(environment[name], name)
-            for key, names in ENVIRONMENT.items()
-            for name in reversed(names)
-            if environment.get(name)
-        }
-    )
-    named = {key: found for key in ("profile", "configFile") if (found := first([own, env], key))}
-    if named or not first([own, env], "hostname"):
-        return [own, env, _profile(named, home)]
-    return [own, env]
+    own: dict[str, Value] = {}
+    for key in CONFIG_KEYS:
+        source = f"{vocabulary.config}, {vocabulary.setting(key)}"
+        if (text := config(key)) and (value := value_from_config(key, text, source, warnings)):
+            own[key] = value
+    env: dict[str, Value] = {}
+    for key, setting in SETTINGS.items():
+        for name in setting.environment:
+            if (text := environment.get(name)) and (value := value_from(key, text, name, warnings)):
+                env[key] = value
+                break
+    sources = [Source(own), Source(env)]
+    named = {key: value for key in ("profile", "configFile") if (value := first(sources, key))}
+    if named or not first(sources, "hostname"):
+        sources.append(_profile(named, home, warnings))
+    return sources
 
 
-def _profile(named: Mapping[str, Value], home: Path | None) -> Source:
+def _profile(named: Mapping[str, Value], home: Path | None, warnings: list[str]) -> Source:
     file, profile = named.get("configFile"), named.get("profile")
-    try:
-        path = Path(file.text).expanduser() if file else (home or Path.home()) / ".keyfactor" / "command_config.json"
-    except RuntimeError:
-        # There is no such user, or none at all.
-        if file:
+    if file:
+        try:
+            path = Path(file.text).expanduser()
+        except RuntimeError:
+            # There is no such user, or none at all.
             raise wrong(file, "the path of a profile file") from None
-        if profile:
-            raise wrong(profile, "no profile: this user has no home directory; set configFile as well") from None
+    elif folder := _home(home):
+        path = default_file(folder)
+    elif profile:
+        raise wrong(profile, "no profile: this user has no home directory; set configFile as well")
+    else:
         return Source({})
-    name = profile.text if profile else "default"
+    name = text_of(profile) or SETTINGS["profile"].default
     try:
-        found = read_profile(path, name, required=bool(named))
+        settings = read_profile(path, name, required=bool(named), warnings=warnings)
     except SettingsError as error:
         error.key = next((value.key for value in named.values() if value.key), "")
         raise
-    return Source({key: Value(text, f"profile {name!r} of {path}, {theirs}") for key, (text, theirs) in found.items()})
+    source = f"profile {safe(name)!r} of {safe(str(path))}"
+    values = {key: value_from(key, text, f"{source}, {theirs}", warnings) for key, (text, theirs) in settings.items()}
+    return Source({key: value for key, value in values.items() if value})
+
+
+def _home(home: Path | None) -> Path | None:
+    """The home directory; None where the user of a container has none, or HOME names something else."""
+    try:
+        home = home or Path.home()
+        return home if home.is_dir() else None
+    except (RuntimeError, OSError):
+        return None
 
 
 def _with_own_port(sources: list[Source], host: Value) -> list[Source]:
@@ -175,54 +189,62 @@ def _with_own_port(sources: list[Source], host: Value) -> list[Source]:
     return [*sources[:2], *(source for source in sources[2:] if host in source.values.values())]
 
 
-def _ca(value: Value | None) -> str:
+def _ca(value: Value | None, warnings: list[str]) -> str:
     if value is None:
         return ""
     text = value.text
     if "-----BEGIN" not in text:
         try:
-            text = Path(text).expanduser().read_text(encoding="utf-8", errors="replace")
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "no file can be called that"
-            raise SettingsError(
-                "The private CA for Keyfactor Command can't be read",
-                f"{value.source} is {value.text!r}: {reason}",
-                "Expected the path of a PEM file, or its text.",
-                key=value.key,
-            ) from None
-    # A bundle's comments may be in any language, which OpenSSL would stumble over.
-    found = _CERTIFICATE.findall(text)
-    if not found:
-        raise SettingsError(
-            "The private CA for Keyfactor Command can't be read",
-            f"{value.source} holds no certificate",
-            "Expected the path of a PEM file with certificates, or its text.",
-            key=value.key,
-        )
-    return "\n".join(found) + "\n"
+            path = Path(text).expanduser()
+            # A bundle's comments may be in any language and encoding.
+            text = read_text(path, _MOST_CA_BYTES, errors="replace")
+            changeable = others_can_write(path)
+        except (OSError, RuntimeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "there is no such user"
+            raise _unusable_ca(value, f"{value.source} is {safe(text)!r}: {reason}") from None
+        if changeable:
+            warnings.append(
+                f"Other users of this machine can change {safe(str(path))}, and so whom the credentials are sent to. "
+                "Run chmod go-w on it."
+            )
+    certificates = [_NOT_BASE64.sub("", body) for body in _CERTIFICATE.findall(text)]
+    if not certificates:
+        raise _unusable_ca(value, f"{value.source} holds no certificate")
+    return "".join(
+        "\n".join(("-----BEGIN CERTIFICATE-----", *wrap(body, 64), "-----END CERTIFICATE-----", ""))
+        for body in certificates
+    )
+
+
+def _unusable_ca(value: Value, came_back: str) -> SettingsError:
+    return SettingsError(
+        "The private CA for Keyfactor Command can't be read",
+        came_back,
+        "Expected the path of a PEM file with certificates, or its text.",
+        key=value.key,
+    )
 
 
 def _flag(value: Value | None) -> bool:
     if value is None:
         return False
     answers = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if value.text.strip().lower() not in answers:
+    if value.text.lower() not in answers:
         raise wrong(value, "true or false")
-    return answers[value.text.strip().lower()]
+    return answers[value.text.lower()]
 
 
-def _number(value: Value | None, unit: str, default: int, *, most: int) -> int:
-    if value is None:
-        return default
-    text = value.text.strip()
-    if not (text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most):
-        raise wrong(value, f"a whole number of {unit} from 1 to {most}, such as {default}")
-    return int(text)
+def _number(value: Value | None, unit: str, default: str, *, most: int) -> int:
+    text = value.text if value else default
+    if text.isascii() and text.isdigit() and len(text) < 10 and 1 <= int(text) <= most:
+        return int(text)
+    assert value is not None, "defaults are right"
+    raise wrong(value, f"a whole number of {unit} from 1 to {most}, such as {default}")
 
 
 def _encoding(value: Value | None) -> StatusEncoding:
-    if value is None or value.text == "integer":
-        return "integer"
-    if value.text == "string":
-        return "string"
-    raise wrong(value, "integer (as the vendor's page says) or string (as older servers want)")
+    text = value.text.lower() if value else SETTINGS["statusEncoding"].default
+    if text in get_args(StatusEncoding):
+        return cast(StatusEncoding, text)
+    assert value is not None, "the default is right"
+    raise wrong(value, "auto, integer, string or digits")

@@ -102,8 +102,8 @@ class Run:
             from keyfactor_provider.command.roster import Roster
 
             client = self.client()
-            if client.settings.warning:
-                _tell("warning", client.settings.warning)
+            for warning in client.settings.warnings:
+                _tell("warning", warning)
             self._everyone = Roster(client).everyone()
         return self._everyone
 

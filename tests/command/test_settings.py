@@ -1,6 +1,7 @@
 """Where settings come from: the order of sources, and every value that is refused, by the name of its source."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 
 from keyfactor_provider.command.client import CommandClient
-from keyfactor_provider.command.settings import ENVIRONMENT, Settings, load
+from keyfactor_provider.command.settings import CONFIG_KEYS, SECRET_KEYS, Settings, load
+from keyfactor_provider.command.settings_table import SETTINGS
 from keyfactor_provider.errors import MissingSettings, SettingsError
+from keyfactor_provider.vocabulary import Vocabulary
 
 HOST = {"KEYFACTOR_HOSTNAME": "command.example.com"}
 BASIC = {"KEYFACTOR_USERNAME": "svc", "KEYFACTOR_PASSWORD": "canary-password"}
@@ -59,7 +62,7 @@ ENVIRONMENT_VALUES = {
     "KEYFACTOR_SKIP_VERIFY": "false",
     "KEYFACTOR_CLIENT_TIMEOUT": "21",
     "KEYFACTOR_BATCH_SIZE": "22",
-    "KEYFACTOR_STATUS_ENCODING": "integer",
+    "KEYFACTOR_STATUS_ENCODING": "digits",
 }
 PROFILE_VALUES = {
     "host": "profile.example.com",
@@ -96,7 +99,7 @@ def test_a_profile_gives_everything_where_nothing_else_does(tmp_path: Path) -> N
     assert settings.base_url == "https://profile.example.com/ProfileAPI"
     assert settings.credentials.username == "PROFILE\\profile-user"
     assert settings.skip_verify
-    assert (settings.timeout, settings.batch_size, settings.status_encoding) == (60, 500, "integer")
+    assert (settings.timeout, settings.batch_size, settings.status_encoding) == (60, 500, "auto")
     assert "profile 'default'" in settings.host_source
     assert settings.host_source.endswith("command_config.json, host")
 
@@ -123,11 +126,16 @@ def test_a_profile_is_read_when_nobody_else_names_a_host_or_when_it_is_named(
     assert settings.credentials.username == ("THERE\\svc" if read else "svc")
 
 
-def test_every_setting_but_the_port_has_a_config_key_and_each_has_its_variable(tmp_path: Path) -> None:
-    for key, names in ENVIRONMENT.items():
-        assert names, key
-        assert all(name.startswith("KEYFACTOR_") for name in names)
-    # The newer name of two wins.
+def test_every_setting_but_the_port_has_a_config_key_and_each_has_its_variable() -> None:
+    assert set(SETTINGS) - set(CONFIG_KEYS) == {"port"}
+    assert SECRET_KEYS == ("password", "clientSecret", "accessToken")
+    names = [name for setting in SETTINGS.values() for name in setting.environment]
+    assert len(names) == len(set(names))
+    assert all(setting.environment for setting in SETTINGS.values())
+    assert all(name.startswith("KEYFACTOR_") for name in names)
+
+
+def test_the_newer_of_two_variables_counts(tmp_path: Path) -> None:
     both = {**HOST, **BASIC, "KEYFACTOR_TIMEOUT": "5", "KEYFACTOR_CLIENT_TIMEOUT": "6"}
     assert loaded(both, home=tmp_path).timeout == 6
     del both["KEYFACTOR_CLIENT_TIMEOUT"]
@@ -183,14 +191,17 @@ def test_scopes_are_separated_by_commas_or_spaces(scopes: str) -> None:
 @pytest.mark.parametrize(
     ("environment", "says"),
     [
-        (BASIC, ["can't be found", "KEYFACTOR_HOSTNAME", "keyfactor:hostname"]),
-        (HOST, ["Nobody can sign in", "KEYFACTOR_USERNAME", "KEYFACTOR_AUTH_CLIENT_ID"]),
-        ({**HOST, "KEYFACTOR_USERNAME": "svc"}, ["no password", "KEYFACTOR_PASSWORD", "keyfactor:password"]),
-        ({**HOST, "KEYFACTOR_PASSWORD": "canary-password"}, ["no username", "KEYFACTOR_PASSWORD is set"]),
-        ({**HOST, "KEYFACTOR_AUTH_CLIENT_ID": "c"}, ["no clientSecret", "KEYFACTOR_AUTH_CLIENT_SECRET"]),
+        (BASIC, ["hostname", "KEYFACTOR_HOSTNAME", "keyfactor:hostname", "`pulumi` process"]),
+        (HOST, ["credentials", "KEYFACTOR_USERNAME", "KEYFACTOR_AUTH_CLIENT_ID", "`pulumi` process"]),
+        (
+            {**HOST, "KEYFACTOR_USERNAME": "svc"},
+            ["KEYFACTOR_USERNAME", "KEYFACTOR_PASSWORD", "keyfactor:password", "`pulumi` process"],
+        ),
+        ({**HOST, "KEYFACTOR_PASSWORD": "canary-password"}, ["keyfactor:username", "KEYFACTOR_PASSWORD is set"]),
+        ({**HOST, "KEYFACTOR_AUTH_CLIENT_ID": "c"}, ["keyfactor:clientSecret", "KEYFACTOR_AUTH_CLIENT_SECRET"]),
         (
             {**HOST, "KEYFACTOR_AUTH_CLIENT_ID": "c", "KEYFACTOR_AUTH_CLIENT_SECRET": "canary-secret"},
-            ["no tokenUrl", "are set", "KEYFACTOR_AUTH_TOKEN_URL"],
+            ["keyfactor:tokenUrl", "are set", "KEYFACTOR_AUTH_TOKEN_URL"],
         ),
     ],
 )
@@ -199,6 +210,15 @@ def test_what_is_missing_is_named_with_where_to_put_it(environment: dict[str, st
         loaded(environment)
     assert all(part in str(raised.value) for part in says)
     assert not any(canary in str(raised.value) for canary in CANARIES)
+
+
+def test_what_is_missing_is_named_in_the_words_of_the_engine() -> None:
+    words = Vocabulary("terraform plan", "terraform apply", "the provider block", {"hostname": "hostname"})
+    with pytest.raises(MissingSettings) as raised:
+        load(lambda _: None, {}, Path("/nonexistent"), vocabulary=words)
+    assert "the provider block" in str(raised.value)
+    assert "`terraform` process" in str(raised.value)
+    assert "pulumi" not in str(raised.value)
 
 
 @pytest.mark.parametrize("pair", [(BASIC, OAUTH), (BASIC, TOKEN), (OAUTH, TOKEN)])
@@ -222,7 +242,12 @@ def test_two_methods_in_one_source_are_refused_by_the_names_of_both(pair: tuple[
         ("10.0.0.7", "https://10.0.0.7/KeyfactorAPI"),
         ("[2001:db8::7]:8443", "https://[2001:db8::7]:8443/KeyfactorAPI"),
         ("bücher.example.com", "https://bücher.example.com/KeyfactorAPI"),
-        ("command_1.example.com.", "https://command_1.example.com./KeyfactorAPI"),
+        ("command_1.example.com.", "https://command_1.example.com/KeyfactorAPI"),
+        ("COMMAND.example.com.:8443\n", "https://command.example.com:8443/KeyfactorAPI"),
+        ("\ufeffcommand.example.com\r\n", "https://command.example.com/KeyfactorAPI"),
+        ("2001:db8::7", "https://[2001:db8::7]/KeyfactorAPI"),
+        ("2001:DB8:0::7", "https://[2001:db8:0::7]/KeyfactorAPI"),
+        ("::1", "https://[::1]/KeyfactorAPI"),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000/KeyfactorAPI"),
         ("http://localhost", "http://localhost/KeyfactorAPI"),
         ("http://[::1]:5000", "http://[::1]:5000/KeyfactorAPI"),
@@ -242,7 +267,12 @@ def test_a_host_may_be_written_in_many_ways(given: str, base_url: str) -> None:
         ("command.example.com:0", "Expected a host"),
         ("command.example.com:99999", "Expected a host"),
         ("command.example.com:port", "Expected a host"),
-        ("2001:db8::7", "Expected a host"),
+        ("fe80::1%eth0", "Expected a host"),
+        ("[fe80::1%eth0]:8443", "Expected a host"),
+        ("https://::1", "Expected a host"),
+        ("https://2001:db8::7/", "Expected a host"),
+        ("command.example.com..", "Expected a host"),
+        (".", "Expected a host"),
         ("[2001:db8::xyz]", "Expected a host"),
         ("command..example.com", "Expected a host"),
         (f"{'a' * 64}.example.com", "Expected a host"),
@@ -267,7 +297,9 @@ def test_a_host_that_cannot_be_meant_is_refused_by_the_name_of_its_source(hostna
         ({}, {"KEYFACTOR_HOSTNAME": "command.example.com:9443", "KEYFACTOR_PORT": "8443"}, {}, ":9443"),
         ({}, {"KEYFACTOR_HOSTNAME": "https://command.example.com:9443", "KEYFACTOR_PORT": "8443"}, {}, ":9443"),
         ({"hostname": "command.example.com"}, {"KEYFACTOR_PORT": "8443"}, {}, ":8443"),
+        ({"hostname": "command.example.com"}, {"KEYFACTOR_PORT": "8443\n"}, {}, ":8443"),
         ({}, {}, {"host": "command.example.com", "port": 7443}, ":7443"),
+        ({}, {"KEYFACTOR_PORT": "tcp://10.0.0.7:443"}, {"host": "command.example.com", "port": 7443}, ":7443"),
         ({}, {}, {"host": "command.example.com", "auth_port": 7443}, ":7443"),
         # The port of a profile is that of its own host.
         ({"profile": "default"}, HOST, {"host": "other.example.com", "port": 7443}, ""),
@@ -292,25 +324,30 @@ def test_the_apis_path_may_have_slashes_around_it(api_path: str) -> None:
         ("KEYFACTOR_PORT", "https", "a port between 1 and 65535"),
         ("KEYFACTOR_PORT", "0", "a port between 1 and 65535"),
         ("KEYFACTOR_PORT", "65536", "a port between 1 and 65535"),
-        ("KEYFACTOR_PORT", "9" * 5000, "a port between 1 and 65535"),
+        ("KEYFACTOR_PORT", "9" * 190, "a port between 1 and 65535"),
         ("KEYFACTOR_API_PATH", "../secret", "a path such as KeyfactorAPI"),
         ("KEYFACTOR_API_PATH", "api?x=1", "a path such as KeyfactorAPI"),
         ("KEYFACTOR_API_PATH", "a b", "a path such as KeyfactorAPI"),
         ("KEYFACTOR_CLIENT_TIMEOUT", "60s", "a whole number of seconds from 1 to 3600, such as 60"),
+        ("KEYFACTOR_PORT", "http://10.0.0.7:443", "a port between 1 and 65535"),
         ("KEYFACTOR_TIMEOUT", "-1", "a whole number of seconds"),
         ("KEYFACTOR_TIMEOUT", "0", "a whole number of seconds"),
         ("KEYFACTOR_TIMEOUT", "3601", "a whole number of seconds"),
         ("KEYFACTOR_TIMEOUT", "٦٠", "a whole number of seconds"),
-        ("KEYFACTOR_BATCH_SIZE", "1e3", "a whole number of members"),
-        ("KEYFACTOR_BATCH_SIZE", "9" * 5000, "a whole number of members"),
+        ("KEYFACTOR_BATCH_SIZE", "1e3", "a whole number of orchestrators"),
+        ("KEYFACTOR_BATCH_SIZE", "9" * 190, "a whole number of orchestrators"),
         ("KEYFACTOR_SKIP_VERIFY", "maybe", "true or false"),
-        ("KEYFACTOR_STATUS_ENCODING", "text", "integer (as the vendor's page says) or string"),
+        ("KEYFACTOR_STATUS_ENCODING", "text", "auto, integer, string or digits"),
         ("KEYFACTOR_USERNAME", "A\\b\\c", "one of user"),
         ("KEYFACTOR_USERNAME", "A\\b@c", "one of user"),
         ("KEYFACTOR_USERNAME", "DOMAIN\\", "one of user"),
-        ("KEYFACTOR_CA_CERT", "/nowhere/ca.pem", "the path of a PEM file, or its text"),
-        ("KEYFACTOR_CA_CERT", "~nobody-of-that-name/ca.pem", "the path of a PEM file, or its text"),
-        ("KEYFACTOR_CA_CERT", "a\0b", "the path of a PEM file, or its text"),
+        ("KEYFACTOR_DOMAIN", "\\", "a domain alone"),
+        ("KEYFACTOR_DOMAIN", "CORP\\svc", "a domain alone"),
+        ("KEYFACTOR_DOMAIN", "svc@corp.example.com", "a domain alone"),
+        ("KEYFACTOR_DOMAIN", "a:b", "a domain alone"),
+        ("KEYFACTOR_DOMAIN", "ldap://corp", "a domain alone"),
+        ("KEYFACTOR_CA_CERT", "/nowhere/ca.pem", "the path of a PEM file with certificates, or its text"),
+        ("KEYFACTOR_CA_CERT", "~nobody-of-that-name/ca.pem", "the path of a PEM file with certificates, or its text"),
         ("KEYFACTOR_AUTH_CONFIG_FILE", "~nobody-of-that-name/x.json", "the path of a profile file"),
     ],
 )
@@ -323,7 +360,14 @@ def test_a_wrong_value_is_refused_with_its_source_and_what_was_expected(name: st
 
 @pytest.mark.parametrize(
     ("text", "verified_off"),
-    [("true", True), ("1", True), ("YES", True), ("false", False), ("0", False), ("no", False)],
+    [
+        ("true", True),
+        ("1", True),
+        ("YES", True),
+        ("false", False),
+        ("0", False),
+        ("no", False),
+    ],
 )
 def test_skip_verify_is_a_truth_value(text: str, verified_off: bool) -> None:
     assert loaded({**HOST, **BASIC, "KEYFACTOR_SKIP_VERIFY": text}).skip_verify is verified_off
@@ -338,6 +382,15 @@ def test_skip_verify_is_a_truth_value(text: str, verified_off: bool) -> None:
         ("svc@plant.example", "", "plant.example\\svc"),
         ("PLANT\\svc", "plant", "PLANT\\svc"),
         (" svc ", " PLANT ", "PLANT\\svc"),
+        ("svc\r\n", "PLANT\n", "PLANT\\svc"),
+        ("svc", "PLANT\\", "PLANT\\svc"),
+        ("svc", "@plant.example", "plant.example\\svc"),
+        (".\\svc", "", ".\\svc"),
+        # The NetBIOS name and the DNS name of one domain: the username's own is sent.
+        ("CORP\\svc", "corp.example.com", "CORP\\svc"),
+        ("corp\\svc", "AD.CORP.EXAMPLE.COM.", "corp\\svc"),
+        ("svc@corp.example.com", "CORP\\", "corp.example.com\\svc"),
+        ("MANUFACTURINGGM\\svc", "manufacturinggmbh.example.com", "MANUFACTURINGGM\\svc"),
     ],
 )
 def test_an_account_goes_out_as_domain_and_user(username: str, domain: str, account: str) -> None:
@@ -345,9 +398,20 @@ def test_an_account_goes_out_as_domain_and_user(username: str, domain: str, acco
     assert loaded(environment).credentials.username == account
 
 
-def test_an_account_with_two_domains_is_refused_with_both() -> None:
-    with pytest.raises(SettingsError, match=r"'PLANT' and KEYFACTOR_DOMAIN is 'OTHER'"):
-        loaded({**HOST, **BASIC, "KEYFACTOR_USERNAME": "PLANT\\svc", "KEYFACTOR_DOMAIN": "OTHER"})
+@pytest.mark.parametrize(
+    ("username", "named", "domain"),
+    [
+        ("PLANT\\svc", "PLANT", "OTHER"),
+        ("PLANT\\svc", "PLANT", "corp.example.com"),
+        ("COM\\svc", "COM", "corp.example.com"),
+        ("svc@corp.example.com", "corp.example.com", "ad.corp.example.com"),
+    ],
+)
+def test_an_account_with_two_domains_is_refused_with_both(username: str, named: str, domain: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        loaded({**HOST, **BASIC, "KEYFACTOR_USERNAME": username, "KEYFACTOR_DOMAIN": domain})
+    assert f"KEYFACTOR_USERNAME names the domain {named!r}" in str(raised.value)
+    assert f"KEYFACTOR_DOMAIN is {domain!r}" in str(raised.value)
 
 
 @pytest.mark.parametrize(
@@ -373,21 +437,172 @@ def test_a_value_that_may_hold_a_secret_is_refused_without_being_repeated(name: 
     assert not any(canary in str(raised.value) + repr(raised.value) for canary in CANARIES)
 
 
-def test_an_access_token_loses_the_end_of_the_line_it_was_read_from() -> None:
-    assert loaded({**HOST, "KEYFACTOR_AUTH_ACCESS_TOKEN": "canary-token\n"}).credentials.access_token == "canary-token"
+@pytest.mark.parametrize("around", ["{}\n", "{}\r\n", "{}\n\n", "\ufeff{}", "\ufeff{}\r\n"])
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [
+        (BASIC, "KEYFACTOR_PASSWORD"),
+        (OAUTH, "KEYFACTOR_AUTH_CLIENT_SECRET"),
+        (TOKEN, "KEYFACTOR_AUTH_ACCESS_TOKEN"),
+    ],
+)
+def test_a_secret_loses_the_end_of_the_line_it_was_read_from_with_a_warning(
+    environment: dict[str, str], name: str, around: str
+) -> None:
+    settings = loaded({**HOST, **environment, name: around.format(environment[name])})
+    made = settings.credentials
+    assert environment[name] in (made.password, made.client_secret, made.access_token)
+    (warning,) = settings.warnings
+    assert name in warning
+    assert environment[name] not in warning
 
 
-@pytest.mark.parametrize("inline", [True, False])
-def test_a_private_ca_is_a_path_or_a_text_and_may_have_comments_in_any_language(tmp_path: Path, inline: bool) -> None:
-    bundle = f"# Főtanúsítvány\n{CERTIFICATE}# second\n{CERTIFICATE}"
-    (tmp_path / "ca.pem").write_text(bundle, encoding="utf-8")
-    given = bundle if inline else str(tmp_path / "ca.pem")
-    assert loaded({**HOST, **BASIC, "KEYFACTOR_CA_CERT": given}).ca_pem.count("BEGIN CERTIFICATE") == 2
+def test_the_stacks_secret_loses_its_line_end_with_a_warning_too() -> None:
+    settings = loaded({**HOST, "KEYFACTOR_USERNAME": "svc"}, {"password": "canary-password\n"})
+    assert settings.credentials.password == "canary-password"
+    assert [("keyfactor:password" in warning) for warning in settings.warnings] == [True]
+
+
+@pytest.mark.parametrize("password", [" blanks inside and around ", "tab\t", "a\nb", '["no JSON', "{x}"])
+def test_everything_else_in_a_password_is_kept(password: str) -> None:
+    settings = loaded({**HOST, "KEYFACTOR_USERNAME": "svc"}, {"password": password})
+    assert (settings.credentials.password, settings.warnings) == (password, ())
+
+
+def test_a_secret_of_nothing_but_a_line_end_is_missing() -> None:
+    with pytest.raises(MissingSettings, match="KEYFACTOR_PASSWORD"):
+        loaded({**HOST, **BASIC, "KEYFACTOR_PASSWORD": "\n"})
+
+
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("KEYFACTOR_AUTH_CLIENT_ID", "client_id"),
+        ("KEYFACTOR_AUTH_TOKEN_URL", "token_url"),
+        ("KEYFACTOR_AUTH_AUDIENCE", "audience"),
+    ],
+)
+def test_a_setting_that_is_no_secret_loses_what_stands_around_it_silently(name: str, field: str) -> None:
+    environment = {**HOST, **OAUTH, "KEYFACTOR_AUTH_AUDIENCE": "kf"}
+    settings = loaded({**environment, name: f"\ufeff {environment[name]} \r\n"})
+    assert (getattr(settings.credentials, field), settings.warnings) == (environment[name], ())
+
+
+@pytest.mark.parametrize("name", ["KEYFACTOR_PASSWORD", "KEYFACTOR_USERNAME", "KEYFACTOR_HOSTNAME"])
+def test_bytes_that_are_no_utf8_are_refused_without_being_repeated(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is not valid UTF-8") as raised:
+        loaded({**HOST, **BASIC, name: "canary-p\udce4ss"})
+    assert "canary" not in f"{raised.value} {raised.value!r}"
+
+
+@pytest.mark.parametrize("key", [key for key in CONFIG_KEYS if key != "scopes"])
+@pytest.mark.parametrize(("value", "kind"), [('["canary-x"]', "list"), ('{"canary-x": 1}', "map"), ("[]", "list")])
+def test_structured_config_is_refused_by_its_key_where_a_text_is_expected(key: str, value: str, kind: str) -> None:
+    with pytest.raises(SettingsError, match=f"keyfactor:{key} is a {kind}") as raised:
+        loaded({**HOST, **BASIC}, {key: value})
+    assert raised.value.key == key
+    assert "canary" not in str(raised.value)
+
+
+def test_scopes_may_be_a_list() -> None:
+    made = loaded({**HOST, **OAUTH}, {"scopes": '["a", "b"]'}).credentials
+    assert made.scopes == ("a", "b")
+    for wrong in ('["a", 1]', '[["a"]]', '{"a": "b"}'):
+        with pytest.raises(SettingsError, match="keyfactor:scopes"):
+            loaded({**HOST, **OAUTH}, {"scopes": wrong})
+
+
+@pytest.mark.parametrize("link", ["tcp://10.0.0.7:443", "TCP://10.0.0.7:443", "udp://[fd00::7]:443"])
+def test_the_link_of_a_kubernetes_service_is_no_port(link: str) -> None:
+    settings = loaded({**HOST, **BASIC, "KEYFACTOR_PORT": link})
+    assert settings.base_url == "https://command.example.com/KeyfactorAPI"
+    (warning,) = settings.warnings
+    assert "KEYFACTOR_PORT" in warning
+    assert link in warning
+
+
+@pytest.mark.parametrize("name", ["KEYFACTOR_HOSTNAME", "KEYFACTOR_DOMAIN", "KEYFACTOR_SKIP_VERIFY", "KEYFACTOR_PORT"])
+@pytest.mark.parametrize("text", [" ", "\n", "\ufeff"])
+def test_a_blank_value_is_refused_by_name_and_an_empty_one_is_none(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        loaded({**HOST, **BASIC, name: text})
+    assert loaded({**HOST, **BASIC, "KEYFACTOR_DOMAIN": ""}).credentials.username == "svc"
+
+
+@pytest.mark.parametrize("encoding", ["auto", "integer", "string", "digits", "Auto"])
+def test_a_status_goes_out_in_one_of_four_encodings(encoding: str) -> None:
+    assert loaded({**HOST, **BASIC}, {"statusEncoding": encoding}).status_encoding == encoding.lower()
+
+
+PEM = "-----BEGIN CERTIFICATE-----\n" + "\n".join(["QUJD" * 16, "QUJD" * 16, "QQ=="]) + "\n-----END CERTIFICATE-----\n"
+BUNDLE = f"# Főtanúsítvány\n{PEM}# second\n{PEM}"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        BUNDLE,
+        BUNDLE.replace("\n", "\r\n"),
+        BUNDLE.replace("\n", "\\n"),
+        BUNDLE.replace("\n", "\\r\\n"),
+        BUNDLE.replace("\n", "\n    "),
+        BUNDLE.replace("\n", "\n\t"),
+        BUNDLE.replace("\n", " "),
+        f'"{BUNDLE}"',
+        f"\ufeff{BUNDLE}",
+    ],
+)
+def test_a_private_cas_text_may_be_indented_or_on_one_line(given: str) -> None:
+    assert loaded({**HOST, **BASIC, "KEYFACTOR_CA_CERT": given}).ca_pem == PEM * 2
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "iso8859-2"])
+def test_a_private_ca_is_a_file_with_comments_in_any_language(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "ca.pem").write_text(BUNDLE, encoding=encoding)
+    settings = loaded({**HOST, **BASIC, "KEYFACTOR_CA_CERT": f"{tmp_path / 'ca.pem'}\n"})
+    assert (settings.ca_pem, settings.warnings) == (PEM * 2, ())
+
+
+@pytest.mark.parametrize("mode", [0o606, 0o666])
+def test_a_private_ca_that_others_can_change_is_warned_about(tmp_path: Path, mode: int) -> None:
+    (tmp_path / "ca.pem").write_text(PEM)
+    (tmp_path / "ca.pem").chmod(mode)
+    (warning,) = loaded({**HOST, **BASIC, "KEYFACTOR_CA_CERT": str(tmp_path / "ca.pem")}).warnings
+    assert str(tmp_path / "ca.pem") in warning
+
+
+@pytest.fixture(params=["pipe", "endless", "folder", "large"])
+def no_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """Something that a read would not end on, or that is no file."""
+    path: Path = tmp_path / "special"
+    if request.param == "pipe":
+        os.mkfifo(path)
+    elif request.param == "endless":
+        path.symlink_to("/dev/zero")
+    elif request.param == "folder":
+        path.mkdir()
+    else:
+        with path.open("wb") as file:
+            file.truncate(64 * 1024**2)
+    return path
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["KEYFACTOR_CA_CERT", "KEYFACTOR_AUTH_CONFIG_FILE"])
+def test_what_is_no_file_or_too_large_is_refused_by_its_name(no_file: Path, name: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        loaded({**HOST, **BASIC, name: str(no_file)})
+    assert str(no_file) in str(raised.value)
+
+
+def test_a_path_that_cannot_be_one_is_refused() -> None:
+    with pytest.raises(SettingsError, match="KEYFACTOR_CA_CERT"):
+        loaded({**HOST, **BASIC, "KEYFACTOR_CA_CERT": "a\0b"})
 
 
 def test_a_private_ca_that_is_no_certificate_is_refused_when_the_client_is_made() -> None:
     settings = loaded({**HOST, **BASIC, "KEYFACTOR_CA_CERT": CERTIFICATE})
-    with pytest.raises(SettingsError, match=r"no usable certificate .* Expected a PEM file or its text"):
+    with pytest.raises(SettingsError, match="no usable certificate"):
         CommandClient(settings)
 
 
@@ -403,6 +618,42 @@ def test_a_user_without_a_home_needs_none_where_the_environment_has_everything(
         load(lambda _: None, BASIC)
     with pytest.raises(SettingsError, match=r"KEYFACTOR_AUTH_CONFIG_PROFILE.*home directory"):
         load(lambda _: None, {**HOST, **BASIC, "KEYFACTOR_AUTH_CONFIG_PROFILE": "plant"})
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/nonexistent", "{file}", ""])
+def test_a_home_that_is_no_directory_has_no_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: str) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("HOME", home.format(file=tmp_path / "file"))
+    with pytest.raises(MissingSettings, match="KEYFACTOR_HOSTNAME"):
+        load(lambda _: None, BASIC)
+    assert load(lambda _: None, {**HOST, **BASIC}).warnings == ()
+
+
+@pytest.mark.parametrize("name", ["command_config.yaml", "command_config.yml"])
+def test_a_profile_of_yaml_is_found_where_there_is_no_json(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / ".keyfactor"
+    folder.mkdir()
+    (folder / name).write_text("servers:\n  default:\n    host: yaml.example.com\n")
+    settings = loaded(BASIC, home=tmp_path)
+    assert settings.base_url == "https://yaml.example.com/KeyfactorAPI"
+    assert name in settings.host_source
+    assert loaded(BASIC, profiles={"default": {"host": "json.example.com"}}, home=tmp_path).base_url.startswith(
+        "https://json.example.com"
+    )
+
+
+def test_a_profiles_secret_loses_its_line_end_with_a_warning(tmp_path: Path) -> None:
+    profile = {"host": "command.example.com", "username": "svc", "password": "canary-password\n"}
+    settings = loaded({}, profiles={"default": profile}, home=tmp_path)
+    assert settings.credentials.password == "canary-password"
+    (warning,) = settings.warnings
+    assert "command_config.json, password" in warning
+
+
+def test_every_warning_is_told_and_the_one_about_tls_last() -> None:
+    settings = loaded({**HOST, **BASIC, "KEYFACTOR_PASSWORD": "p\n", "KEYFACTOR_SKIP_VERIFY": "true"})
+    assert len(settings.warnings) == 2
+    assert "keyfactor:skipVerify" in settings.warnings[1]
 
 
 @pytest.mark.parametrize("method", [BASIC, OAUTH, TOKEN])

@@ -103,7 +103,7 @@ def test_a_certificate_for_another_host_is_refused(secure: Command, monkeypatch:
 def test_skipping_the_verification_warns_once_in_every_run(secure: Command) -> None:
     for _run in range(2):
         said = said_by_a_run(secure)
-        assert [severity for severity, text in said if "is not verified (skipVerify)" in text] == ["warning"]
+        assert [severity for severity, text in said if "is not verified (keyfactor:skipVerify)" in text] == ["warning"]
         assert not any("without a look at Command" in text for _, text in said)
 
 

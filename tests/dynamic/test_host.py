@@ -80,7 +80,7 @@ def test_a_wrong_setting_is_refused_in_preview_by_name(
 
 @pytest.mark.parametrize(
     ("lacking", "says"),
-    [("KEYFACTOR_HOSTNAME", "no source names its host"), ("KEYFACTOR_PASSWORD", "there is no password")],
+    [("KEYFACTOR_HOSTNAME", "KEYFACTOR_HOSTNAME"), ("KEYFACTOR_PASSWORD", "KEYFACTOR_PASSWORD")],
 )
 def test_missing_settings_warn_in_preview_and_fail_up(shared: Command, lacking: str, says: str) -> None:
     environment = {name: value for name, value in shared.environment().items() if name != lacking}

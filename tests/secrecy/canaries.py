@@ -51,9 +51,9 @@ def settings(command: Command, method: str) -> dict[str, str]:
 
 def environment(command: Command, method: str) -> dict[str, str]:
     """The same as environment variables."""
-    from keyfactor_provider.command.settings import ENVIRONMENT
+    from keyfactor_provider.command.settings_table import SETTINGS
 
-    return {ENVIRONMENT[key][0]: value for key, value in settings(command, method).items()}
+    return {SETTINGS[key].environment[0]: value for key, value in settings(command, method).items()}
 
 
 @contextmanager

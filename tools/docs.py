@@ -1,0 +1,85 @@
+"""Writes the parts of the documentation that are made from the code: `python -m tools.docs`; a test keeps them current.
+
+Such a part stands between `<!-- made by tools/docs.py: NAME -->` and `<!-- end -->`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from textwrap import fill
+from typing import Final
+
+from keyfactor_provider.command.settings_table import SETTINGS, Setting
+from keyfactor_provider.terraform.block import describe
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+
+_KINDS: Final = {"text": "text", "list": "list of texts", "number": "number", "flag": "true or false"}
+_TERRAFORM_TYPES: Final = {"text": "String", "list": "String", "number": "Number", "flag": "Boolean"}
+
+
+def settings_table() -> str:
+    """Every setting with all its names."""
+    head = ("Key", "Environment variable", "In a profile", "In Terraform", "Type", "Default", "Meaning")
+    rows = [head, ("---",) * len(head), *(_row(setting) for setting in SETTINGS.values())]
+    return "\n".join(f"| {' | '.join(row)} |".replace("|  |", "| |").replace("|  |", "| |") for row in rows)
+
+
+def _row(setting: Setting) -> tuple[str, ...]:
+    def codes(*names: str) -> str:
+        return ", ".join(f"`{name}`" for name in names if name)
+
+    return (
+        codes(setting.key if setting.attribute else ""),
+        codes(*setting.environment),
+        codes(*setting.profile),
+        codes(setting.attribute),
+        _KINDS[setting.kind] + (", secret" if setting.secret else ""),
+        codes(setting.default),
+        setting.description,
+    )
+
+
+def provider_block() -> str:
+    """The attributes of Terraform's provider block, as its registry lists them."""
+    return "\n".join(
+        fill(
+            f"- `{each.attribute}` ({_TERRAFORM_TYPES[each.kind]}{', Sensitive' if each.secret else ''}) "
+            f"{describe(each)}",
+            120,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for each in SETTINGS.values()
+        if each.attribute
+    )
+
+
+MADE: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = {
+    "docs/settings.md": {"settings": settings_table},
+    "docs/terraform/index.md": {"attributes": provider_block},
+}
+"""What is made, by page and by name."""
+
+
+def current(page: str) -> str:
+    """A page with what is made in it as the code says now.
+
+    Raises:
+        LookupError: the page has no place for one of its parts.
+    """
+    text = (ROOT / page).read_text()
+    for name, make in MADE[page].items():
+        begin, end = f"<!-- made by tools/docs.py: {name} -->", "<!-- end -->"
+        place = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+        if not place.search(text):
+            raise LookupError(f"{page} has no {begin} ... {end}")
+        part = f"{begin}\n{make()}\n{end}"
+        text = place.sub(lambda _, part=part: part, text)  # type: ignore[misc]
+    return text
+
+
+if __name__ == "__main__":
+    for name in MADE:
+        (ROOT / name).write_text(current(name))
