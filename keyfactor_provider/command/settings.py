@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from keyfactor_provider.command.address import base_url
 from keyfactor_provider.command.credentials import Credentials, find_credentials
@@ -18,7 +18,7 @@ from keyfactor_provider.command.sources import Source, Value, first, wrong
 from keyfactor_provider.errors import MissingSettings, SettingsError
 from keyfactor_provider.vocabulary import Vocabulary
 
-StatusEncoding = Literal["integer", "string"]
+StatusEncoding = Literal["auto", "integer", "string", "digits"]
 
 ENVIRONMENT: Final[Mapping[str, tuple[str, ...]]] = {
     "hostname": ("KEYFACTOR_HOSTNAME",),
@@ -68,7 +68,7 @@ class Settings:
     skip_verify: bool = False
     timeout: float = 60.0
     batch_size: int = 500
-    status_encoding: StatusEncoding = "integer"
+    status_encoding: StatusEncoding = "auto"
     host_source: str = ""
     vocabulary: Vocabulary = field(default_factory=Vocabulary, repr=False)
 
@@ -221,8 +221,9 @@ def _number(value: Value | None, unit: str, default: int, *, most: int) -> int:
 
 
 def _encoding(value: Value | None) -> StatusEncoding:
-    if value is None or value.text == "integer":
-        return "integer"
-    if value.text == "string":
-        return "string"
-    raise wrong(value, "integer (as the vendor's page says) or string (as older servers want)")
+    if value is None:
+        return "auto"
+    for encoding in get_args(StatusEncoding):
+        if value.text == encoding:
+            return encoding  # type: ignore[no-any-return]
+    raise wrong(value, "auto, integer (as the vendor's page says), string (a name) or digits")

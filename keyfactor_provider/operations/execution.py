@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from keyfactor_provider.command.asking import Outcome
-from keyfactor_provider.command.retrying import Deadline
 from keyfactor_provider.command.session import Session
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import CommandError
@@ -35,9 +34,7 @@ def carry_out(made: Plan, session: Session, before_taking_back: Callable[[], Non
             wanted += made.take_backs
         if not wanted:
             continue
-        outcome = _ask(made, session, sorted(wanted), status)
-        trouble = trouble or outcome.trouble
-        _settle(made, outcome, status)
+        trouble = _request(made, session, sorted(wanted), status) or trouble
     return trouble
 
 
@@ -54,32 +51,47 @@ def observation_of(agent: Agent | None) -> life.Observation | None:
     )
 
 
-def _ask(made: Plan, session: Session, wanted: Sequence[str], status: ReenrollmentStatus) -> Outcome:
-    def still_due(asked: Sequence[str], deadline: Deadline) -> list[str]:
-        for member_id, agent in session.agents(asked, deadline=deadline).items():
-            if member_id in made.members:
-                made.members[member_id] = life.unreached(made.members[member_id], _LOST, outcome_open=True)
-                made.judge(member_id, observation_of(agent))
-            elif not life.depart(made.take_backs[member_id], observation_of(agent)).take_back:
-                del made.take_backs[member_id]
-        return [member_id for member_id in asked if member_id in made.asks or member_id in made.take_backs]
+def _request(made: Plan, session: Session, wanted: Sequence[str], status: ReenrollmentStatus) -> CommandError | None:
+    """Sends the requests for one status; what went wrong, where that is not over."""
+    requests = session.request(wanted, status)
+    trouble: CommandError | None = None
+    unread: CommandError | None = None
+    for outcome in requests:
+        made.sent |= requests.sent
+        _settle(made, outcome, status)
+        trouble = outcome.error
+        if outcome.open and outcome.error is not None and outcome.error.transient:
+            try:
+                requests.retry(_still_due(made, session, outcome))
+                trouble = None
+            except CommandError as error:
+                unread = error
+    return unread or trouble
 
-    def sending() -> None:
-        made.sent = True
 
-    return session.ask(wanted, status, still_due=still_due, sending=sending)
+def _still_due(made: Plan, session: Session, outcome: Outcome) -> list[str]:
+    """Those members of a call whose outcome is open that still need it, by a new reading."""
+    for member_id, agent in session.agents(outcome.open, deadline=outcome.deadline).items():
+        if member_id not in made.take_backs:
+            made.judge(member_id, observation_of(agent))
+            continue
+        made.members.pop(member_id)
+        if not life.depart(made.take_backs[member_id], observation_of(agent)).take_back:
+            del made.take_backs[member_id]
+    return [member_id for member_id in outcome.open if member_id in made.asks or member_id in made.take_backs]
 
 
 def _settle(made: Plan, outcome: Outcome, status: ReenrollmentStatus) -> None:
     for member_id in outcome.accepted:
         if member_id in made.members:
             made.members[member_id] = life.accepted(made.members[member_id], status)
-    for member_id, reason in outcome.refused.items():
+    for member_id, reason in outcome.rejected.items():
         if member_id in made.members:
             made.members[member_id] = life.refused(made.members[member_id], reason)
         else:
             made.members[member_id] = life.leaving(made.take_backs[member_id], f"refused: {reason}")
-    for member_id, outcome_open in outcome.unreached.items():
+    unreached = dict.fromkeys(outcome.unsent, False) | dict.fromkeys(outcome.open, True)
+    for member_id, outcome_open in unreached.items():
         reason = _LOST if outcome_open else "its call failed or was not sent"
         if member_id in made.members:
             made.members[member_id] = life.unreached(made.members[member_id], reason, outcome_open=outcome_open)
