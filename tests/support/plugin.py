@@ -26,6 +26,8 @@ FLEET = "keyfactorcommand_orchestrator_reenrollment"
 COMPLETION = "keyfactorcommand_reenrollment_completion"
 ONE = "keyfactorcommand_orchestrator"
 MANY = "keyfactorcommand_orchestrators"
+GHOST = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+"""A GUID that no orchestrator of a test has."""
 COOKIE = {"TF_PLUGIN_MAGIC_COOKIE": "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2"}
 
 UNKNOWN = msgpack.ExtType(0, b"\x00")

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +15,12 @@ import pytest
 
 from keyfactor_provider.terraform import install
 from keyfactor_provider.terraform.provider import ADDRESS
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
 from tests.support.modules import BINARIES, FIRST_FOUND, Module
 from tests.support.plugin import FLEET
 from tests.support.stacks import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def command() -> Iterator[Command]:
-    with running("--orchestrators", "12") as command:
-        yield command
 
 
 @pytest.fixture(params=BINARIES)
