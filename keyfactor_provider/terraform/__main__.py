@@ -1,18 +1,36 @@
-"""`terraform-provider-keyfactorcommand`: the plugin that Terraform and OpenTofu start."""
+"""`terraform-provider-keyfactorcommand`: the plugin that Terraform and OpenTofu start, and its installation."""
 
 import os
 import sys
+from collections.abc import Sequence
+
+from keyfactor_provider.version import RELEASE
 
 
-def main() -> int:
-    """Serve the Terraform that started this; 1 where somebody else did."""
+def main(arguments: Sequence[str]) -> int:
+    """Serve the Terraform that started this, or `install`; the exit code.
+
+    Args:
+        arguments: none, `install`, or the release that Terraform has chosen, which its start script passes.
+    """
     from keyfactor_provider.terraform.serving import COOKIE, serve
 
+    if list(arguments) == ["install"]:
+        from keyfactor_provider.terraform import install
+
+        return install.main()
     if os.environ.get(COOKIE[0]) != COOKIE[1]:
         print(
-            "This is a plugin: Terraform or OpenTofu starts it.\n"
-            "To put it where a plain `terraform init` finds it, run: "
-            "python -m keyfactor_provider.terraform.install",
+            "This is a plugin: Terraform or OpenTofu starts it. To install it where a plain `terraform init` finds it, "
+            "run: terraform-provider-keyfactorcommand install",
+            file=sys.stderr,
+        )
+        return 1
+    if arguments and arguments[0] != RELEASE:
+        print(
+            f"Terraform selected release {arguments[0]} of this provider, and {sys.executable} has {RELEASE}. Run: "
+            f"pip install 'keyfactor-provider[terraform]=={arguments[0]}'; or, to use {RELEASE}: "
+            "terraform-provider-keyfactorcommand install && terraform init -upgrade",
             file=sys.stderr,
         )
         return 1
@@ -30,4 +48,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -2,14 +2,15 @@
 
 import time
 import uuid
-from typing import Any
+from concurrent import futures
+from typing import Any, Final
 
 from tf.schema import Attribute, Schema
 from tf.types import Map, Number, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import ProviderError
-from keyfactor_provider.operations.waiting import MOST_SECONDS, Wait
+from keyfactor_provider.operations.waiting import MOST_SECONDS, Look, Wait
 from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.terraform.calls import Call, Planned, State
 from keyfactor_provider.terraform.fleetstate import MEMBER
@@ -17,7 +18,9 @@ from keyfactor_provider.terraform.logs import LOG
 from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import UNKNOWN, has_unknown, is_unknown
 
-_DEFAULT_SECONDS = 3600
+_DEFAULT_SECONDS: Final = 3600
+_TURN: Final = 0.01
+"""Seconds between two looks of different completions."""
 
 
 class Completion:
@@ -106,22 +109,38 @@ class Completion:
         }
         timeout = float(planned["timeout"] or _DEFAULT_SECONDS)
         wait = Wait(self._shared.operations.progress, "The re-enrollment", members, timeout, time.monotonic)
-        said = "it is not complete"
+        progress = "it is not complete"
         while True:
-            look = wait.look()
-            said = look.news or said
+            looking = self._shared.looks.submit(_look, wait)
+            either: list[futures.Future[Any]] = [looking, self._shared.stopping]
+            futures.wait(either, return_when=futures.FIRST_COMPLETED)
+            if not looking.done():
+                # Nothing is lost with a look that nobody waits for: it changes nothing.
+                looking.cancel()
+                raise _interrupted(progress)
+            look = looking.result()
+            progress = look.news or progress
             for warning in look.warnings:
-                call.diagnostics.add_warning("Complete, with something to know", warning)
+                call.diagnostics.add_warning("Completed with warnings", warning)
             if look.news:
                 LOG.info("Waiting for a completion: %s", look.news)
             if look.pause is None:
                 return
-            if self._shared.stopping.wait(look.pause):
-                raise ProviderError(
-                    "The wait for the re-enrollment was interrupted",
-                    said,
-                    "The next apply waits again.",
-                )
+            futures.wait([self._shared.stopping], look.pause)
+            if self._shared.stopping.done():
+                raise _interrupted(progress)
+
+
+def _look(wait: Wait) -> Look:
+    try:
+        return wait.look()
+    finally:
+        # A call that needs Command now gets its turn before the look of the next completion.
+        time.sleep(_TURN)
+
+
+def _interrupted(progress: str) -> ProviderError:
+    return ProviderError("The wait for the re-enrollment was interrupted", progress, "The next apply waits again.")
 
 
 def _awaited(prior: Any, config: Any) -> Any:

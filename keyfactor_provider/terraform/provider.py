@@ -9,6 +9,7 @@ from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import MissingSettings, SettingsError
 from keyfactor_provider.terraform import block
+from keyfactor_provider.terraform.calls import DataSource, Resource
 from keyfactor_provider.terraform.completion import Completion
 from keyfactor_provider.terraform.diagnostics import add_settings_error, add_settings_warning
 from keyfactor_provider.terraform.orchestrators import OneOrchestrator, Orchestrators
@@ -18,6 +19,9 @@ from keyfactor_provider.terraform.values import has_unknown, is_unknown
 
 ADDRESS: Final = "terraform.local/keyfactor/keyfactorcommand"
 """Where Terraform looks for it until it is in a public registry."""
+
+_RESOURCES: Final[tuple[type[Resource], ...]] = (Reenrollment, Completion)
+_DATA_SOURCES: Final[tuple[type[DataSource], ...]] = (OneOrchestrator, Orchestrators)
 
 
 class CommandProvider(Provider):
@@ -85,16 +89,16 @@ class CommandProvider(Provider):
 
     def get_resources(self) -> list[Any]:
         """Its resource types."""
-        return [Reenrollment, Completion]
+        return list(_RESOURCES)
 
     def get_data_sources(self) -> list[Any]:
         """Its data sources."""
-        return [OneOrchestrator, Orchestrators]
+        return list(_DATA_SOURCES)
 
-    def new_resource(self, kind: Any) -> Any:
+    def resource(self, kind: type[Resource]) -> Resource:
         """A resource type at work for one call."""
         return kind(self.shared)
 
-    def new_data_source(self, kind: Any) -> Any:
+    def data_source(self, kind: type[DataSource]) -> DataSource:
         """A data source at work for one call."""
         return kind(self.shared)

@@ -1,6 +1,7 @@
 """What all resources of one plugin process share."""
 
-import threading
+from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from keyfactor_provider.terraform.diagnostics import Telling
@@ -14,13 +15,16 @@ class Shared:
 
     Attributes:
         tell: takes what operations say into the answer to the call in which they say it.
-        stopping: set when Terraform wants what is under way to end soon.
+        stopping: done when Terraform wants what is under way to end soon.
+        looks: carries out the looks at Command of all waits, one after another: however many completions wait, at most
+            one of them stands in the way of a call that reads or posts, and none that is to stop has to wait its turn.
         readable: whether the settings are known, so that Command can be read.
     """
 
     def __init__(self) -> None:
         self.tell = Telling()
-        self.stopping = threading.Event()
+        self.stopping: Future[None] = Future()
+        self.looks = ThreadPoolExecutor(1, "look")
         self.readable = True
         self._operations: Operations | None = None
         self._read: set[str] = set()
@@ -42,6 +46,12 @@ class Shared:
     def was_read(self, name: str) -> bool:
         """Whether it was."""
         return name in self._read
+
+    def stop(self) -> None:
+        """Tells every wait to end, also those that have yet to begin."""
+        # A signal and Terraform may say so at the same time.
+        with suppress(InvalidStateError):
+            self.stopping.set_result(None)
 
     def close(self) -> None:
         """Closes the connections to Command."""

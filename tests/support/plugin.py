@@ -356,7 +356,10 @@ def _said(answer: Any) -> list[Said]:
             names[each.severity],
             each.summary,
             each.detail,
-            ".".join(step.attribute_name for step in each.attribute.steps),
+            "".join(
+                step.attribute_name or f"[{step.element_key_string or step.element_key_int!r}]"
+                for step in each.attribute.steps
+            ),
         )
         for each in answer.diagnostics
     ]

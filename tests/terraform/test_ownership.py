@@ -93,7 +93,7 @@ def test_a_member_moved_between_resources_ends_with_its_request_standing(
 def test_one_orchestrator_in_two_resources_is_refused_by_the_plan(command: Command, started: Plugin) -> None:
     ids = command.ids()[:3]
     started.plan(FLEET, None, {"orchestrator_ids": ids[:2], "status": "Requested"})
-    with pytest.raises(PluginError, match=f"{ids[1]} is in another {FLEET} of this configuration too"):
+    with pytest.raises(PluginError, match=ids[1]):
         started.plan(FLEET, None, {"orchestrator_ids": [ids[1].upper()], "status": "Requested"})
     assert started.said[0].path == "orchestrator_ids"
 

@@ -14,6 +14,8 @@ from tests.support.plugin import FLEET, GHOST, MANY, UNKNOWN, Plugin, PluginErro
         ({"hostname": "http://keyfactor.example.com"}, "hostname", "plain http would send the credentials"),
         ({"hostname": "a b"}, "hostname", "The provider block, hostname is 'a b'. Expected a host"),
         ({"request_timeout": 0}, "request_timeout", "request_timeout is '0'. Expected a whole number"),
+        ({"request_timeout": "1.1"}, "request_timeout", "request_timeout is '1.1'. Expected a whole number"),
+        ({"batch_size": "1" + "0" * 400}, "batch_size", "batch_size is '1E+400'"),
         ({"batch_size": 20_000}, "batch_size", "batch_size is '20000'"),
         ({"status_encoding": "number"}, "status_encoding", "status_encoding is 'number'"),
         ({"command_ca_certificate": "/nowhere/ca.pem"}, "command_ca_certificate", "/nowhere/ca.pem"),
