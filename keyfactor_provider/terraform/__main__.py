@@ -27,11 +27,11 @@ def main(arguments: Sequence[str]) -> int:
         )
         return 1
     if arguments and arguments[0] != RELEASE:
+        # Terraform shows the first line on stdout as the reason why a plugin did not start, and nothing of stderr.
         print(
             f"Terraform selected release {arguments[0]} of this provider, and {sys.executable} has {RELEASE}. Run: "
             f"pip install 'keyfactor-provider[terraform]=={arguments[0]}'; or, to use {RELEASE}: "
-            "terraform-provider-keyfactorcommand install && terraform init -upgrade",
-            file=sys.stderr,
+            "terraform-provider-keyfactorcommand install && terraform init -upgrade"
         )
         return 1
     # gRPC's own log goes to stderr past all levels.
@@ -42,7 +42,11 @@ def main(arguments: Sequence[str]) -> int:
 
     logs.start(os.environ)
     provider = CommandProvider()
-    serve(Servicer(provider))
+    try:
+        serve(Servicer(provider))
+    except OSError as error:
+        print(error)
+        return 1
     provider.close()
     return 0
 

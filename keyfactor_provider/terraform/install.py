@@ -39,8 +39,9 @@ python=$(cat "$home/{_POINTERS}/{RELEASE}" 2>/dev/null)
 [ -x "$python" ] && exec "$python" -E -P -m keyfactor_provider.terraform {RELEASE}
 installed=$(command -v terraform-provider-keyfactorcommand)
 case $installed in /*) exec "$installed" {RELEASE} ;; esac
+# Terraform shows the first line on stdout as the reason, and nothing of stderr.
 echo "keyfactor-provider {RELEASE} is not installed for this user. Run:" \\
-  "pip install 'keyfactor-provider[terraform]=={RELEASE}' && terraform-provider-keyfactorcommand install" >&2
+  "pip install 'keyfactor-provider[terraform]=={RELEASE}' && terraform-provider-keyfactorcommand install"
 exit 1
 """
 
