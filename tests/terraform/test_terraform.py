@@ -3,22 +3,16 @@
 import json
 import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keyfactor_provider.terraform import install
-from keyfactor_provider.terraform.provider import ADDRESS
 from keyfactor_standins.command.process import Command
 from tests.support.modules import BINARIES, FIRST_FOUND, Module
 from tests.support.plugin import FLEET
-from tests.support.stacks import ROOT
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -320,42 +314,3 @@ def test_no_secret_is_in_the_state_the_plan_or_the_log(module: Module, command: 
     assert "/KeyfactorAPI/Agents" in log.read_text()
     for text in (ran.text, log.read_text(), (module.folder / "terraform.tfstate").read_text()):
         assert secret not in text
-
-
-@pytest.mark.parametrize("binary", BINARIES)
-def test_from_an_empty_directory_a_plain_init_finds_what_was_installed(
-    binary: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = Module(binary, tmp_path / "module", command, {"HOME": str(tmp_path), "TF_CLI_CONFIG_FILE": ""})
-    monkeypatch.setenv("HOME", str(tmp_path))
-    installed = subprocess.run(
-        [sys.executable, "-m", "keyfactor_provider.terraform.install"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert f"Installed {ADDRESS}" in installed.stdout
-    ids = command.ids()[:2]
-    module.fleets(fleet("edge", ids))
-    ran = module.run("init")
-    assert ran.exit_code == 0, ran.text
-    ran = module.run("apply")
-    assert (ran.exit_code, ran.posts) == (0, [(1, tuple(ids))])
-    assert "overrides" not in ran.text
-
-
-def test_where_no_script_can_be_started_nothing_is_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert install.main("nt") == 1
-    assert "needs a POSIX shell" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_install_names_the_machine_as_terraform_does() -> None:
-    assert re.fullmatch(r"(linux|darwin)_(amd64|arm64|386)", install.target())
-    if terraform := shutil.which("terraform"):
-        said = subprocess.run([terraform, "version", "-json"], capture_output=True, text=True, check=True).stdout
-        assert json.loads(said)["platform"] == install.target()
