@@ -41,14 +41,14 @@ def main(arguments: Sequence[str]) -> int:
     from keyfactor_provider.terraform.servicer import Servicer
 
     logs.start(os.environ)
-    provider = CommandProvider()
     try:
-        serve(Servicer(provider))
+        serve(Servicer(CommandProvider()))
     except OSError as error:
         print(error)
         return 1
-    provider.close()
-    return 0
+    # Every call has its answer by now. A look at Command that a wait has given up may go on for a minute, and a plain
+    # return would wait for its thread.
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -83,10 +83,6 @@ class CommandProvider(Provider):
         except SettingsError as error:
             add_settings_error(diags, error, dict(block.ATTRIBUTES))
 
-    def close(self) -> None:
-        """Closes the connections to Command."""
-        self.shared.close()
-
     def get_resources(self) -> list[Any]:
         """Its resource types."""
         return list(_RESOURCES)

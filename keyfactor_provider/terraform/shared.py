@@ -52,8 +52,3 @@ class Shared:
         # A signal and Terraform may say so at the same time.
         with suppress(InvalidStateError):
             self.stopping.set_result(None)
-
-    def close(self) -> None:
-        """Closes the connections to Command."""
-        if self._operations is not None:
-            self._operations.close()

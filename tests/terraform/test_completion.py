@@ -1,12 +1,14 @@
 """keyfactorcommand_reenrollment_completion over the plugin's protocol."""
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from keyfactor_standins.command.process import Command
 from tests.support.plugin import COMPLETION, GHOST, UNKNOWN, Plugin, PluginError, Resource, plugin
+from tests.support.processes import wait_until
 
 
 def test_a_completion_fails_at_its_time_and_is_created_when_all_have_reenrolled(
@@ -86,17 +88,53 @@ def test_a_new_round_makes_its_completion_wait_anew(command: Command, started: P
         assert done.state != before
 
 
-def test_a_wait_ends_when_terraform_is_told_to_stop(command: Command, started: Plugin) -> None:
+@pytest.mark.parametrize("ending", [Plugin.stop, lambda started: started.process.terminate()], ids=["stop", "SIGTERM"])
+def test_however_many_completions_wait_others_are_served_and_all_waits_end_at_once(
+    command: Command, ending: Callable[[Plugin], None]
+) -> None:
+    ids, fleet = command.ids()[:2], Resource()
+    waits = [Resource(COMPLETION) for _ in range(100)]
+    with plugin({**command.environment(), "TF_LOG": "info"}) as started, ThreadPoolExecutor(len(waits)) as pool:
+        fleet.up(started, orchestrator_ids=ids, status="Requested")
+        members = (fleet.state or {})["members"]
+        waiting = [pool.submit(each.up, started, members=members, timeout=600) for each in waits]
+        wait_until(lambda: sum("Waiting for a completion" in line for line in started.log) == len(waits))
+        fleet.refresh(started)
+        assert not any(each.done() for each in waiting)
+        began = time.monotonic()
+        ending(started)
+        for each in waiting:
+            each.result(10)
+        assert time.monotonic() - began < 5
+    assert [each.state for each in waits] == [None] * len(waits)
+    assert all("was interrupted" in each.heard() for each in waits)
+
+
+def test_a_wait_ends_although_command_is_slow_to_answer(command: Command, started: Plugin) -> None:
     ids, fleet, done = command.ids()[:2], Resource(), Resource(COMPLETION)
     fleet.up(started, orchestrator_ids=ids, status="Requested")
+    command.forget()
+    command.faults(faults=[{"on": "GET", "act": "delay", "seconds": 8}])
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(done.up, started, members=(fleet.state or {})["members"], timeout=600)
-        while not any("agents" in each["path"].lower() for each in command.journal()[4:]):
-            time.sleep(0.01)
+        wait_until(lambda: bool(command.journal()))
+        began = time.monotonic()
         started.stop()
-        waiting.result(20)
+        waiting.result(10)
+    assert time.monotonic() - began < 5
     assert done.state is None
-    assert "was interrupted" in done.heard()
+
+
+def test_a_time_to_wait_with_decimals_is_kept_as_written(command: Command, started: Plugin) -> None:
+    ids, fleet, done = command.ids()[:1], Resource(), Resource(COMPLETION)
+    fleet.up(started, orchestrator_ids=ids, status="Requested")
+    members = (fleet.state or {})["members"]
+    done.up(started, members=members, timeout="1.1")
+    assert "after 1.1 s" in done.heard()
+    command.world(reenroll=ids)
+    done.up(started, members=members, timeout="1.1")
+    assert (done.state or {})["timeout"] == "1.1"
+    assert not done.plan(started, members=members, timeout="1.1").changes
 
 
 def test_a_completion_is_destroyed_without_a_word_to_command(command: Command, started: Plugin) -> None:

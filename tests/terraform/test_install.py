@@ -217,11 +217,10 @@ def test_an_install_names_the_machine_as_terraform_does() -> None:
 @needs_terraform
 def test_from_a_wheel_it_installs_and_runs_without_a_checkout(command: Command, tmp_path: Path) -> None:
     wheels, python = tmp_path / "wheels", tmp_path / "environment" / "bin" / "python"
-    for made in (
-        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", wheels],
-        [sys.executable, "-m", "venv", tmp_path / "environment"],
-    ):
-        subprocess.run(made, cwd=ROOT, check=True, capture_output=True)
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(wheels)]
+    environment = [sys.executable, "-m", "venv", str(tmp_path / "environment")]
+    for command_line in (build, environment):
+        subprocess.run(command_line, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = wheels.iterdir()
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel], check=True)
     # What it depends on comes from this environment, and this checkout does not: a `.pth` there is not read.

@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from keyfactor_standins.command.process import Command, running
-from tests.support.plugin import FLEET, GHOST, Plugin, PluginError, Resource, plugin
+from tests.support.plugin import FLEET, GHOST, MANY, Plugin, PluginError, Resource, plugin
 
 
 def test_every_log_line_is_hclog_and_none_has_a_secret(command: Command) -> None:
@@ -49,6 +51,26 @@ def test_an_apply_under_way_ends_with_its_state_although_it_is_to_stop(
         ending(started)
         applying.result(20)
     assert set(fleet.phases().values()) == {"pending"}
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "a b", "a%20b", "a|b", "a?b#c", "ümlaut", "gone"])
+def test_whatever_the_folder_for_temporary_files_is_called_it_serves(
+    shared: Command, tmp_path: Path, name: str
+) -> None:
+    folder = tmp_path / name
+    if name != "gone":
+        folder.mkdir()
+    with plugin({**shared.environment(), "TMPDIR": str(folder)}) as started:
+        assert len(started.data(MANY)["ids"]) == 6
+        assert len(started.handshake.split("|")[3]) < 104
+
+
+def test_a_short_folder_for_temporary_files_is_used_and_left_empty(shared: Command) -> None:
+    with TemporaryDirectory(dir="/tmp") as folder:
+        with plugin({**shared.environment(), "TMPDIR": folder}) as started:
+            assert started.handshake.split("|")[3].startswith(f"{folder}/")
+            assert started.shut_down() == 0
+        assert list(Path(folder).iterdir()) == []
 
 
 def test_started_by_hand_it_says_what_it_is() -> None:
