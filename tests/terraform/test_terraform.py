@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from keyfactor_standins.command.process import Command
 from tests.support.modules import BINARIES, FIRST_FOUND, Module
-from tests.support.plugin import FLEET
+from tests.support.plugin import COMPLETION, FLEET
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -300,6 +302,73 @@ def test_ctrl_c_in_the_middle_of_an_apply_keeps_what_was_asked(module: Module, c
         assert running_apply.wait(60) == 1
     assert module.tainted() == []
     assert module.phases("edge") == dict.fromkeys(ids, "pending")
+
+
+def test_ctrl_c_ends_seventy_waiting_completions_at_once(module: Module, command: Command) -> None:
+    module.fleets(fleet("edge", command.ids()[:2]))
+    assert module.run("apply").exit_code == 0
+    module.write(
+        "waits.tf",
+        f"""
+        resource "{COMPLETION}" "done" {{
+          count   = 70
+          members = {FLEET}.edge.members
+          timeout = 600
+        }}
+        """,
+    )
+    log = module.folder / "log"
+    log.touch()
+    module.environment |= {"TF_LOG_PROVIDER": "INFO", "TF_LOG_PATH": str(log)}
+    with module.started("apply", "-parallelism=100") as running_apply, ThreadPoolExecutor(1) as pool:
+        text = pool.submit(running_apply.communicate, timeout=90)
+        wait_until(lambda: text.done() or log.read_text().count("Waiting for a completion") >= 70, 60)
+        began = time.monotonic()
+        os.killpg(running_apply.pid, signal.SIGINT)
+        shown, _ = text.result()
+        assert time.monotonic() - began < 15
+    assert running_apply.returncode == 1
+    assert shown.count("was interrupted") == 70, shown
+    assert module.tainted() == []
+
+
+def test_a_time_to_wait_may_have_decimals(module: Module, command: Command) -> None:
+    ids = command.ids()[:1]
+    module.fleets(fleet("edge", ids), {"name": "done", "completes": "edge", "timeout": 1.1})
+    ran = module.run("apply")
+    assert ran.exit_code == 1
+    assert ran.says("after 1.1 s")
+    command.world(reenroll=ids)
+    assert module.run("apply").exit_code == 0
+    assert module.run("plan", "-detailed-exitcode").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('triggers = {{ ca = "1", "a b" = null }}', 'triggers["a b"] is null'),
+        ('triggers = {{ "a b" = terraform_data.late.output.nothing }}', 'triggers["a b"] is null'),
+        ('orchestrator_ids = ["{id}", null]', "orchestrator_ids has a null element"),
+    ],
+    ids=["written", "known after apply", "in a set"],
+)
+def test_a_null_element_is_refused_with_its_key(module: Module, command: Command, text: str, says: str) -> None:
+    given = {"orchestrator_ids": f'["{command.ids()[0]}"]', "status": '"Requested"'}
+    name, _, value = text.format(id=command.ids()[0]).partition(" = ")
+    block = "\n".join(f"  {key} = {item}" for key, item in {**given, name: value}.items())
+    module.write(
+        "late.tf",
+        f"""
+        resource "terraform_data" "late" {{ input = {{ nothing = null, something = timestamp() }} }}
+        resource "{FLEET}" "edge" {{
+        {block}
+        }}
+        """,
+    )
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (1, [])
+    assert ran.says(says)
+    assert "defect" not in ran.text
 
 
 def test_no_secret_is_in_the_state_the_plan_or_the_log(module: Module, command: Command) -> None:
