@@ -37,15 +37,21 @@ def main(arguments: Sequence[str]) -> int:
     # gRPC's own log goes to stderr past all levels.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from keyfactor_provider.terraform import logs
+    from keyfactor_provider.terraform.neighbours import Neighbours
     from keyfactor_provider.terraform.provider import CommandProvider
     from keyfactor_provider.terraform.servicer import Servicer
 
     logs.start(os.environ)
+    provider = CommandProvider()
+    provider.shared.neighbours = Neighbours.of_this_process()
     try:
-        serve(Servicer(CommandProvider()))
+        serve(Servicer(provider))
     except OSError as error:
         print(error)
         return 1
+    finally:
+        if provider.shared.neighbours is not None:
+            provider.shared.neighbours.leave()
     # Every call has its answer by now. A look at Command that a wait has given up may go on for a minute, and a plain
     # return would wait for its thread.
     os._exit(0)

@@ -8,7 +8,6 @@ this Python by a file outside the package, the *pointer*, or else the console sc
 
 import os
 import platform
-import pwd
 import subprocess
 import sys
 import tempfile
@@ -88,6 +87,8 @@ def main(system: str = os.name) -> int:
             file=sys.stderr,
         )
         return 1
+    import pwd
+
     # As Terraform finds it: an empty HOME counts as none.
     home = Path(os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir).absolute()
     try:

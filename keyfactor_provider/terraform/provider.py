@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from tf.iface import Provider
 from tf.schema import Schema
@@ -72,7 +73,10 @@ class CommandProvider(Provider):
                     f"the provider block's {unknown[0]} is known only after apply",
                     "Existing orchestrators are not looked at.",
                 )
-            return CommandClient(block.settings(config))
+            settings = block.settings(config)
+            url = urlsplit(settings.base_url)
+            self.shared.server = f"{url.hostname}:{url.port or url.scheme}"
+            return CommandClient(settings)
 
         self.shared.operations = Operations(connect, self.shared.tell, block.VOCABULARY)
         try:

@@ -9,7 +9,7 @@ from tf.types import Map, Set, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider import guid
-from keyfactor_provider.errors import ProviderError, ReenrollmentFailed
+from keyfactor_provider.errors import Problem, ProviderError, ReenrollmentFailed
 from keyfactor_provider.reenrollment import report
 from keyfactor_provider.reenrollment.desired import Desired, check
 from keyfactor_provider.reenrollment.record import VERSION, Record
@@ -101,6 +101,12 @@ class Reenrollment:
             add_problems(call.diagnostics, checked.problems)
             if checked.problems:
                 return Planned(prior)
+            if taken := self._shared.claim(checked.known_members):
+                reason = "also in a fleet of another provider configuration (alias); expected each orchestrator in one"
+                add_problems(
+                    call.diagnostics, [Problem("orchestrator_ids", f"{each}: {reason}") for each in sorted(taken)]
+                )
+                return Planned(prior)
             private = {"owner": name, "wanted": sorted(checked.known_members)}
             planned = _as_written(prior, config)
             if prior is None or checked.desired is None:
@@ -145,7 +151,9 @@ class Reenrollment:
         name = call.fleet = prior["id"]
         with self._shared.tell.into(call.diagnostics, name):
             state = self._shared.operations.update(
-                fleetstate.to_operations(prior), _wish(planned, name).to_inputs(), call.private.get("keep", ())
+                fleetstate.to_operations(prior),
+                _wish(planned, name).to_inputs(),
+                {*call.private.get("keep", ()), *self._shared.claimed_elsewhere()},
             )
         record = Record.from_state(state)
         after: State = planned | fleetstate.from_operations(state)
@@ -161,7 +169,7 @@ class Reenrollment:
     def delete(self, call: Call, prior: State) -> None:
         """Takes back the requests that still stand, but for those that a replacement wants."""
         call.fleet = prior["id"]
-        keep = {*call.private.get("keep", ()), *call.private.get("wanted", ())}
+        keep = {*call.private.get("keep", ()), *call.private.get("wanted", ()), *self._shared.claimed_elsewhere()}
         with self._shared.tell.into(call.diagnostics, call.fleet):
             try:
                 self._shared.operations.delete(fleetstate.to_operations(prior), keep)

@@ -1,10 +1,12 @@
 """What all resources of one plugin process share."""
 
+from collections.abc import Iterable
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from keyfactor_provider.terraform.diagnostics import Telling
+from keyfactor_provider.terraform.neighbours import Neighbours
 
 if TYPE_CHECKING:
     from keyfactor_provider.operations.run import Operations
@@ -19,6 +21,8 @@ class Shared:
         looks: carries out the looks at Command of all waits, one after another: however many completions wait, at most
             one of them stands in the way of a call that reads or posts, and none that is to stop has to wait its turn.
         readable: whether the settings are known, so that Command can be read.
+        server: host and port of Command, once they are known.
+        neighbours: the plugin processes of the other provider configurations, where they can be known.
     """
 
     def __init__(self) -> None:
@@ -26,6 +30,8 @@ class Shared:
         self.stopping: Future[None] = Future()
         self.looks = ThreadPoolExecutor(1, "look")
         self.readable = True
+        self.server: str | None = None
+        self.neighbours: Neighbours | None = None
         self._operations: Operations | None = None
         self._read: set[str] = set()
 
@@ -38,6 +44,18 @@ class Shared:
     @operations.setter
     def operations(self, operations: "Operations") -> None:
         self._operations = operations
+
+    def claim(self, members: Iterable[str]) -> frozenset[str]:
+        """Claims members for a fleet of this provider configuration; those that fleets of another one have claimed."""
+        if self.neighbours is None or self.server is None:
+            return frozenset()
+        return self.neighbours.claim(self.server, members)
+
+    def claimed_elsewhere(self) -> frozenset[str]:
+        """The members that fleets of other provider configurations have claimed so far: their flags stay."""
+        if self.neighbours is None or self.server is None:
+            return frozenset()
+        return self.neighbours.claimed(self.server)
 
     def note_read(self, name: str) -> None:
         """Remembers that a resource was read in this process."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
@@ -227,14 +228,18 @@ def plugin(environment: Mapping[str, str], *, configured: bool = True) -> Iterat
     Raises:
         RuntimeError: it did not serve; has what it said instead.
     """
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "keyfactor_provider.terraform"],
-        cwd=ROOT,
-        env={**bare_environment(), **COOKIE, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        # Or it would take another plugin of the same test for a process of the same Terraform.
+        TemporaryDirectory(dir="/tmp") as temporary,
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "keyfactor_provider.terraform"],
+            cwd=ROOT,
+            env={**bare_environment(), **COOKIE, "TMPDIR": temporary, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         handshake = process.stdout.readline().strip()
         if not handshake:

@@ -249,6 +249,32 @@ def test_one_orchestrator_in_two_resources_is_refused_by_the_plan(module: Module
     assert ran.says("Error: Wrong value for orchestrator_ids", f"{ids[1]} is in another", "in resource")
 
 
+def test_an_orchestrator_in_two_aliases_is_refused_and_one_that_moves_between_them_keeps_its_flag(
+    module: Module, command: Command
+) -> None:
+    ids = command.ids()[:3]
+
+    def fleets(**members: list[str]) -> None:
+        provider = [{"alias": name} for name in members]
+        made = {
+            name: {"provider": f"keyfactorcommand.{name}", "orchestrator_ids": each, "status": "Requested"}
+            for name, each in members.items()
+        }
+        text = json.dumps({"provider": {"keyfactorcommand": provider}, "resource": {FLEET: made}})
+        module.write("aliases.tf.json", text)
+
+    fleets(one=ids[:2], two=ids[1:])
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (1, [])
+    assert ran.says("Error: Wrong value for orchestrator_ids", ids[1], "alias")
+    fleets(one=ids[:1], two=ids[1:])
+    assert module.run("apply").exit_code == 0
+    fleets(one=ids[:2], two=ids[2:])
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (0, [])
+    assert module.run("plan", "-detailed-exitcode").exit_code == 0
+
+
 def test_members_and_settings_that_only_an_apply_gives_are_taken_then(either: Module, command: Command) -> None:
     ids = command.ids()[:2]
     either.write(
