@@ -1,5 +1,6 @@
 """The client: one method for each call that this project makes, each with its retries and its errors."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
@@ -56,6 +57,8 @@ class CommandClient:
         connections = Connections(settings, transport)
         self._http = connections.to(settings.base_url)
         self._clients = [self._http]
+        self.latest = math.inf
+        """When the operation under way must have ended, by `clock`."""
         self._auth = self._signer(connections)
 
     def close(self) -> None:
@@ -65,7 +68,7 @@ class CommandClient:
 
     def deadline(self) -> Deadline:
         """The time that one request with its retries has from now on."""
-        return Deadline(self.clock() + self.settings.timeout)
+        return Deadline(min(self.clock() + self.settings.timeout, self.latest))
 
     def agents_page(
         self, page: int, size: int, *, query: str = "", deadline: Deadline | None = None

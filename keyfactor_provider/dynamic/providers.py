@@ -16,7 +16,8 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 
-from keyfactor_provider.dynamic.host import HOST, has_unknown, plain
+from keyfactor_provider.dynamic.host import HOST, has_unknown, plain, time_allowed
+from keyfactor_provider.dynamic.inputs import given
 from keyfactor_provider.errors import (
     CommandError,
     InputError,
@@ -26,7 +27,8 @@ from keyfactor_provider.errors import (
     SettingsError,
 )
 from keyfactor_provider.operations.waiting import MOST_SECONDS
-from keyfactor_provider.reenrollment.desired import UNKNOWN, Checked
+from keyfactor_provider.reenrollment.desired import UNKNOWN, Checked, Desired
+from keyfactor_provider.reenrollment.record import Record
 
 _PROVIDER: Final = "__provider"
 _ORCHESTRATORS: Final = "orchestrators"
@@ -49,31 +51,39 @@ class ReenrollmentProvider(_Stateless):
     """OrchestratorReenrollment in the provider host."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        raw = {key: plain(value) for key, value in news.items() if key != _PROVIDER}
-        if _ORCHESTRATORS in raw:
-            # The engine put the old members there: the program says ignore_changes.
-            raw["orchestrator_ids"] = list(raw.pop(_ORCHESTRATORS))
-        preview = bool(raw.pop("preview", False))
+        raw = {key: given(plain(value)) for key, value in news.items() if key != _PROVIDER}
+        preview, run = raw.pop("preview", None), raw.pop("run", None)
+        HOST.reports_failures_to(preview or run)
+        partly = _ORCHESTRATORS in raw and "orchestrator_ids" in raw
+        raw.update(_members(raw, _olds, known=bool(preview) or run is not None))
+        preview = bool(preview)
         if not preview:
             # What comes from a resource that failed is left out: only --continue-on-error gets here, and
             # holds this fleet back after its check.
             raw = {"orchestrator_ids": UNKNOWN, "status": UNKNOWN, **raw}
         checked = HOST.operations().check(raw, _olds, preview=preview)
         failures = [CheckFailure(problem.property, problem.reason) for problem in checked.problems]
+        if partly:
+            failures.append(CheckFailure("orchestrator_ids", "ignore_changes names a part of this set; name all of it"))
+        if failures:
+            HOST.note_failure()
         return CheckResult(_inputs(checked, news, preview=preview), failures)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         if has_unknown(_news) or not _news.keys() >= _NEEDED:
-            return DiffResult(changes=True)
-        return DiffResult(changes=HOST.operations().diff(_olds, _news))
+            return DiffResult(changes=None)
+        changes = HOST.operations().diff(_olds, _news)
+        # An unknown answer lets the engine compare the inputs itself, which alone makes replace_on_changes work.
+        itself = changes and Record.from_state(_olds).desired() != Desired.from_inputs(_news)
+        return DiffResult(changes=None if itself else changes)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         _refuse_missing(props)
-        return CreateResult(props["fleet"], HOST.operations().create(props))
+        return CreateResult(props["fleet"], HOST.operations().create(props, within=time_allowed()))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         _refuse_missing(_news)
-        return UpdateResult(HOST.operations().update(_olds, _news))
+        return UpdateResult(HOST.operations().update(_olds, _news, within=time_allowed()))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         try:
@@ -84,7 +94,7 @@ class ReenrollmentProvider(_Stateless):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         try:
-            HOST.operations().delete(_props)
+            HOST.operations().delete(_props, within=time_allowed())
         except ReenrollmentFailed as error:
             raise (_with_program_hint(error) if error.__cause__ else copy(error)) from None
 
@@ -102,13 +112,29 @@ class CompletionProvider(_Stateless):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         changed = has_unknown(_news) or _olds.get("awaited") != _news.get("awaited")
-        return DiffResult(changes=changed)
+        return DiffResult(changes=None if changed else False)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(props["fleet"], _without_provider(props))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         return UpdateResult(_without_provider(_news))
+
+
+def _members(raw: dict[str, Any], olds: Mapping[str, Any], *, known: bool) -> dict[str, Any]:
+    """The members that a check is about, whatever `ignore_changes` made of them, in whichever name it was given.
+
+    Args:
+        raw: loses the members under the engine's name for them.
+        olds: the inputs of the last run.
+        known: members that are left out were left out by the engine, and not because nobody knows them.
+    """
+    stored = raw.pop(_ORCHESTRATORS, None)
+    if "orchestrator_ids" in raw:
+        return {}
+    if stored is None and known:
+        stored = plain(olds.get(_ORCHESTRATORS))
+    return {} if stored is None else {"orchestrator_ids": list(stored)}
 
 
 def _inputs(checked: Checked, news: Mapping[str, Any], *, preview: bool) -> dict[str, Any]:

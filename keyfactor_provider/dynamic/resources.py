@@ -1,42 +1,62 @@
-"""The dynamic resources as a program declares them, and the look-up."""
+"""The dynamic resources as a program declares them."""
 
-from collections.abc import Iterator, KeysView, Mapping, Sequence, Set, ValuesView
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
+from typing import Any, Final, Literal
+from uuid import UUID
 
 import pulumi
-from pulumi.dynamic import Resource
+from pulumi.dynamic import Resource, ResourceProvider
 
+from keyfactor_provider.dynamic import inputs, options
 from keyfactor_provider.dynamic.needs import needs_of, resolved
 from keyfactor_provider.dynamic.program import Run
 from keyfactor_provider.dynamic.providers import CompletionProvider, ReenrollmentProvider
-from keyfactor_provider.errors import ProviderError
 from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.reenrollment.record import FAILED, Phase
 from keyfactor_provider.status import ReenrollmentStatus
 
-if TYPE_CHECKING:
-    from keyfactor_provider.operations.lookup import Found
-
-_ORCHESTRATORS: Final = "orchestrators"
+_NEITHER: Final = frozenset({"self", "name", "opts"})
+"""Parameters that are no arguments of a resource."""
 
 
-class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorReenrollment"):
+class _Resource(Resource):
+    """A dynamic resource that sees its options as they are registered, after every transformation."""
+
+    def __init__(
+        self,
+        provider: ResourceProvider,
+        name: str,
+        props: dict[str, Any],
+        opts: pulumi.ResourceOptions | None,
+        finish: Callable[[pulumi.ResourceOptions], None],
+    ) -> None:
+        self._finish = finish
+        super().__init__(provider, name, props, opts)
+
+    def _get_providers(self, t: str, pkg: str | None, opts: pulumi.ResourceOptions) -> Any:
+        # The one call of the SDK between the last transformation and the registration, with its own copy of them.
+        self._finish(opts)
+        return super()._get_providers(t, pkg, opts)
+
+
+class OrchestratorReenrollment(_Resource, module="keyfactor", name="OrchestratorReenrollment"):
     """A fleet of orchestrators that are to enroll for a new client-authentication certificate.
 
     Args:
         name: of the resource, and of the fleet in messages.
-        orchestrator_ids: their GUIDs; order, duplicates, case and braces do not matter.
+        orchestrator_ids: their GUIDs, in any collection; order, duplicates, case and braces do not matter.
         status: what to set: a ReenrollmentStatus, 0, 1 or 2, or its name.
         triggers: any texts; a change of them starts a new round.
-        on_removal: whether a request that still stands is taken back when a member leaves or the
-            resource is destroyed ("unset"), or left ("retain").
+        on_removal: whether a request that still stands is cleared when a member leaves or the resource is destroyed
+            ("unset"), or left ("retain").
         on_failure: whether failed orchestrators end the run with an error or a warning.
-        opts: as of any resource.
+        opts: as of any resource; keyfactor_provider/dynamic/options.py says what each of them does.
 
     Raises:
-        pulumi.RunError: the engine is too old, a secret stands in plain config, or the members come from
-            a look-up that must not rule a fleet.
+        pulumi.RunError: a value or an option can't be meant, the engine is too old, a secret stands in plain config,
+            or the members come from a look-up that must not rule a fleet. A wrong value comes with the line of the
+            program.
     """
 
     members: pulumi.Output[Mapping[str, Any]]
@@ -46,7 +66,7 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
         self,
         name: str,
         *,
-        orchestrator_ids: pulumi.Input[Sequence[pulumi.Input[str]]],
+        orchestrator_ids: pulumi.Input[Iterable[pulumi.Input[str | UUID]]],
         status: pulumi.Input[ReenrollmentStatus | int | str],
         triggers: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None,
         on_removal: pulumi.Input[Literal["unset", "retain"]] = "unset",
@@ -54,34 +74,44 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         run = Run.current()
-        orchestrator_ids = _members(name, orchestrator_ids)
-        needs = needs_of(opts, orchestrator_ids, status, triggers, on_removal, on_failure)
-        gate = [run.gate] if needs else []
-        run.holds_back(self._resource_type_name, name, needs)
-        made = pulumi.ResourceOptions.merge(None, opts)
-        made.ignore_changes = _ignored(name, made.ignore_changes)
-        hooks = pulumi.ResourceHookBinding(
-            before_create=[*gate],
-            before_update=[*gate],
-            after_create=[run.verdict],
-            after_update=[run.verdict],
-        )
+        _refuse_unstable(name, orchestrator_ids)
+        members = inputs.members(orchestrator_ids)
+        # The SDK waits for every property of every resource in turn, over and over (wait_for_rpcs): what need not be
+        # one is none.
+        optional = {
+            key: value
+            for key, value, default in (
+                ("triggers", triggers, None),
+                ("on_removal", on_removal, "unset"),
+                ("on_failure", on_failure, "error"),
+            )
+            if value is not None and value is not default
+        }
+        inputs.refuse_wrong(name, {"orchestrator_ids": members, "status": status, **optional})
+        subject = f'Fleet "{name}"'
+        options.refuse_unknown_names(subject, opts, signature(OrchestratorReenrollment).parameters.keys() - _NEITHER)
+        fleet = run.name("re-enrollment", name, opts.parent if opts else None)
+
+        def finish(opts: pulumi.ResourceOptions) -> None:
+            options.refuse_without_effect(subject, opts)
+            options.time_limits(subject, opts)
+            options.in_stored_names(subject, opts)
+            needs = needs_of(opts, orchestrator_ids, status, *optional.values())
+            opts.hooks = pulumi.ResourceHookBinding.merge(opts.hooks, run.fleet_hooks(fleet, needs))
+
         super().__init__(
             ReenrollmentProvider(),
             name,
             {
-                "fleet": name,
-                "orchestrator_ids": orchestrator_ids,
-                "status": status,
+                "fleet": fleet,
+                "orchestrator_ids": members,
+                "status": inputs.later(status),
                 "members": None,
-                # The SDK waits for every property of every resource in turn, over and over (wait_for_rpcs): what
-                # need not be one is none.
-                **({} if triggers is None else {"triggers": triggers}),
-                **({} if on_removal in (None, "unset") else {"on_removal": on_removal}),
-                **({} if on_failure in (None, "error") else {"on_failure": on_failure}),
-                **({"preview": True} if pulumi.runtime.is_dry_run() else {}),
+                **optional,
+                **_about_run(run, members),
             },
-            pulumi.ResourceOptions.merge(made, pulumi.ResourceOptions(hooks=hooks)),
+            opts,
+            finish,
         )
 
     @property
@@ -106,7 +136,7 @@ class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorR
         )
 
 
-class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCompletion"):
+class ReenrollmentCompletion(_Resource, module="keyfactor", name="ReenrollmentCompletion"):
     """The completion of a fleet's round, for the next wave to depend on.
 
     It is created once every member has re-enrolled and uses its new certificate. It waits in the program,
@@ -115,8 +145,11 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
     Args:
         name: of the resource.
         fleet: the fleet to wait for.
-        timeout: seconds after which the run fails, naming those still to come.
-        opts: as of any resource.
+        timeout: seconds after which the run fails, naming those still pending.
+        opts: as of any resource; keyfactor_provider/dynamic/options.py says what each of them does.
+
+    Raises:
+        pulumi.RunError: an option can't be meant, the engine is too old, or a secret stands in plain config.
     """
 
     def __init__(
@@ -128,10 +161,16 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         run = Run.current()
-        run.holds_back(self._resource_type_name, name, [*needs_of(opts), lambda: resolved(fleet)])
-        run.awaits(name, fleet.members)
-        before = [run.gate, run.wait]
-        hooks = pulumi.ResourceHookBinding(before_create=[*before], before_update=[*before])
+        subject = f'Completion "{name}"'
+        options.refuse_unknown_names(subject, opts, {"fleet", "timeout", "awaited"})
+        label = run.name("completion", name, opts.parent if opts else None)
+
+        def finish(opts: pulumi.ResourceOptions) -> None:
+            options.refuse_without_effect(subject, opts)
+            options.time_limits(subject, opts, instead="timeout")
+            needs = [*needs_of(opts), lambda: resolved(fleet)]
+            opts.hooks = pulumi.ResourceHookBinding.merge(opts.hooks, run.completion_hooks(label, needs, fleet.members))
+
         super().__init__(
             CompletionProvider(),
             name,
@@ -140,72 +179,16 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
                 "awaited": fleet.members.apply(lambda members: round_of(members or {})),
                 "timeout": timeout,
             },
-            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=hooks, depends_on=[fleet])),
+            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[fleet])),
+            finish,
         )
 
 
-def orchestrators(
-    *,
-    machine: str | Sequence[str] = (),
-    platform: str | int | Sequence[str | int] = (),
-    capability: str | Sequence[str] = (),
-    identity: str | Sequence[str] = (),
-    exclude: str | Sequence[str] = (),
-    status: str | int | Sequence[str | int] = (),
-    seen_within: timedelta | None = None,
-    at_least: int = 0,
-    at_most: int | None = None,
-) -> "Found":
-    """Looks up orchestrators in Command, over every page of its list, while the program runs.
-
-    `.ids` of the answer are the members for a fleet. Every argument that is given must match; of several
-    values in one argument, any.
-
-    Args:
-        machine: ClientMachine; * and ? stand for any text, case does not matter.
-        platform: Unknown, .NET, Java, Mac, Android, Native, Bash or Universal, or its number.
-        capability: a whole capability, in any case.
-        identity: Username, with * and ?.
-        exclude: GUIDs, or ClientMachine with * and ?.
-        status: New, Approved or Disapproved, or its number. Not for the members of a fleet.
-        seen_within: how long ago it was seen at most. Not for the members of a fleet.
-        at_least: fewer are refused.
-        at_most: more are refused.
+def _refuse_unstable(name: str, orchestrator_ids: Any) -> None:
+    """Refuses members from a look-up under whose filters orchestrators come and go.
 
     Raises:
-        pulumi.RunError: Command can't be read, an argument is wrong, or a bound is broken.
-    """
-    from keyfactor_provider.operations.lookup import Filter, find
-
-    wanted = Filter(
-        machine=_several(machine),
-        platform=_several(platform),
-        capability=_several(capability),
-        identity=_several(identity),
-        exclude=_several(exclude),
-        status=_several(status),
-        seen_within=seen_within,
-        at_least=at_least,
-        at_most=at_most,
-    )
-    try:
-        found = find(Run.current().everyone(), wanted)
-    except ProviderError as error:
-        raise pulumi.RunError(str(error)) from None
-    if found.unmatched:
-        pulumi.log.warn(f"The look-up with {wanted.describe()}: exclude {', '.join(found.unmatched)} excludes nobody.")
-    return found
-
-
-def _several(value: Any) -> tuple[Any, ...]:
-    return (value,) if isinstance(value, (str, int)) else tuple(value)
-
-
-def _members(name: str, orchestrator_ids: Any) -> Any:
-    """The members as the SDK takes them, which knows lists alone.
-
-    Raises:
-        pulumi.RunError: they come from a look-up under whose filters members come and go.
+        pulumi.RunError: names the filters.
     """
     # Any attribute of an Output is another Output, so its kind is looked at first.
     if isinstance(orchestrator_ids, list) and (unstable := getattr(orchestrator_ids, "unstable", ())):
@@ -213,23 +196,18 @@ def _members(name: str, orchestrator_ids: Any) -> Any:
             f'Fleet "{name}": its members come from a look-up by {" and ".join(unstable)}, under which they '
             "would leave and enter the fleet by themselves. Use machine, platform, capability or identity."
         )
-    if isinstance(orchestrator_ids, (Set, KeysView, ValuesView, Iterator)):
-        return list(orchestrator_ids)
-    return orchestrator_ids
 
 
-def _ignored(name: str, properties: Sequence[str] | None) -> list[str] | None:
-    """`ignore_changes` in the names of the inputs that the engine keeps, where the members are a map.
+def _about_run(run: Run, members: Any) -> dict[str, Any]:
+    """What the provider's check is told of the run, and takes out of the inputs again.
 
-    Raises:
-        pulumi.RunError: a part of the members is named; what is left of a set has no place of its own.
+    `preview` says that nothing will be changed. `run` is there in all other runs unless the members come from a
+    resource that failed: only then may they be left out, and not because of `ignore_changes`. The value of both is
+    where the provider reports a failure.
     """
-    if properties is None:
-        return None
-    parts = [each for each in properties if each.startswith(("orchestrator_ids[", "orchestrators[", "orchestrators."))]
-    if parts:
-        raise pulumi.RunError(
-            f'Fleet "{name}": ignore_changes names {parts[0]}, a part of a set. '
-            "Expected orchestrator_ids, which ignores every change of the members."
-        )
-    return [_ORCHESTRATORS if each == "orchestrator_ids" else each for each in properties]
+    if pulumi.runtime.is_dry_run():
+        return {"preview": run.failures or True}
+    if run.mocked:
+        return {}
+    where = run.failures
+    return {"run": pulumi.Output.from_input(members).apply(lambda _: where) if inputs.has_later(members) else where}

@@ -1,7 +1,9 @@
 """The decisions carried out: check, diff, create, update, read, delete on plain values; no engine in it."""
 
+import math
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any, Final, Literal
 
@@ -125,18 +127,21 @@ class Operations:
 
     # What an engine has carried out.
 
-    def create(self, inputs: Mapping[str, Any], *, or_nothing: bool = False) -> dict[str, Any]:
+    def create(
+        self, inputs: Mapping[str, Any], *, or_nothing: bool = False, within: float | None = None
+    ) -> dict[str, Any]:
         """Asks a new fleet's members; gives the state, in which refused and unreached members stand.
 
         Args:
             or_nothing: the engine can end a creation with an error only where it leaves no state.
+            within: seconds after which nothing more is sent; None for no limit besides that of each request.
 
         Raises:
             ReenrollmentFailed: no call was sent and nobody is as wished, and the engine wants no state then.
         """
         desired = Desired.from_inputs(inputs)
         before = self._replaced.pop(desired.fleet, {})
-        record, sent = self._run(Record(desired.fleet, members=before), desired)
+        record, sent = self._run(Record(desired.fleet, members=before), desired, within=within)
         failure = report.failure(record)
         if or_nothing and failure and not sent and len(record.having(*FAILED)) == len(record.members):
             nothing = f"Nothing was sent and nothing is recorded: the next {self._vocabulary.up} begins anew."
@@ -144,16 +149,24 @@ class Operations:
             raise failure
         return record.to_state()
 
-    def update(self, state: Mapping[str, Any], inputs: Mapping[str, Any], keep: Collection[str] = ()) -> dict[str, Any]:
+    def update(
+        self,
+        state: Mapping[str, Any],
+        inputs: Mapping[str, Any],
+        keep: Collection[str] = (),
+        *,
+        within: float | None = None,
+    ) -> dict[str, Any]:
         """Brings a fleet from its record to its desired; gives the new state.
 
         Args:
             keep: members whose flag stays, should they leave: another fleet was seen to claim them.
+            within: see `create`.
 
         Raises:
             RecordError: the state can't be read.
         """
-        record, _ = self._run(Record.from_state(state), Desired.from_inputs(inputs), keep)
+        record, _ = self._run(Record.from_state(state), Desired.from_inputs(inputs), keep, within)
         return record.to_state()
 
     def adopt(self, name: str, members: Iterable[str]) -> dict[str, Any]:
@@ -202,7 +215,7 @@ class Operations:
         inputs["orchestrators"] |= made.drift
         return replace(record, members=made.members | made.take_backs).to_state(), inputs
 
-    def delete(self, state: Mapping[str, Any], keep: Collection[str] = ()) -> None:
+    def delete(self, state: Mapping[str, Any], keep: Collection[str] = (), *, within: float | None = None) -> None:
         """Takes back the flags of ours that stand, but for those that a fleet of this run has made its own.
 
         Members that a new fleet of the same name claims, and has not come to yet, are kept for its `create`:
@@ -210,6 +223,7 @@ class Operations:
 
         Args:
             keep: members whose flag stays: another fleet was seen to claim them.
+            within: see `create`.
 
         Raises:
             RecordError: the state can't be read.
@@ -217,7 +231,7 @@ class Operations:
                 what went wrong between this project and Command, if anything did.
         """
         record = Record.from_state(state)
-        with self._lock:
+        with self._lock, self._limited(within):
             awaited = self._claims.awaited(record.fleet, record.members)
             self._replaced[record.fleet] = {
                 member_id: life.leaving(record.members[member_id], "") for member_id in awaited
@@ -288,10 +302,28 @@ class Operations:
         with self._lock:
             return self._claims.wanted_elsewhere(name, members)
 
-    def _run(self, record: Record, desired: Desired, keep: Collection[str] = ()) -> tuple[Record, bool]:
+    @contextmanager
+    def _limited(self, within: float | None) -> Iterator[None]:
+        """Lets every request of the operation under way end within so many seconds from now."""
+        if within is None:
+            yield
+            return
+        client: CommandClient | None = None
+        with suppress(SettingsError):  # the operation itself will say so
+            client = self._session.connect()[1]
+            client.latest = client.clock() + within
+        try:
+            yield
+        finally:
+            if client is not None:
+                client.latest = math.inf
+
+    def _run(
+        self, record: Record, desired: Desired, keep: Collection[str] = (), within: float | None = None
+    ) -> tuple[Record, bool]:
         """The record that a run leaves, and whether it sent anything."""
         members = fleet.members_of(record, desired)
-        with self._lock:
+        with self._lock, self._limited(within):
             leaving = fleet.goers(record, desired, self._held(record, keep))
             made, trouble = self._plan(members, leaving)
             trouble = carry_out(made, self._session, lambda: self._hand_over(record, desired, made, keep)) or trouble
