@@ -9,7 +9,7 @@ MOST_NAMED: Final = 20
 """No message names more orchestrators than this; the state has the rest."""
 MOST_CHARACTERS: Final = 200
 MOST_MARKS: Final = 4
-"""Combining marks on one character: the scripts that are in use need no more, and a stack of them covers other lines."""
+"""Combining marks on one character: no living script needs more, and a stack of them covers other lines."""
 
 _READ: Final = 8
 """Characters that are looked at for each one that may be shown: escape sequences and runs of blanks become shorter."""
@@ -27,9 +27,11 @@ _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
 )
 _BRACKETED: Final = re.compile(r"#{2,}(?=[A-Za-z]*\[)")
-"""`##[`, `##vso[` and `##teamcity[`, which GitHub Actions, Azure Pipelines and TeamCity find anywhere in a line."""
+"""`##[`, `##vso[` and `##teamcity[`: Azure Pipelines looks for its own anywhere in a line (its agent's Command.cs)."""
 _COLONS: Final = re.compile(r"^:{2,}|(?<=\s):{2,}(?=[A-Za-z][\w-]*(?:::|\s|$))")
-"""`::` where a line begins, or could after a line break of the terminal's own, which GitHub Actions reads as a command."""
+"""`::` at the beginning, and before a command's name where a terminal or an engine could break the line.
+
+GitHub Actions obeys it at the beginning of a line, after blanks too."""
 
 
 def safe(text: str, most: int = MOST_CHARACTERS) -> str:

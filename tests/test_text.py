@@ -54,7 +54,19 @@ def test_a_whole_text_is_made_safe_in_the_same_way(text: str) -> None:
     [
         *("edge-001.plant.example", "PLANT\\svc-enroll", "a", "", "x: y; z", "C++ #1 [x]", "std::string", "fe80::1"),
         *("[fd00::1]:443", "500 Internal Server Error", "a#b", "at ::1 and ::ffff:10.0.0.1", "50 % (of 9)"),
-        *("é", "Zürich-01", "e\u0301", "漢字サーバー", "서버", "סרבר", "خادم", "ที่นี่", "क्षेत्र", "Ω≈ç√", "“quoted” — dash…"),
+        *(
+            "é",
+            "Zürich-01",
+            "e\u0301",
+            "漢字サーバー",
+            "서버",
+            "סרבר",
+            "خادم",
+            "ที่นี่",
+            "क्षेत्र",
+            "Ω≈ç√",
+            "“quoted” — dash…",
+        ),
         *("👍", "❤\ufe0f", "👍🏽", "🇨🇭", "x" * 200),
     ],
 )
