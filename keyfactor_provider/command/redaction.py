@@ -3,7 +3,6 @@
 import html
 import logging
 import re
-import unicodedata
 from base64 import b64encode
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,13 +26,17 @@ _SHORT: Final = 4
 _TELLING: Final = 6
 """Letters and digits in a row that tell something of a secret."""
 
-_BLANK: Final = (
-    r"[\s\x00-\x20\x7f-\xa0]|\+|\\+(?:[tnr]|x(?:09|20|a0)|u00(?:09|20|a0))|%(?:25)*(?:09|0a|0d|20|a0|c2%(?:25)*a0)"
-    r"|&(?:amp;)*(?:nbsp|tab|newline|#0*(?:9|10|13|32|160)|#x0*(?:9|a|d|20|a0));"
+_BLANK: Final = "|".join(
+    [
+        r"[\s\x00-\x20\x7f-\xa0]|\+|\\{1,16}(?:[tnr]|x(?:09|20|a0)|u00(?:09|20|a0))",
+        "%(?:25){0,9}(?:09|0a|0d|20|a0|c2%(?:25){0,9}a0)",
+        "&(?:amp;){0,9}(?:nbsp|tab|newline|#0{0,9}(?:9|10|13|32|160)|#x0{0,9}(?:9|a|d|20|a0));",
+    ]
 )
 """A blank in any spelling."""
 _CONTROLS: Final = {"\x0b": "v", "\x0c": "f", "\x08": "b"}
-_ESCAPE: Final = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[tnrvfb0])")
+_ESCAPE: Final = re.compile(r"(?<!\\)\\++(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[tnrvfb0])")
+_OTHER: Final = re.compile(r"[^A-Za-z0-9]+")
 _BASE64_LETTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 _BASE64_REST: Final = re.compile(r"(?:[A-Za-z0-9+/_-]|%2[bBfF])*(?:=|%3[dD])*")
 
@@ -134,7 +137,9 @@ class _Secret:
     @cached_property
     def _clear(self) -> re.Pattern[str]:
         spelled = [
-            f"(?:{_BLANK})*+" if part.isspace() else "".join(map(_spelled, part))
+            f"(?:{_BLANK}|{'|'.join(map(_spelled, sorted(set(part))))}){{0,99}}+"
+            if part.isspace()
+            else "".join(map(_spelled, part))
             for part in re.split(r"(\s+)", self._secret)
         ]
         pattern = f"(?:{re.escape(self._secret)}|{''.join(spelled)})"
@@ -164,21 +169,23 @@ def _spelled(char: str) -> str:
     utf8 = char.encode("utf-8", "surrogatepass")
     utf16 = char.encode("utf-16-be", "surrogatepass")
     units = [utf16[at : at + 2].hex() for at in range(0, len(utf16), 2)]
-    # Any number of backslashes, of `25` and of `amp;`: what is escaped may be escaped again.
+    # What is escaped may be escaped again: more backslashes, `25` and `amp;` than one. They are bounded, as blanks are:
+    # a text of nothing else would take the square of its length.
+    backslashes, percent, ampersand = r"\\{1,16}", "%(?:25){0,9}", "&(?:amp;){0,9}"
     spellings = [
-        r"\\+" if char == "\\" else rf"\\*{re.escape(char)}",
-        "".join(f"%(?:25)*{byte:02x}" for byte in utf8),
-        "".join(rf"\\+x{byte:02x}" for byte in utf8),
-        "".join(rf"\\+u{unit}" for unit in units),
-        rf"\\+U{number:08x}",
-        rf"&(?:amp;)*#0*{number};",
-        rf"&(?:amp;)*#x0*{number:x};",
-        *(f"&(?:amp;)*{name}" for name, meant in html5.items() if meant == char and name.endswith(";")),
+        backslashes if char == "\\" else rf"\\{{0,16}}{re.escape(char)}",
+        "".join(f"{percent}{byte:02x}" for byte in utf8),
+        "".join(f"{backslashes}x{byte:02x}" for byte in utf8),
+        "".join(f"{backslashes}u{unit}" for unit in units),
+        f"{backslashes}U{number:08x}",
+        f"{ampersand}#0{{0,9}}{number};",
+        f"{ampersand}#x0{{0,9}}{number:x};",
+        *(f"{ampersand}{name}" for name, meant in html5.items() if meant == char and name.endswith(";")),
     ]
     if number < 256:
-        spellings += [f"%(?:25)*{number:02x}", rf"\\+x{number:02x}"]
+        spellings += [f"{percent}{number:02x}", f"{backslashes}x{number:02x}"]
     if char in _CONTROLS:
-        spellings.append(rf"\\+{_CONTROLS[char]}")
+        spellings.append(f"{backslashes}{_CONTROLS[char]}")
     return f"(?:{'|'.join(dict.fromkeys(spellings))})"
 
 
@@ -193,13 +200,16 @@ def _cores(secret: str) -> list[str]:
 
 
 def _bare(text: str) -> str:
-    """Letters and digits alone, in one case, after every escaping is undone."""
+    """Its ASCII letters and digits alone, in lower case, after every escaping is undone.
+
+    Other letters are left out: a peer may have read them in a wrong encoding.
+    """
     for _ in range(4):
         undone = _ESCAPE.sub(_undone, unquote(html.unescape("".join(flat(text).split()))))
         if undone == text:
             break
         text = undone
-    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
+    return _OTHER.sub("", text).lower()
 
 
 def _undone(match: re.Match[str]) -> str:

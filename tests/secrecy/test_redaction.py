@@ -150,12 +150,11 @@ def test_the_log_of_requests_has_the_usual_reason_and_not_the_peers(caplog: pyte
     ]
 
 
-@pytest.mark.parametrize(
-    "text", [" " * 10**6, "a" * 10**6, "\\" * 10**6, "%25" * 10**6, "&amp;" * 10**6, "canary " * 10**5]
-)
-@pytest.mark.parametrize("password", [*PASSWORDS.values(), TOKEN], ids=[*PASSWORDS, "a token"])
-def test_no_text_takes_long(password: str, text: str) -> None:
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("password", [*PASSWORDS.values(), TOKEN, '"canary', " canary"], ids=repr)
+def test_no_text_takes_long(password: str) -> None:
     redact = redaction(password)
     began = time.process_time()
-    redact.line(text)
-    assert time.process_time() - began < 3
+    for repeated in (" ", "a", "\\", "%25", "&amp;", "canary ", "\\u0041"):
+        redact.line(repeated * 100_000)
+    assert time.process_time() - began < 5
