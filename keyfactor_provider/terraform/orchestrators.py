@@ -10,11 +10,11 @@ from tf.utils import Diagnostics
 
 from keyfactor_provider import guid
 from keyfactor_provider.errors import InputError, LookupRefused, Problem
-from keyfactor_provider.text import listed
 from keyfactor_provider.terraform.calls import Call, State
 from keyfactor_provider.terraform.diagnostics import add_problems
 from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import Object, has_unknown
+from keyfactor_provider.text import listed
 
 _FIELDS: Final = {
     "agent_id": ("id", String(), "Its GUID."),
