@@ -63,6 +63,7 @@ class Run:
             except (CommandError, SettingsError) as error:
                 plan, trouble = fleet.unread(members, leaving, "Command could not be read"), error
             after = fleet.recorded(desired, plan.members, str(trouble or ""))
+            context.claims.clear(leaving.keys() - after.members.keys())
             context.claims.hold(desired.fleet, after.members)
         context.tell_warnings(after, plan.warnings, record)
         for message in report.stragglers(after, _about(agents, after)):
@@ -115,6 +116,7 @@ class Run:
                 trouble = carry_out(plan, context.session, at, until)
             except (CommandError, SettingsError) as error:
                 plan, trouble, cleared = fleet.unread({}, leaving, "Command could not be read"), error, []
+            context.claims.clear(leaving.keys() - plan.members.keys())
         context.tell_warnings(record, plan.warnings)
         rest = Record(record.fleet, members=plan.members, trouble=str(trouble or "") if plan.members else "")
         if failure := report.failure(rest):

@@ -428,7 +428,6 @@ def test_a_new_round_looks_again_until_command_shows_its_last_change(world: Worl
             world.reenroll(A)
 
     process.client.sleep = time_passes  # type: ignore[method-assign, assignment]
-    world.time.seconds -= 110
     state = process.plain.update(state, desired("edge", [A], triggers={"ca": "2"}))
     assert state["members"][A]["baseline_thumbprint"] == world.agents[A].thumbprint != old
     assert phases(state) == {A: "pending"}
