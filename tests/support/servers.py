@@ -204,7 +204,9 @@ class AgentList:
     Attributes:
         ids: the agents that there are, in the order of the list.
         cap: the most that a page holds.
-        counts: whether it says X-Total-Count.
+        counts: whether it says X-Total-Count, or the pages that do.
+        total: what it says then, where that is not how many there are.
+        singles: whether it knows single agents; it answers an empty list otherwise.
         before: called with the number of a page before it is made, and with 0 before a single agent is.
         hidden: agents that no page shows.
         empty: pages that come back empty, so many times each.
@@ -213,12 +215,13 @@ class AgentList:
 
     ids: list[str]
     cap: int = 1000
-    counts: bool = True
+    counts: bool | Sequence[int] = True
+    total: int | None = None
+    singles: bool = True
     before: Callable[[int], None] = lambda _: None
     hidden: Sequence[str] = ()
     empty: dict[int, int] = field(default_factory=dict)
     asked: list[int | str] = field(default_factory=list)
-    total: int | None = None
 
     def __call__(self, method: str, path: str) -> tuple[int, dict[str, str], bytes]:
         parts = urlsplit(path)
@@ -227,7 +230,7 @@ class AgentList:
         if last != "Agents":
             self.asked.append(last)
             self.before(0)
-            return 200, {}, json.dumps([{"AgentId": last}] if last in self.ids else []).encode()
+            return 200, {}, json.dumps([{"AgentId": last}] if self.singles and last in self.ids else []).encode()
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         number, size = int(query["PageReturned"]), min(self.cap, int(query["ReturnLimit"]))
         self.asked.append(number)
@@ -238,5 +241,6 @@ class AgentList:
             self.empty[number] -= 1
             shown = []
         total = len(matching) if self.total is None else self.total
-        headers = {"X-Total-Count": str(total)} if self.counts else {}
+        counts = self.counts if isinstance(self.counts, bool) else number in self.counts
+        headers = {"X-Total-Count": str(total)} if counts else {}
         return 200, headers, json.dumps([{"AgentId": each} for each in shown]).encode()
