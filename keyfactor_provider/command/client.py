@@ -300,7 +300,10 @@ class CommandClient:
     def _note_time(self, header: str | None) -> None:
         with suppress(ValueError, TypeError, IndexError, OverflowError):
             told = parsedate_to_datetime(header or "")
-            self._told_time = (told if told.tzinfo else told.replace(tzinfo=UTC)), self.clock()
+            told = told if told.tzinfo else told.replace(tzinfo=UTC)
+            # A year 9999 is a time that nothing can be added to.
+            _ = told + timedelta(days=366)
+            self._told_time = told, self.clock()
 
     def _transport_failure(self, request: _Request, error: Exception) -> CommandError:
         return transport_failure(

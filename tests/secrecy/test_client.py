@@ -67,7 +67,7 @@ def answers(echo: str) -> dict[str, dict[str, Any]]:
 CALLS: dict[str, Callable[[CommandClient], object]] = {
     "page": lambda client: client.agents_page(1, 10, deadline=once(client)),
     "agent": lambda client: client.agent(ONE, deadline=once(client)),
-    "ask": lambda client: client.ask([ONE], ReenrollmentStatus.REQUESTED, deadline=once(client)),
+    "ask": lambda client: client.set_status([ONE], ReenrollmentStatus.REQUESTED, "integer", deadline=once(client)),
 }
 
 
@@ -145,7 +145,7 @@ def test_a_success_tells_nobody(command: Command, caplog: pytest.LogCaptureFixtu
     command.faults(faults=[])
     found = settings_of(command, method)
     client = CommandClient(found)
-    assert len(client.agents_page(1, 50)) == 12
+    assert len(client.agents_page(1, 50).agents) == 12
     said = [repr(each) for each in (found, found.credentials, client, *vars(client).values())]
     said += [everything(client, call) for call in CALLS.values()]
     client.close()
