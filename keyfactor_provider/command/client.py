@@ -1,5 +1,6 @@
 """The client: one method for each call that this project makes, each with its retries and its errors."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeVar
@@ -11,7 +12,7 @@ from keyfactor_provider.command import wire
 from keyfactor_provider.command.answers import failure_of, transport_failure
 from keyfactor_provider.command.auth import BearerAuth, TokenAuth
 from keyfactor_provider.command.exchange import FAILURES, Connections, exchange
-from keyfactor_provider.command.redaction import Redaction
+from keyfactor_provider.command.redaction import Redaction, secrets_of_proxies
 from keyfactor_provider.command.retrying import Deadline, retrying
 from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.command.tokens import TokenEndpoint
@@ -52,7 +53,7 @@ class CommandClient:
         self.settings = settings
         self.clock = clock
         self.sleep = sleep
-        self._redact = Redaction(settings.credentials)
+        self._redact = Redaction(settings.credentials, secrets_of_proxies(os.environ))
         connections = Connections(settings, transport)
         self._http = connections.to(settings.base_url)
         self._clients = [self._http]

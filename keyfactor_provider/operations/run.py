@@ -373,8 +373,10 @@ class Operations:
     def _tell_ahead(self, desired: Desired, record: Record, ahead: fleet.Forecast) -> None:
         self._tell("info", report.intent(desired, ahead))
         _, agents = self._previewed[desired.fleet]
-        for warning in [*report.retry(record, ahead), *concerns(desired, ahead.first + ahead.again, agents)]:
+        for warning in report.retry(record, ahead):
             self._tell("warning", warning)
+        for message in concerns(desired, ahead.first + ahead.again, agents):
+            self._tell("warning", message.text())
 
     def _tell_once(self, severity: Severity, message: str) -> None:
         if message not in self._warned:

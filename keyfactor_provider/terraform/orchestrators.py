@@ -10,11 +10,11 @@ from tf.utils import Diagnostics
 
 from keyfactor_provider import guid
 from keyfactor_provider.errors import InputError, LookupRefused, Problem
-from keyfactor_provider.reenrollment import report
 from keyfactor_provider.terraform.calls import Call, State
 from keyfactor_provider.terraform.diagnostics import add_problems
 from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import Object, has_unknown
+from keyfactor_provider.text import count, listed, named, safe
 
 _FIELDS: Final = {
     "agent_id": ("id", String(), "Its GUID."),
@@ -72,11 +72,11 @@ class OneOrchestrator:
         wanted = config["agent_identifier"]
         found = self._find(wanted)
         if len(found) != 1:
-            names = report.listed([f"{each.machine} ({each.id})" for each in found])
+            names = listed([named(each.machine, each.id) for each in found], rest="")
             raise LookupRefused(
-                f'Looking up orchestrator "{wanted}"',
-                f"{len(found)} have that name: {names}" if found else "Command has none of that GUID or machine",
-                "Name the one meant by its GUID." if found else "Correct agent_identifier.",
+                f'Looking up orchestrator "{safe(wanted)}"',
+                f"{count(len(found))} have that name: {names}" if found else "not found in Command",
+                "Set agent_identifier to the GUID of the one you mean." if found else "Correct agent_identifier.",
             )
         return {**config, "id": found[0].id, **_shown(found[0])}
 
@@ -149,7 +149,8 @@ class Orchestrators:
 
         found = find(self._shared.operations.everyone(), _filter(config))
         if found.unmatched:
-            call.diagnostics.add_warning("Nothing matches an entry of exclude", f"It is {', '.join(found.unmatched)}.")
+            entries = listed([safe(entry) for entry in found.unmatched], rest="")
+            call.diagnostics.add_warning("Entries of exclude match nothing", f"They exclude nobody: {entries}.")
         return {
             **config,
             "id": "orchestrators",

@@ -367,7 +367,7 @@ def test_a_preview_says_what_up_will_do_and_warns_of_those_it_will_ask(world: Wo
     process.check("edge", [A, B, C], preview=True)
     assert process.informed == ['Fleet "edge": asks 3 orchestrators (Requested).']
     assert [C in process.warned[0], B in process.warned[1]] == [True, True]
-    assert "1 orchestrator unknown to Command will fail" in process.warned[0]
+    assert "1 orchestrator not found in Command" in process.warned[0]
     assert "1 orchestrator not approved" in process.warned[1]
 
 

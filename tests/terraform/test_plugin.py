@@ -165,8 +165,8 @@ def test_destructions_are_planned_too(reader: Plugin) -> None:
         (FLEET, {"on_failure": "stop"}, "on_failure", "'stop' is not one of 'error' and 'warn'"),
         (COMPLETION, {"members": UNKNOWN, "timeout": 0}, "timeout", "0 is not a time to wait"),
         (COMPLETION, {"members": {}, "timeout": 700_000}, "timeout", "up to 7 days (604800)"),
-        (MANY, {"platform": ["OS/2"]}, "platform", "'OS/2' is none of Command's"),
-        (MANY, {"status": ["Gone"]}, "status", "'Gone' is none of Command's"),
+        (MANY, {"platform": ["OS/2"]}, "platform", "Unknown platform 'OS/2'"),
+        (MANY, {"status": ["Gone"]}, "status", "Unknown status 'Gone'"),
         (MANY, {"at_least": 3, "at_most": 2}, "at_least", "expected 0 <= at_least <= at_most"),
         (MANY, {"seen_within_hours": 0}, "seen_within_hours", "0 is not a time"),
     ],
@@ -703,7 +703,7 @@ def test_an_orchestrator_that_is_not_there_is_an_error(reader: Plugin, identifie
 def test_of_several_orchestrators_of_one_machine_none_is_guessed(command: Command, started: Plugin) -> None:
     ids = command.ids()[:2]
     command.world(change={each: {"client_machine": "twin"} for each in ids})
-    with pytest.raises(PluginError, match="2 have that name") as caught:
+    with pytest.raises(PluginError, match="2 orchestrators have that name") as caught:
         started.data(ONE, agent_identifier="twin")
     assert all(each in str(caught.value) for each in ids)
 
