@@ -72,8 +72,8 @@ def concerns(
                 "no-certificate",
                 f"{_have(bare)} no client certificate",
                 _ids(bare),
-                f"They would be pending for ever: {listed(names, rest='')}. Remove those that sign in with OAuth or Basic "
-                "and never get a certificate; a look-up with_certificate leaves them out.",
+                f"They would be pending for ever: {listed(names, rest='')}. Remove those that never get one "
+                "(they sign in with OAuth or Basic); a look-up with_certificate leaves them out.",
             )
         )
     if old:

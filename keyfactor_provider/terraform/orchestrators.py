@@ -163,9 +163,10 @@ def _filter(config: State) -> Any:
     from keyfactor_provider.operations.lookup import Filter
 
     hours = config["seen_within_hours"]
-    several = ("machine", "platform", "capability", "identity", "exclude", "status")
+    names = ("machine", "platform", "capability", "identity", "exclude", "status")
+    several: dict[str, Any] = {name: tuple(config[name] or ()) for name in names}
     return Filter(
-        **{name: tuple(config[name] or ()) for name in several},
+        **several,
         seen_within=None if hours is None else timedelta(hours=hours),
         at_least=config["at_least"] or 0,
         at_most=config["at_most"],

@@ -368,7 +368,7 @@ def test_a_preview_says_what_up_will_do_and_warns_of_those_it_will_ask(world: Wo
     assert process.informed == ['Fleet "edge": asks 3 orchestrators (Requested).']
     assert [C in process.warned[0], B in process.warned[1]] == [True, True]
     assert "1 orchestrator not found in Command" in process.warned[0]
-    assert "1 orchestrator not approved" in process.warned[1]
+    assert "1 orchestrator is not approved" in process.warned[1]
 
 
 def test_a_preview_does_not_warn_of_members_that_are_left_alone(world: World) -> None:
