@@ -1,4 +1,4 @@
-"""Nothing that an orchestrator or a server calls itself can forge a line, a colour or a command of CI in what is shown."""
+"""No orchestrator or server can forge a line, a colour or a command of CI systems by what it calls itself."""
 
 import io
 import json
