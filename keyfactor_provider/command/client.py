@@ -1,5 +1,6 @@
 """The client: one method for each call that this project makes, each with its retries and its errors."""
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from keyfactor_provider.command import wire
 from keyfactor_provider.command.answers import failure_of, reference, transport_failure
 from keyfactor_provider.command.auth import BearerAuth, TokenAuth, TokenEndpoint
 from keyfactor_provider.command.exchange import FAILURES, MOST_AT_ONCE, Answer, Background, Connections, exchange
-from keyfactor_provider.command.redaction import Redaction
+from keyfactor_provider.command.redaction import Redaction, secrets_of_proxies
 from keyfactor_provider.command.retrying import Deadline, retrying
 from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.errors import BadAnswer, CommandError, Unreachable
@@ -92,7 +93,7 @@ class CommandClient:
         self.clock = clock
         self._background = Background()
         self.sleep = sleep or self._background.pause
-        self._redact = Redaction(settings.credentials)
+        self._redact = Redaction(settings.credentials, secrets_of_proxies(os.environ))
         connections = Connections(settings, transport)
         self._http = connections.to(settings.base_url)
         self._clients = [self._http]

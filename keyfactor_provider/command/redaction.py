@@ -234,9 +234,8 @@ class _OwnReason(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Puts the usual reason of the status in its place."""
         if isinstance(record.args, tuple) and len(record.args) == 5:
-            status = record.args[3]
-            usual = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-            record.args = (*record.args[:4], usual)
+            usual = [status.phrase for status in HTTPStatus if status.value == record.args[3]]
+            record.args = (*record.args[:4], "".join(usual))
         return True
 
 

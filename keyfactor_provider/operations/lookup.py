@@ -9,7 +9,7 @@ from typing import Final
 from keyfactor_provider import guid
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import InputError, LookupRefused, Problem
-from keyfactor_provider.text import listed, safe
+from keyfactor_provider.text import safe
 
 Orchestrator = Agent
 """What a look-up gives of each."""
@@ -73,10 +73,11 @@ class Filter:
 
     def describe(self) -> str:
         """The filters as messages name them."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if not each.name.startswith("at_")}
         given = [
-            f"{each.name} {value if isinstance(value, timedelta | bool) else listed([safe(str(one)) for one in value], rest='')}"
-            for each in fields(self)
-            if (value := getattr(self, each.name)) not in (None, (), []) and not each.name.startswith("at_")
+            f"{name} {value if isinstance(value, timedelta | bool) else _any_of(value)}"
+            for name, value in values.items()
+            if value not in (None, (), [])
         ]
         return ", ".join(given) or "no filter"
 
@@ -172,6 +173,10 @@ class _Excluded:
 
 def _like(text: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(text.lower(), pattern.lower()) for pattern in patterns)
+
+
+def _any_of(values: Iterable[str | int]) -> str:
+    return safe(" or ".join(map(str, values)))
 
 
 def _has_one(capabilities: Iterable[str], wanted: Iterable[str]) -> bool:

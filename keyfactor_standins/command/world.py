@@ -22,7 +22,7 @@ class Agent:
     client_machine: str
     username: str = ""
     agent_platform: int = NATIVE
-    version: str = "2.8.7.0"
+    version: str = "2.15.2.0"
     status: int = NEW
     last_seen: str = ""
     capabilities: list[str] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """What a person sees: steps, property differences, messages, outputs and a count, as in the CLI."""
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from typing import Any
 from keyfactor_standins.engine import planner
 from keyfactor_standins.engine.planner import PROVIDER_TYPE, Step
 from keyfactor_standins.engine.wire import UNKNOWN, Properties, Secret, plain
+from keyfactor_standins.plain import printable
 
 # of each kind of step: its mark, and how it reads when it is done
 _STEPS = {
@@ -30,10 +32,15 @@ def shown(value: Any) -> str:
     if isinstance(value, Secret):
         return "[secret]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in sorted(value.items())) + "}"
+        return "{" + ", ".join(f"{printable(key)}: {shown(item)}" for key, item in sorted(value.items())) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(shown, value)) + "]"
-    return "[unknown]" if value == UNKNOWN else json.dumps(value, ensure_ascii=False)
+    return "[unknown]" if value == UNKNOWN else printable(json.dumps(value, ensure_ascii=False))
+
+
+def lines(text: str) -> str:
+    """A message, which may have several lines, in which nothing else moves the cursor or colours the terminal."""
+    return "\n".join(printable(line.expandtabs()) for line in re.split(r"\r?\n", text.rstrip("\n")))
 
 
 def differences(old: Any, new: Any, indent: int) -> Iterator[str]:
@@ -48,7 +55,7 @@ def differences(old: Any, new: Any, indent: int) -> Iterator[str]:
     for key in ordered if isinstance(old, dict) or isinstance(new, dict) else sorted(keys, key=_index):
         if key != "__provider":
             was, will = sides[0].get(key, _ABSENT), sides[1].get(key, _ABSENT)
-            yield from _difference(f"{key:<{width}}", was, will, indent)
+            yield from _difference(f"{printable(key):<{width}}", was, will, indent)
 
 
 def _index(label: str) -> int:
@@ -142,9 +149,10 @@ class Display:
         if severity == "debug":
             return
         if passing:
-            self.say(f"    {(urn or self._root).split('::', 3)[3]}: {text}")
+            self.say(f"    {(urn or self._root).split('::', 3)[3]}: {lines(text)}")
         else:
-            said = text.rstrip("\n") if severity == "info" else f"{severity}: {text}".rstrip("\n")
+            text = lines(text)
+            said = text if severity == "info" else f"{severity}: {text}"
             self._messages.setdefault(urn or self._root, []).append(said)
 
     def outputs(self, old: Properties, new: Properties) -> None:

@@ -169,7 +169,7 @@ def test_required_is_warned_about_where_it_may_block(command: Command) -> None:
     with host(command.environment()) as running_host:
         running_host.check({"orchestrator_ids": ids, "status": "Required"})
         assert "Required may block 2 orchestrators" in running_host.said
-        assert "has no certificate" in running_host.said
+        assert "no certificate" in running_host.said
         assert "last error 7 and not seen since 2026-01-01" in running_host.said
 
 

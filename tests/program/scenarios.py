@@ -236,7 +236,7 @@ def an_unknown_guid_fails_and_is_asked_once_it_has_appeared(stack: Stack) -> Non
     ids = stack.command.ids()[:2]
     ghost = "00000000-0000-4000-8000-00000000abcd"
     stack.fleets(fleet("edge", [*ids, ghost]))
-    assert stack.run("preview").says("1 orchestrator unknown to Command will fail", ghost)
+    assert stack.run("preview").says("1 orchestrator not found in Command", ghost)
     ran = stack.run("up")
     assert ran.exit_code == 1
     assert ran.says("1 missing", ghost)
