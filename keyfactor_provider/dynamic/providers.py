@@ -54,7 +54,7 @@ class ReenrollmentProvider(_Stateless):
         raw = {key: given(plain(value)) for key, value in news.items() if key != _PROVIDER}
         preview, run = raw.pop("preview", None), raw.pop("run", None)
         HOST.reports_failures_to(preview or run)
-        partly = _ORCHESTRATORS in raw and "orchestrator_ids" in raw
+        partly = _ignored_in_part(raw, _olds)
         raw.update(_members(raw, _olds, known=bool(preview) or run is not None))
         preview = bool(preview)
         if not preview:
@@ -130,11 +130,14 @@ def _members(raw: dict[str, Any], olds: Mapping[str, Any], *, known: bool) -> di
         known: members that are left out were left out by the engine, and not because nobody knows them.
     """
     stored = raw.pop(_ORCHESTRATORS, None)
-    if "orchestrator_ids" in raw:
-        return {}
-    if stored is None and known:
+    if stored is None and known and "orchestrator_ids" not in raw:
         stored = plain(olds.get(_ORCHESTRATORS))
     return {} if stored is None else {"orchestrator_ids": list(stored)}
+
+
+def _ignored_in_part(raw: Mapping[str, Any], olds: Mapping[str, Any]) -> bool:
+    """Whether the engine put back some of the old members and not all: a part of a set has no place of its own."""
+    return _ORCHESTRATORS in raw and set(raw[_ORCHESTRATORS]) != set(olds.get(_ORCHESTRATORS) or raw[_ORCHESTRATORS])
 
 
 def _inputs(checked: Checked, news: Mapping[str, Any], *, preview: bool) -> dict[str, Any]:

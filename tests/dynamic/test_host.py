@@ -235,22 +235,23 @@ def test_sigterm_ends_a_host_that_has_nothing_to_do(shared: Command) -> None:
 def test_custom_timeouts_bound_create_update_and_delete(command: Command) -> None:
     ids = command.ids()[:2]
     with host(command.environment()) as running_host:
-        state = running_host.up(orchestrator_ids=ids[:1], status="Requested", timeout=30)
+        running_host.timeout = 30
+        state = running_host.up(orchestrator_ids=ids[:1], status="Requested")
     command.faults(faults=[{"on": "", "act": "status", "status": 503}])
     for call in ("create", "update", "delete"):
         with host(command.environment()) as running_host:
-            began = time.monotonic()
+            began, running_host.timeout = time.monotonic(), 0.5
             if call == "create":
-                running_host.up(orchestrator_ids=ids[1:], status="Requested", timeout=0.5)
+                running_host.up(orchestrator_ids=ids[1:], status="Requested")
                 assert set(running_host.phases().values()) == {"unreached"}
             else:
                 running_host.outputs = state
             if call == "update":
-                running_host.up(orchestrator_ids=ids, status="Requested", timeout=0.5)
+                running_host.up(orchestrator_ids=ids, status="Requested")
                 assert running_host.phases()[ids[1]] == "unreached"
             if call == "delete":
                 with pytest.raises(HostError):
-                    running_host.destroy(0.5)
+                    running_host.destroy()
             assert time.monotonic() - began < 10
 
 
@@ -277,6 +278,7 @@ def test_members_that_a_failed_resource_never_gave_are_not_those_of_the_last_run
         ({"orchestrator_ids": MISSING}, "orchestrator_ids"),
         ({"orchestrator_ids": [ONE, MISSING]}, "orchestrator_ids[1]"),
         ({"status": MISSING}, "status"),
+        # What the engine makes of ignore_changes with one member in it.
         ({"orchestrators": {ONE: "Requested"}}, "orchestrator_ids"),
     ],
 )
@@ -285,6 +287,7 @@ def test_nothing_in_place_of_a_value_is_refused_alike_in_preview_and_up(
 ) -> None:
     told = {"preview" if preview else "run": str(tmp_path / "failed")}
     with host(shared.environment()) as running_host:
+        running_host.inputs = {"orchestrators": {ONE: "Requested", ONE[:-1] + "2": "Requested"}}
         whole = {"orchestrator_ids": [ONE], "status": "Requested", **news, **told}
         _, failures = running_host.check(whole, preview=False)
     assert [failure.partition(":")[0] for failure in failures] == [property_]

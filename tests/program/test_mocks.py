@@ -261,7 +261,8 @@ def declare():
     made = []
     for number, (option, path) in enumerate(written):
         opts = pulumi.ResourceOptions(**{option: [path]})
-        site = pulumi.ComponentResource("a:b:C", f"{number}", opts=pulumi.ResourceOptions(transformations=[merged(opts)]))
+        parents = pulumi.ResourceOptions(transformations=[merged(opts)])
+        site = pulumi.ComponentResource("a:b:C", f"{number}", opts=parents)
         for how, given in {
             "options": opts,
             "transformation": pulumi.ResourceOptions(transformations=[merged(opts)]),

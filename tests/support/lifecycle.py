@@ -43,6 +43,7 @@ class Host:
     Attributes:
         said: what it told the engine since it started.
         state: of the resource, as the engine would keep it: inputs and outputs.
+        timeout: seconds that `custom_timeouts` gives each create, update and delete; 0 for none.
     """
 
     stub: Any
@@ -50,6 +51,7 @@ class Host:
     process: "subprocess.Popen[str]"
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
+    timeout: float = 0
 
     @property
     def said(self) -> str:
@@ -79,19 +81,15 @@ class Host:
         # Where the answer is unknown, an engine looks whether the inputs have changed.
         return bool(answer.changes != provider_pb2.DiffResponse.DIFF_NONE)
 
-    def up(self, *, timeout: float = 0, **news: Any) -> dict[str, Any]:
-        """A preview, and the run after it: check, diff, then create or update where there is a change.
-
-        Args:
-            timeout: seconds that `custom_timeouts` gives the create or update; 0 for none.
-        """
+    def up(self, **news: Any) -> dict[str, Any]:
+        """A preview, and the run after it: check, diff, then create or update where there is a change."""
         inputs, failures = self.check(news)
         if not failures:
             inputs, failures = self.check(news, preview=False)
         if failures:
             raise HostError("\n".join(failures))
         if not self.outputs:
-            request = provider_pb2.CreateRequest(urn=URN, properties=self._with_provider(inputs), timeout=timeout)
+            request = provider_pb2.CreateRequest(urn=URN, properties=self._with_provider(inputs), timeout=self.timeout)
             self.outputs = _plain(self._ask(self.stub.Create, request).properties)
         elif self.diff(inputs):
             update = provider_pb2.UpdateRequest(
@@ -99,7 +97,7 @@ class Host:
                 urn=URN,
                 olds=self._with_provider(self.outputs),
                 news=self._with_provider(inputs),
-                timeout=timeout,
+                timeout=self.timeout,
             )
             self.outputs = _plain(self._ask(self.stub.Update, update).properties)
         self.inputs = inputs
@@ -112,10 +110,10 @@ class Host:
         self.outputs, self.inputs = _plain(answer.properties), _plain(answer.inputs)
         return self.outputs
 
-    def destroy(self, timeout: float = 0) -> None:
+    def destroy(self) -> None:
         """Delete."""
         properties = self._with_provider(self.outputs)
-        request = provider_pb2.DeleteRequest(id="edge", urn=URN, properties=properties, timeout=timeout)
+        request = provider_pb2.DeleteRequest(id="edge", urn=URN, properties=properties, timeout=self.timeout)
         self._ask(self.stub.Delete, request)
         self.inputs, self.outputs = {}, {}
 
