@@ -110,7 +110,8 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
         }
         inputs.refuse_wrong(name, {"orchestrator_ids": members, "status": status, **optional})
         subject = f'Fleet "{name}"'
-        options.refuse_unknown_names(subject, opts, signature(OrchestratorReenrollment).parameters.keys() - _NEITHER)
+        arguments = signature(OrchestratorReenrollment).parameters.keys() - _NEITHER
+        options.refuse_unknown_names(subject, opts, {*arguments, options.STORED})
         fleet = run.name("re-enrollment", name, opts.parent if opts else None)
 
         def finish(opts: pulumi.ResourceOptions) -> None:
