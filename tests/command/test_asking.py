@@ -85,7 +85,7 @@ def test_the_next_run_asks_the_refused_ones_alone(command: Command, lab: Labs) -
 def test_a_server_that_refuses_every_integer_is_found_out_after_a_few_calls(
     command: Command, lab: Labs, members: int, calls: int
 ) -> None:
-    command.faults(refuses_integers=True)
+    command.faults(status_contract="string")
     fleet = lab().fleet()
     ids = command.ids()[:members]
     fleet.up(ids)
@@ -102,7 +102,7 @@ def test_a_server_that_refuses_every_integer_is_found_out_after_a_few_calls(
 def test_a_server_that_refuses_every_integer_is_found_out_with_many_batches_to_send(
     command: Command, lab: Labs
 ) -> None:
-    command.faults(refuses_integers=True)
+    command.faults(status_contract="string")
     fleet = lab(batchSize="3").fleet()
     fleet.up(command.ids())
     # The three of the first batch, and the second with two of its own.
