@@ -132,24 +132,26 @@ async def _serve(server: Server, given: argparse.Namespace, ca_file: Path | None
     # A request that a fault holds must not hold the end.
     runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", given.port, ssl_context=server.tls, backlog=512)
-    await site.start()
-    over = asyncio.Event()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(each, over.set)
-    if given.stay:
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    announced = server.announcement(runner.addresses[0][1], ca_file)
-    if given.env_file:
-        _write_environment(given.env_file, announced)
-    print("keyfactor_standins.command: a stand-in for Keyfactor Command, on loopback", file=sys.stderr, flush=True)
-    print(json.dumps(announced), flush=True)
-    while not over.is_set() and (given.stay or os.getppid() == parent):
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(over.wait(), 0.5)
-    if given.env_file:
-        given.env_file.unlink(missing_ok=True)
-    await runner.cleanup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", given.port, ssl_context=server.tls, backlog=512)
+        await site.start()
+        over = asyncio.Event()
+        for each in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(each, over.set)
+        if given.stay:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        announced = server.announcement(runner.addresses[0][1], ca_file)
+        if given.env_file:
+            _write_environment(given.env_file, announced)
+        print("keyfactor_standins.command: a stand-in for Keyfactor Command, on loopback", file=sys.stderr, flush=True)
+        print(json.dumps(announced), flush=True)
+        while not over.is_set() and (given.stay or os.getppid() == parent):
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.5)
+        if given.env_file:
+            given.env_file.unlink(missing_ok=True)
+    finally:
+        await runner.cleanup()
 
 
 def main() -> int:
