@@ -8,7 +8,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -18,12 +18,23 @@ from keyfactor_standins.engine.config import VERSION
 from keyfactor_standins.engine.errors import EngineError, Unsupported
 from keyfactor_standins.engine.planner import Resource, now
 from keyfactor_standins.engine.secrets import Vault
+from keyfactor_standins.engine.wire import Properties
 
 _NAMES = {
     each.name: each.name.split("_")[0] + "".join(part.title() for part in each.name.split("_")[1:])
     for each in fields(Resource)
 }
 _LOSABLE = {"sourcePosition", "stackTrace", "customTimeouts", "refreshBeforeUpdate", "aliases"}
+
+
+def in_state(resource: Resource, bag: Callable[[Properties], Properties]) -> dict[str, Any]:
+    """A resource as the state writes it, its inputs and outputs through `bag`; what is empty is left out."""
+    found = {
+        name: bag(value) if attribute in ("inputs", "outputs") else value
+        for attribute, name in _NAMES.items()
+        if (value := getattr(resource, attribute))
+    }
+    return {"custom": False, **found}
 
 
 def state_folder(root: Path, backend: str | None) -> Path:
@@ -122,12 +133,7 @@ class Store:
         return Resource(**values)
 
     def _to_json(self, resource: Resource) -> dict[str, Any]:
-        found = {
-            name: self._vault.hidden(value) if attribute in ("inputs", "outputs") else value
-            for attribute, name in _NAMES.items()
-            if (value := getattr(resource, attribute))
-        }
-        return {"custom": False, **found}
+        return in_state(resource, self._vault.hidden)
 
     @contextmanager
     def locked(self, command: str) -> Iterator[None]:

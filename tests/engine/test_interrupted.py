@@ -101,11 +101,11 @@ other = Thing("other", size=1, opts=ResourceOptions(hooks=no))
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("more", "interrupted", "exit_code"),
-    [("", True, 8), (FAILS, False, 1)],
-    ids=["ctrl-c", "another step fails"],
+    [("", signal.SIGINT, 8), ("", signal.SIGTERM, 8), (FAILS, None, 1)],
+    ids=["ctrl-c", "sigterm", "another step fails"],
 )
 def test_a_hook_that_waits_before_its_step_does_not_hold_up_the_end(
-    tmp_path: Path, more: str, interrupted: bool, exit_code: int
+    tmp_path: Path, more: str, interrupted: signal.Signals | None, exit_code: int
 ) -> None:
     stage = Stage(tmp_path)
     stage.write(WAITS + more)
@@ -122,7 +122,7 @@ def test_a_hook_that_waits_before_its_step_does_not_hold_up_the_end(
             assert time.monotonic() < began + 30
             time.sleep(0.05)
         if interrupted:
-            engine.send_signal(signal.SIGINT)
+            engine.send_signal(interrupted)
         said, _ = engine.communicate(timeout=30)
     assert (engine.returncode, 'hook "slow" failed: the run is ending' in said) == (exit_code, True), said
     assert [each["type"] for each in stage.export()["deployment"]["resources"]] == [
