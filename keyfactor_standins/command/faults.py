@@ -139,6 +139,8 @@ class Faults:
             web.post(f"{CONTROL}/faults", self.set_faults),
             web.delete(f"{CONTROL}/faults", self.clear_faults),
             web.post(f"{CONTROL}/world", self.change_world),
+            web.delete(f"{CONTROL}/world", self.clear_world),
+            web.get(f"{CONTROL}/world", self.show_world),
         ]
 
     async def journal(self, _request: web.Request) -> web.Response:
@@ -176,12 +178,12 @@ class Faults:
         if not isinstance(given, dict):
             raise ValueError(f"expected an object of settings, not {given!r}")
         for name, value in given.items():
-            if name == "faults":
+            if name in ("faults", "more_faults"):
                 faults = [Fault(**each) for each in value]
                 wrong = [each.act for each in faults if each.act not in ACTS]
                 if wrong:
                     raise ValueError(f"{wrong[0]!r} is no fault; expected one of {', '.join(ACTS)}")
-                self._faults = faults
+                self._faults = faults if name == "faults" else [*self._faults, *faults]
             elif name in ("refused", "rejected"):
                 setattr(self, name, frozenset(map(plain, value)))
             elif name == "page_cap":
@@ -220,6 +222,18 @@ class Faults:
         except (Refused, TypeError, ValueError, AttributeError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response([agent.agent_id for agent in made])
+
+    async def show_world(self, _request: web.Request) -> web.Response:
+        """The time of this Command."""
+        return web.json_response({"now": self._world.now().isoformat()})
+
+    async def clear_world(self, _request: web.Request) -> web.Response:
+        """An empty Command again: no orchestrators, no requests seen, no faults, no tokens, the machine's clock."""
+        self._world.clear()
+        self._login.revoke()
+        self._journal.clear()
+        self.calm()
+        return web.Response(status=204)
 
     def _change(self, given: dict[str, Any]) -> list[Agent]:
         """In this order: `now` sets the clock; `change` sets fields by GUID; `reenroll`, `reset`, `approve` and

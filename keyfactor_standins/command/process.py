@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,14 @@ class Command:
     def calm(self) -> None:
         """Switches every fault and setting back to what it was at the start."""
         self._control.delete("/faults").raise_for_status()
+
+    def now(self) -> datetime:
+        """The time that its clock shows."""
+        return datetime.fromisoformat(self._control.get("/world").raise_for_status().json()["now"])
+
+    def clear(self) -> None:
+        """Empties it: no orchestrators, no requests seen, no faults, no tokens, the machine's clock."""
+        self._control.delete("/world").raise_for_status()
 
     def world(self, **given: Any) -> list[str]:
         """Lets something happen beside the API; see `Faults._change`. The GUIDs of orchestrators made."""

@@ -225,7 +225,9 @@ class World:
         return made
 
     def add(self, *agents: Agent) -> None:
-        """Adds orchestrators as they are."""
+        """Adds orchestrators as they are, but for the spelling of their GUIDs."""
+        for agent in agents:
+            agent.agent_id = plain(agent.agent_id)
         self.agents.update((agent.agent_id, agent) for agent in agents)
         self._order = None
         self._saved(*agents)
@@ -235,6 +237,13 @@ class World:
         gone = self.agents.pop(self.known(agent_id).agent_id)
         self._order = None
         self._write({"gone": gone.agent_id})
+
+    def clear(self) -> None:
+        """Deletes every orchestrator, and lets the clock go again."""
+        for agent_id in list(self.agents):
+            self.remove(agent_id)
+        self.flags_before.clear()
+        self.set_clock(None)
 
     def change(self, agent_id: str, **fields: Any) -> Agent:
         """Sets fields of an orchestrator, as somebody else would."""
