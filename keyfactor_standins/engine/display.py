@@ -39,21 +39,17 @@ def shown(value: Any) -> str:
 
 def differences(old: Any, new: Any, indent: int) -> Iterator[str]:
     """The lines that show how an old map or list becomes the new one: maps by key, lists by index."""
-    sides = [
-        each if isinstance(each, dict) else {f"[{i}]": item for i, item in enumerate(each)}
-        for each in (() if side is _ABSENT else side for side in (old, new))
-    ]
-    keys = sides[0].keys() | sides[1].keys()
-    ordered = sorted(keys) if isinstance(old, dict) or isinstance(new, dict) else sorted(keys, key=len)
-    width = max(map(len, keys), default=0)
-    for key in ordered if isinstance(old, dict) or isinstance(new, dict) else sorted(keys, key=_index):
-        if key != "__provider":
-            was, will = sides[0].get(key, _ABSENT), sides[1].get(key, _ABSENT)
-            yield from _difference(f"{key:<{width}}", was, will, indent)
+    was, will = (_by_label(() if side is _ABSENT else side) for side in (old, new))
+    labels = [*was, *(label for label in will if label not in was)]
+    if isinstance(old, dict) or isinstance(new, dict):
+        labels = sorted(set(labels) - {"__provider"})
+    width = max(map(len, labels), default=0)
+    for label in labels:
+        yield from _difference(f"{label:<{width}}", was.get(label, _ABSENT), will.get(label, _ABSENT), indent)
 
 
-def _index(label: str) -> int:
-    return int(label[1:-1])
+def _by_label(side: Any) -> dict[str, Any]:
+    return side if isinstance(side, dict) else {f"[{number}]": item for number, item in enumerate(side)}
 
 
 def _difference(label: str, old: Any, new: Any, indent: int) -> Iterator[str]:

@@ -86,31 +86,16 @@ def _from_value(value: Value) -> Any:
 
 def to_struct(values: Mapping[str, Any], *, secrets: bool = False) -> Struct:
     """The protobuf struct of properties, secrets marked or laid open."""
+
+    def sent(leaf: Any) -> Any:
+        if not isinstance(leaf, Secret):
+            return leaf
+        value = mapped(leaf.value, sent)
+        return {SIGNATURE: SECRET, "value": value} if secrets else value
+
     struct = Struct()
-    for key, value in values.items():
-        _fill(struct.fields[key], value, secrets)
+    struct.update({key: mapped(value, sent) for key, value in values.items()})
     return struct
-
-
-def _fill(target: Value, value: Any, secrets: bool) -> None:
-    if isinstance(value, Secret):
-        _fill(target, {SIGNATURE: SECRET, "value": value.value} if secrets else value.value, secrets)
-    elif isinstance(value, str):
-        target.string_value = value
-    elif isinstance(value, bool):
-        target.bool_value = value
-    elif isinstance(value, (int, float)):
-        target.number_value = value
-    elif isinstance(value, dict):
-        target.struct_value.SetInParent()
-        for key, item in value.items():
-            _fill(target.struct_value.fields[key], item, secrets)
-    elif isinstance(value, list):
-        target.list_value.SetInParent()
-        for item in value:
-            _fill(target.list_value.values.add(), item, secrets)
-    else:
-        target.null_value = 0  # type: ignore[assignment]  # the stubs want the enum's class
 
 
 def mapped(value: Any, leaf: Callable[[Any], Any]) -> Any:
