@@ -269,7 +269,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         "the resource option ignore_changes",
     ),
     "import_": ("", "Thing('a', opts=ResourceOptions(import_='id-a'))", "the resource option import_"),
-    "get": ("", "Thing.get('a', 'id-a')", "reading an existing resource"),
+    "get": ("", "Thing('a', opts=ResourceOptions(id='id-a'))", "reading an existing resource"),
     "an invoke": ("", "pulumi.runtime.invoke('my:index:f', {})", "an invoke"),
 }
 """What the stand-in refuses by name: a program that it runs first (or none), the program, what it says."""
