@@ -1,7 +1,7 @@
 """What the run after a plan would do to each fleet, computed by the core from old outputs and new inputs."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from keyfactor_provider import text
@@ -76,6 +76,7 @@ class Outlook:
     fleets: tuple[Ahead, ...]
     messages: tuple[Told, ...]
     incomplete: str = ""
+    refreshed: bool = True
 
     def count(self, *groups: str) -> int:
         """How many members of all fleets are in some of the groups."""
@@ -99,6 +100,7 @@ class Outlook:
             "release": RELEASE,
             "requests_at_most": None if open_ones else sum(fleet.at_most or 0 for fleet in self.fleets),
             "incomplete": self.incomplete or None,
+            "refreshed": self.refreshed,
             "fleets": [fleet.to_json() for fleet in self.fleets],
             "messages": [{"severity": one.severity, "text": one.text} for one in self.messages],
         }
@@ -115,7 +117,7 @@ def outlook(plan: Plan) -> Outlook:
     for change in sorted(plan.changes, key=lambda each: each.name):
         others = [wish.members for name, wish in desired.items() if wish is not None and name != change.name]
         fleets.append(_ahead(change, desired[change.name], frozenset().union(*others)))
-    return Outlook(tuple(fleets), plan.messages, plan.incomplete)
+    return Outlook(tuple(fleets), plan.messages, plan.incomplete, plan.refreshed)
 
 
 def _ahead(change: Change, desired: Desired | None, claimed: Collection[str]) -> Ahead:
@@ -134,7 +136,7 @@ def _ahead(change: Change, desired: Desired | None, claimed: Collection[str]) ->
         known = _known_after(change)
         return _with(made, unknown=(f"{known} only after the run, so nobody can tell yet what will be requested.",), at_most=None)
     if fleet is not None and fleet.record is None:
-        sentence = f"What is recorded of it can't be told ({fleet.unreadable}); it may request every member."
+        sentence = f"What the state records can't be told: {fleet.unreadable}. The run may request every member."
         return _with(made, unknown=(sentence,), at_most=len(desired.members))
     hidden = change.before is not None and _holds(change.before.get("triggers"), HIDDEN)
     if hidden or _holds((change.after or {}).get("triggers"), HIDDEN):
@@ -144,8 +146,6 @@ def _ahead(change: Change, desired: Desired | None, claimed: Collection[str]) ->
 
 
 def _with(made: Ahead, **changes: Any) -> Ahead:
-    from dataclasses import replace
-
     return replace(made, **changes)
 
 
@@ -185,7 +185,7 @@ def _leaving(change: Change, fleet: Fleet | None, claimed: Collection[str]) -> d
     if fleet is None:
         return {}
     if fleet.record is None:
-        return {"unknown": (f"What is recorded of it can't be told ({fleet.unreadable}); its flags may be cleared.",)}
+        return {"unknown": (f"What the state records can't be told: {fleet.unreadable}. The run may clear flags.",)}
     retained = change.action == "forget" or fleet.record.on_removal == "retain"
     groups: dict[str, list[str]] = {"removed": [], "kept": []}
     for member in sorted(fleet.members.values(), key=lambda each: each.id):

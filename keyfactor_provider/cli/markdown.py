@@ -23,6 +23,8 @@ _NAMED: Final = (500, 100, 20, 5, 0)
 _FLEETS: Final = (200, 50, 10)
 """How many fleets have a section of their own, and how many rows the table has, when names alone don't save enough."""
 
+_RANKS: Final = {"error": 0, "warning": 1}
+
 _MEANINGS: Final = {
     "first": "requested for the first time in this round",
     "retried": "retried after a failure",
@@ -74,6 +76,9 @@ def _lines(outlook: Outlook, fleets: int | None, named: int) -> Iterator[str]:
     if fleets is not None and len(outlook.fleets) > fleets:
         yield ""
         yield f"{len(outlook.fleets) - fleets} more fleets are not shown here; `summary --json` has them all."
+    if not outlook.refreshed and any(fleet.action != "create" for fleet in outlook.fleets):
+        yield ""
+        yield "Computed from what the last run recorded; a preview with `--refresh` reads Command first."
     for fleet in outlook.fleets[:fleets]:
         yield from _section(fleet, named)
     yield from _messages(outlook.messages)
@@ -137,8 +142,8 @@ def _section(fleet: Ahead, named: int) -> Iterator[str]:
     if fleet.reenrolled and fleet.count("status_changed", "retried"):
         yield ""
         yield (
-            f"{fleet.reenrolled} of the {fleet.unchanged} unchanged have re-enrolled in this round; "
-            "a change of `triggers` starts a new one."
+            f"Unchanged because re-enrolled in this round: {fleet.reenrolled}. "
+            "A change of `triggers` starts a new round."
         )
 
 
@@ -155,7 +160,7 @@ def _names(fleet: Ahead, members: Sequence[str], shown: Sequence[str]) -> Iterat
 def _messages(messages: Sequence[Told]) -> Iterator[str]:
     if not messages:
         return
-    ranked = sorted(messages, key=lambda one: ("error", "warning").index(one.severity) if one.severity != "info" else 2)
+    ranked = sorted(messages, key=lambda one: _RANKS.get(one.severity, 2))
     lines = [line for one in ranked[:_MESSAGES] for line in _as_it_is(one)]
     fence = "`" * max(3, 1 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
     yield ""
@@ -173,7 +178,7 @@ def _messages(messages: Sequence[Told]) -> Iterator[str]:
 
 def _as_it_is(message: Told) -> list[str]:
     """The lines of a message, unchanged but for characters that do something; a severity where it names none."""
-    lines = [text.safe(line, 1000) for line in message.text[:_MESSAGE_LENGTH].splitlines()]
+    lines = [text.safe(line, _MESSAGE_LENGTH) for line in message.text[:_MESSAGE_LENGTH].splitlines()]
     if len(message.text) > _MESSAGE_LENGTH:
         lines.append("…")
     names_it = lines and lines[0].startswith(f"{message.severity}:")

@@ -176,7 +176,7 @@ def fleet_of(
         RecordError: the state is not one that this release reads; names the fleet.
     """
     if hidden := sorted(key for key in ("members", "status", "version") if _has_hidden(state.get(key))):
-        return Fleet(name, engine, unreadable=f"{text.listed(hidden)} of this fleet: secret in this document")
+        return Fleet(name, engine, unreadable=f"its {text.listed(hidden)} are secret in this document")
     if not state.get("members"):
         return Fleet(name, engine, unreadable="the state records no members")
     try:

@@ -98,12 +98,14 @@ class Plan:
 
     Attributes:
         incomplete: why the plan can't be relied on; empty where it can.
+        refreshed: whether the engine read the fleets before it planned, as far as the document tells.
     """
 
     engine: Engine
     changes: tuple[Change, ...]
     messages: tuple[Told, ...]
     incomplete: str = ""
+    refreshed: bool = True
 
 
 def parse(content: bytes, where: str) -> State | Plan:
@@ -187,8 +189,9 @@ def _pulumi_plan(document: Mapping[str, Any]) -> Plan:
         for each in document.get("diagnostics") or ()
         if (text := _STYLE.sub("", str(each.get("message") or "")).strip())
     )
-    failed = any(message.severity == "error" for message in messages)
-    return Plan("pulumi", tuple(changes.values()), messages, "The preview ended with an error." if failed else "")
+    incomplete = "The preview ended with an error." if any(one.severity == "error" for one in messages) else ""
+    refreshed = any(step["op"] == "refresh" for step in document.get("steps") or ())
+    return Plan("pulumi", tuple(changes.values()), messages, incomplete, refreshed)
 
 
 def _action(op: str) -> Action | None:

@@ -177,7 +177,7 @@ def _straggler(fleet: Fleet, member: Member, agent: Agent | None) -> Straggler:
         id=member.id,
         machine=text.safe(agent.machine if agent and agent.machine else member.machine),
         kind=kind,
-        state=f"{state}, overdue" if member.overdue and kind != "overdue" else state,
+        state=f"{state}, overdue" if member.overdue else state,
         reason=text.safe(member.reason),
         since=member.requested_at,
         last_seen=text.safe(agent.last_seen) if agent else "",
