@@ -85,7 +85,9 @@ class Outlook:
     def excess(self, most: int) -> str:
         """Why the run may request more than `most` orchestrators; empty where it can't."""
         if open_ones := [fleet.name for fleet in self.fleets if fleet.at_most is None]:
-            return f"--max-requests {most}: nobody can tell how many orchestrators {text.listed(open_ones)} will request"
+            return (
+                f"--max-requests {most}: nobody can tell how many orchestrators {text.listed(open_ones)} will request"
+            )
         total = sum(fleet.at_most or 0 for fleet in self.fleets)
         if total <= most:
             return ""
@@ -134,7 +136,9 @@ def _ahead(change: Change, desired: Desired | None, claimed: Collection[str]) ->
         return _with(made, **_unchanged(fleet))
     if desired is None:
         known = _known_after(change)
-        return _with(made, unknown=(f"{known} only after the run, so nobody can tell yet what will be requested.",), at_most=None)
+        return _with(
+            made, unknown=(f"{known} only after the run, so nobody can tell yet what will be requested.",), at_most=None
+        )
     if fleet is not None and fleet.record is None:
         sentence = f"What the state records can't be told: {fleet.unreadable}. The run may request every member."
         return _with(made, unknown=(sentence,), at_most=len(desired.members))

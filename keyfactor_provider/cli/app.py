@@ -1,4 +1,4 @@
-"""The commands and their options; what they do stands in the modules beside this one, which are imported when needed."""
+"""The commands and their options; the modules that do the work are imported when they are needed."""
 
 import sys
 from pathlib import Path

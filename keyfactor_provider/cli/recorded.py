@@ -6,6 +6,7 @@ Everything that depends on the form of the recorded state stands here, `for_the_
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +19,8 @@ from keyfactor_provider.errors import RecordError
 from keyfactor_provider.reenrollment.record import Record
 from keyfactor_provider.status import ReenrollmentStatus
 
+VERSION: Final = 2
+"""The newest form of the recorded state that this module reads; the first with times."""
 QUEUED: Final = "due"
 DEFAULT_OVERDUE: Final = 7 * 24 * 3600
 """Seconds after which a request counts as overdue where a roll-out does not say."""
@@ -122,7 +125,7 @@ class Fleet:
     timed: bool = False
     record: Record | None = None
 
-    @property
+    @cached_property
     def staying(self) -> list[Member]:
         """The members that have not left the fleet."""
         return [member for member in self.members.values() if member.phase != "leaving"]
@@ -134,7 +137,7 @@ class Fleet:
             return DEFAULT_OVERDUE
         return self.overdue_after
 
-    @property
+    @cached_property
     def all_waves(self) -> tuple[Wave, ...]:
         """Its waves; none where everybody is requested at once."""
         if not (self.waves or self.canary_ids):
@@ -164,13 +167,8 @@ class Fleet:
         return [member for member in self.members.values() if member.phase in wanted]
 
 
-def fleet_of(
-    name: str, engine: Engine, state: Mapping[str, Any], *, shown_secrets: bool = False, withheld: bool = False
-) -> Fleet:
+def fleet_of(name: str, engine: Engine, state: Mapping[str, Any], *, shown_secrets: bool = False) -> Fleet:
     """The fleet that a state records.
-
-    Args:
-        withheld: machine names must not be shown.
 
     Raises:
         RecordError: the state is not one that this release reads; names the fleet.
@@ -180,9 +178,9 @@ def fleet_of(
     if not state.get("members"):
         return Fleet(name, engine, unreadable="the state records no members")
     try:
-        return _fleet(name, engine, state, shown_secrets=shown_secrets, withheld=withheld)
+        return _fleet(name, engine, state, shown_secrets=shown_secrets)
     except (msgspec.ValidationError, RecordError, ValueError, AttributeError, TypeError, KeyError) as error:
-        came_back = error.came_back if isinstance(error, RecordError) else f"it is not as this project writes it: {error}"
+        came_back = error.came_back if isinstance(error, RecordError) else str(error)
         raise RecordError(
             f'The recorded state of fleet "{text.safe(name)}" can\'t be read',
             text.safe(came_back, 400),
@@ -190,11 +188,12 @@ def fleet_of(
         ) from None
 
 
-def _fleet(name: str, engine: Engine, state: Mapping[str, Any], *, shown_secrets: bool, withheld: bool) -> Fleet:
+def _fleet(name: str, engine: Engine, state: Mapping[str, Any], *, shown_secrets: bool) -> Fleet:
     state = {key: value for key, value in state.items() if value is not None}
-    given = {
-        member_id: _version_2(member_id, member, withheld=withheld) for member_id, member in state["members"].items()
-    }
+    version = int(state.get("version") or 1)
+    if version > VERSION:
+        raise ValueError(f"its version is {version}, and this release reads up to version {VERSION}")
+    given = {member_id: _version_2(member_id, member) for member_id, member in state["members"].items()}
     members = msgspec.convert(given, dict[str, Member])
     waves(len(members), 0, tuple(state.get("waves") or ()))
     allowed(str(state.get("max_failed", "0")), 0)
@@ -210,26 +209,26 @@ def _fleet(name: str, engine: Engine, state: Mapping[str, Any], *, shown_secrets
         paused=state.get("paused") is True,
         trouble=str(state.get("trouble") or ""),
         shown_secrets=shown_secrets,
-        timed=int(state.get("version") or 1) >= 2,
+        timed=version >= VERSION,
         record=Record.from_state(for_the_core(name, state)),
     )
 
 
-def _version_2(member_id: str, member: Mapping[str, Any], *, withheld: bool) -> dict[str, Any]:
+def _version_2(member_id: str, member: Mapping[str, Any]) -> dict[str, Any]:
     """A member of a state of either version as version 2 has it; Terraform's nulls are left out."""
     given = {_OLD_NAMES.get(key, key): value for key, value in member.items() if value is not None}
     if given.get("phase") == "refused":
         given["phase"] = "rejected"
     if given.get("phase") not in PHASES:
         raise ValueError(f"{given.get('phase')!r} is not a phase that this release knows")
-    return given | {"id": member_id} | ({"machine": ""} if withheld else {})
+    return given | {"id": member_id}
 
 
 def for_the_core(name: str, state: Mapping[str, Any]) -> dict[str, Any]:
     """The state as `Record.from_state` of this release takes it."""
     members = {}
     for member_id, member in state["members"].items():
-        given = _version_2(member_id, member, withheld=False)
+        given = _version_2(member_id, member)
         lowered = {_NEW_NAMES.get(key, key): value for key, value in given.items()}
         if lowered["phase"] == "rejected":
             lowered["phase"] = "refused"
@@ -254,15 +253,12 @@ def observed(fleet: Fleet, state: Mapping[str, Any], facts: Mapping[str, Mapping
         state: what the core has made of the look.
         facts: fields of members that the look has told besides, by GUID.
     """
-    judged = {member_id: _version_2(member_id, member, withheld=False) for member_id, member in state["members"].items()}
-    members = {
-        member_id: msgspec.structs.replace(
-            msgspec.convert(member, Member),
-            **{name: getattr(fleet.members[member_id], name) for name in ("requested_at", "accepted_at", "reenrolled_at")}
-            | facts.get(member_id, {}),
-        )
-        for member_id, member in judged.items()
-    }
+    members = {}
+    for member_id, member in state["members"].items():
+        before = fleet.members[member_id]
+        recorded = {name: getattr(before, name) for name in ("requested_at", "accepted_at", "reenrolled_at")}
+        judged = msgspec.convert(_version_2(member_id, member), Member)
+        members[member_id] = msgspec.structs.replace(judged, **{**recorded, **facts.get(member_id, {})})
     return replace(fleet, members=members)
 
 

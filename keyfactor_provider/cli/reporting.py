@@ -126,7 +126,9 @@ def _notes(fleets: list[Fleet], live: bool) -> list[str]:
         notes.append("The state has no fleet of orchestrators.")
     shown = [text.safe(fleet.name) for fleet in fleets if fleet.shown_secrets]
     if shown:
-        notes.append(f"The state marks values of these fleets as secret, and this report shows them: {text.listed(shown)}")
+        notes.append(
+            f"The state marks values of these fleets as secret, and this report shows them: {text.listed(shown)}"
+        )
     untimed = [text.safe(fleet.name) for fleet in fleets if not fleet.timed and not fleet.unreadable]
     if untimed and not live:
         notes.append(

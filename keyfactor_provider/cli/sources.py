@@ -23,7 +23,7 @@ TERRAFORM_TYPE: Final = "keyfactorcommand_orchestrator_reenrollment"
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 """The key that marks an object of special meaning in Pulumi's state (pulumi: sdk/go/common/resource/sig)."""
-_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"
+_MARKS_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # what Pulumi marks a secret with
 _UNKNOWN_TEXT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How `pulumi preview --json` writes a value that is not known yet."""
 _HIDDEN_TEXT: Final = "[secret]"
@@ -210,7 +210,7 @@ def _name(urn: str) -> str:
 def _revealed(value: Any, shown: list[str]) -> Any:
     """The value with secrets and unknowns replaced; what the document shows of secrets is noted in `shown`."""
     if isinstance(value, dict):
-        if value.get(_SIGNATURE) == _SECRET:
+        if value.get(_SIGNATURE) == _MARKS_SECRET:
             if "plaintext" not in value:
                 return HIDDEN
             shown.append("plaintext")

@@ -1,4 +1,4 @@
-"""Records this folder's fixtures with the real engines: `python -m tests.cli.record` (pulumi and terraform on the PATH).
+"""Records the files in `data` with the real pulumi and terraform: `python -m tests.cli.record`.
 
 One small history, the same on either engine: two fleets are created, one orchestrator is rejected, one re-enrolls, one
 flag is cleared outside; then the program changes. What each engine then exports and previews is kept, without what the
@@ -17,7 +17,16 @@ from tests.support.modules import Module
 from tests.support.stacks import Stack
 
 DATA: Final = Path(__file__).with_name("data")
-_OF_THIS_MACHINE: Final = {"sourcePosition", "stackTrace", "created", "modified", "manifest", "secrets_providers", "config", "duration"}
+_OF_THIS_MACHINE: Final = {
+    "sourcePosition",
+    "stackTrace",
+    "created",
+    "modified",
+    "manifest",
+    "secrets_providers",
+    "config",
+    "duration",
+}
 
 
 def record(folder: Path) -> None:
@@ -60,7 +69,7 @@ def _pulumi(folder: Path, command: process.Command, ids: list[str], *fleets: dic
 
 
 def _terraform(folder: Path, command: process.Command, ids: list[str], *fleets: dict[str, Any]) -> None:
-    edge, lab = ({key: value for key, value in fleet.items()} for fleet in fleets)
+    edge, lab = fleets
     module = Module("terraform", folder, command)
     module.fleets(edge, lab)
     _plan(module, "terraform-create.json")
@@ -70,7 +79,10 @@ def _terraform(folder: Path, command: process.Command, ids: list[str], *fleets: 
     _keep("terraform-state.json", module.run("show", "-json").text)
     module.fleets({**edge, "orchestrator_ids": [*ids[:4], ids[7]]})
     _plan(module, "terraform-plan.json")
-    module.fleets(edge, {**lab, "orchestrator_ids": f"${{keyfactorcommand_orchestrator_reenrollment.edge.failed_orchestrator_ids}}"})
+    module.fleets(
+        edge,
+        {**lab, "orchestrator_ids": "${keyfactorcommand_orchestrator_reenrollment.edge.failed_orchestrator_ids}"},
+    )
     _plan(module, "terraform-unknown.json")
 
 
