@@ -30,9 +30,12 @@ class Span(click.ParamType[int]):
         from keyfactor_provider.cli.durations import seconds
 
         try:
-            return seconds(value)
+            span = seconds(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+        if not span:
+            self.fail(f"{value!r} is no time at all", param, ctx)
+        return span
 
 
 @app.command()
