@@ -16,8 +16,10 @@ MARKER: Final = "<!-- keyfactor-reenrollment summary -->"
 MOST: Final = 65_536
 """What GitHub takes of a comment; counted here in bytes, of which no character has less than one."""
 _FOLD_FROM: Final = 6
-_MESSAGES: Final = 50
-_MESSAGE_LENGTH: Final = 4_000
+_MESSAGE: Final = 4_000
+"""Characters of one message of the engine."""
+_MESSAGES: Final = 24_000
+"""Bytes of all of them."""
 _NAMED: Final = (500, 100, 20, 5, 0)
 """How many orchestrators a group may name, from the longest summary to the shortest."""
 _FLEETS: Final = (200, 50, 10)
@@ -51,9 +53,8 @@ def markdown(outlook: Outlook) -> str:
     for fleets, named in [(None, named) for named in _NAMED] + [(fleets, 0) for fleets in _FLEETS]:
         written = "\n".join(_lines(outlook, fleets, named)) + "\n"
         if len(written.encode()) <= MOST:
-            return written
-    # Only messages are left that can be so long.
-    return "\n".join(_lines(Outlook(outlook.fleets, (), outlook.incomplete), _FLEETS[-1], 0)) + "\n"
+            break
+    return written
 
 
 def code(words: str) -> str:
@@ -160,8 +161,15 @@ def _names(fleet: Ahead, members: Sequence[str], shown: Sequence[str]) -> Iterat
 def _messages(messages: Sequence[Told]) -> Iterator[str]:
     if not messages:
         return
-    ranked = sorted(messages, key=lambda one: _RANKS.get(one.severity, 2))
-    lines = [line for one in ranked[:_MESSAGES] for line in _as_it_is(one)]
+    lines: list[str] = []
+    shown, room = 0, _MESSAGES
+    for message in sorted(messages, key=lambda one: _RANKS.get(one.severity, 2)):
+        told = _as_it_is(message)
+        room -= sum(len(line.encode()) + 1 for line in told)
+        if room < 0:
+            break
+        lines += told
+        shown += 1
     fence = "`" * max(3, 1 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
     yield ""
     yield f"<details><summary>Messages of the engine ({len(messages)})</summary>"
@@ -169,20 +177,20 @@ def _messages(messages: Sequence[Told]) -> Iterator[str]:
     yield f"{fence}text"
     yield from lines
     yield fence
-    if len(messages) > _MESSAGES:
+    if shown < len(messages):
         yield ""
-        yield f"and {len(messages) - _MESSAGES} more"
+        yield f"and {len(messages) - shown} more"
     yield ""
     yield "</details>"
 
 
 def _as_it_is(message: Told) -> list[str]:
     """The lines of a message, unchanged but for characters that do something; a severity where it names none."""
-    lines = [text.safe(line, _MESSAGE_LENGTH) for line in message.text[:_MESSAGE_LENGTH].splitlines()]
-    if len(message.text) > _MESSAGE_LENGTH:
+    lines = [text.safe(line, _MESSAGE) for line in message.text[:_MESSAGE].splitlines()]
+    if len(message.text) > _MESSAGE:
         lines.append("…")
     names_it = lines and lines[0].startswith(f"{message.severity}:")
-    return lines if names_it or not lines else [f"{message.severity}: {lines[0]}", *lines[1:]]
+    return lines if names_it or not lines else [f"{text.safe(message.severity)}: {lines[0]}", *lines[1:]]
 
 
 def _plain(sentence: str) -> str:

@@ -204,7 +204,8 @@ def _action(op: str) -> Action | None:
 
 
 def _name(urn: str) -> str:
-    return urn.rsplit("::", 1)[-1]
+    # urn:pulumi:STACK::PROJECT::TYPE::NAME, of which only the name may hold further colons.
+    return urn.split("::", 3)[-1]
 
 
 def _revealed(value: Any, shown: list[str]) -> Any:
