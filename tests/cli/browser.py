@@ -111,7 +111,7 @@ def browser(folder: Path) -> Iterator[Page]:
     try:
         yield Page(commands, answers)
     finally:
-        process.terminate()
-        process.wait(20)
+        # It ends by itself, its helpers included, when nobody commands it any more.
         os.close(commands)
+        process.wait(20)
         os.close(answers)

@@ -276,5 +276,7 @@ def test_it_prints(shown: Any) -> None:
     opened = shown(everybody(), dark=True, media="print")
     assert opened.evaluate("getComputedStyle(document.querySelector('#tools')).display") == "none"
     assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    row = "getComputedStyle(document.querySelector('#list tbody tr')).display"
+    assert shown(everybody(), media="print", width=700).evaluate(row) == "table-row"
     pdf = base64.b64decode(opened.call("Page.printToPDF")["data"])
     assert pdf.startswith(b"%PDF")
