@@ -1,5 +1,6 @@
 """The front end for people and pipelines: `keyfactor-reenrollment`. It reads and reports, and changes nothing."""
 
+import io
 import sys
 from typing import Final
 
@@ -10,6 +11,10 @@ _LIBRARIES: Final = ("click", "jinja2", "markupsafe", "rich")
 
 def main() -> int:
     """Run the command that was asked for; its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A Windows code page may lack a character of a machine's name.
+            stream.reconfigure(errors="replace")
     try:
         from keyfactor_provider.cli.app import app
 

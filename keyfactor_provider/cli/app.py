@@ -6,8 +6,12 @@ from typing import Any, cast
 
 import click
 
+from keyfactor_provider import text
 from keyfactor_provider.cli.exits import Exit
 from keyfactor_provider.version import RELEASE
+
+_LINE = 4_000
+"""Characters of one line on stderr."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -182,8 +186,8 @@ def _write(file: Path, content: str) -> None:
 
 
 def _warn(message: str) -> None:
-    click.echo(f"Warning: {message}", err=True)
+    click.echo(f"Warning: {text.safe(message, _LINE)}", err=True)
 
 
 def _complain(message: str) -> None:
-    click.echo(f"Error: {message}", err=True)
+    click.echo(f"Error: {text.safe(message, _LINE)}", err=True)

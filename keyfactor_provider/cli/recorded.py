@@ -88,9 +88,14 @@ class Member(msgspec.Struct, frozen=True):
         return bool(self.requested_at or self.requested_status) or self.phase in _STARTED
 
     @property
+    def reenrolled(self) -> bool:
+        """Whether it holds a certificate other than at the start of the round."""
+        return self.phase == "re-enrolled"
+
+    @property
     def good(self) -> bool:
         """Whether nothing is left to do: re-enrolled and in use, or gone from Command since."""
-        return self.phase == "re-enrolled" and (self.in_use or self.gone)
+        return self.reenrolled and (self.in_use or self.gone)
 
     @property
     def bad(self) -> bool:
@@ -142,13 +147,16 @@ class Fleet:
         """Its waves; none where everybody is requested at once."""
         if not (self.waves or self.canary_ids):
             return ()
-        staying = {member.id for member in self.staying}
-        return waves(len(staying), len(staying.intersection(self.canary_ids)), self.waves)
+        # Whoever has re-enrolled without a request is no canary any more: nobody learns anything from it.
+        canaries = [one for one in self.staying if one.id in self.canary_ids and (one.started or not one.reenrolled)]
+        return waves(len(self.staying), len(canaries), self.waves)
 
     @property
     def wave(self) -> int | None:
         """The place of the open wave in `all_waves`; None when all are finished, or there are none."""
-        finished = sum(member.good or member.bad for member in self.staying)
+        finished = sum(member.started and (member.good or member.bad) for member in self.staying)
+        if finished == sum(member.started or member.phase == QUEUED for member in self.staying):
+            return None
         return open_wave(self.all_waves, finished)
 
     @property

@@ -103,7 +103,7 @@ def report(state: sources.State, *, live: bool, warn: Say) -> Report:
 
         fleets, agents = look(fleets, warn)
     standings = tuple(standing(fleet, agents) for fleet in fleets)
-    return Report(standings, datetime.now(UTC), live, tuple(_notes(fleets, live)))
+    return Report(standings, datetime.now(UTC), live, tuple(_notes(state, fleets, live)))
 
 
 def verdict(report: Report, reasons: Collection[Reason], complain: Say) -> Exit:
@@ -120,7 +120,7 @@ def verdict(report: Report, reasons: Collection[Reason], complain: Say) -> Exit:
     return found[0][0] if found else Exit.OK
 
 
-def _notes(fleets: list[Fleet], live: bool) -> list[str]:
+def _notes(state: sources.State, fleets: list[Fleet], live: bool) -> list[str]:
     notes = []
     if not fleets:
         notes.append("The state has no fleet of orchestrators.")
@@ -128,6 +128,11 @@ def _notes(fleets: list[Fleet], live: bool) -> list[str]:
     if shown:
         notes.append(
             f"The state marks values of these fleets as secret, and this report shows them: {text.listed(shown)}"
+        )
+    if state.interrupted:
+        names = [text.safe(name) for name in sorted(state.interrupted)]
+        notes.append(
+            f"The last run was interrupted, so what is recorded of these fleets may be old: {text.listed(names)}"
         )
     untimed = [text.safe(fleet.name) for fleet in fleets if not fleet.timed and not fleet.unreadable]
     if untimed and not live:

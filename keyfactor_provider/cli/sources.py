@@ -86,10 +86,15 @@ class Told:
 
 @dataclass(frozen=True)
 class State:
-    """An exported state."""
+    """An exported state.
+
+    Attributes:
+        interrupted: fleets of which the last run ended in the middle, so that their state may be old.
+    """
 
     engine: Engine
     fleets: tuple[Sighting, ...]
+    interrupted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,7 +126,8 @@ def parse(content: bytes, where: str) -> State | Plan:
     try:
         if isinstance(document, dict):
             if "deployment" in document:
-                return State("pulumi", tuple(_pulumi_state(document["deployment"] or {})))
+                deployment = document["deployment"] or {}
+                return State("pulumi", tuple(_pulumi_state(deployment)), tuple(_interrupted(deployment)))
             if "steps" in document or "changeSummary" in document:
                 return _pulumi_plan(document)
             if "resource_changes" in document or "planned_values" in document:
@@ -163,6 +169,12 @@ def _pulumi_state(deployment: Mapping[str, Any]) -> Iterator[Sighting]:
             shown: list[str] = []
             state = _revealed(resource.get("outputs") or {}, shown)
             yield Sighting(_name(resource["urn"]), "pulumi", state, bool(shown))
+
+
+def _interrupted(deployment: Mapping[str, Any]) -> Iterator[str]:
+    for operation in deployment.get("pending_operations") or ():
+        if operation["resource"]["type"] in PULUMI_TYPES:
+            yield _name(operation["resource"]["urn"])
 
 
 def _pulumi_plan(document: Mapping[str, Any]) -> Plan:

@@ -74,4 +74,4 @@ def test_every_command_has_help_with_every_option_explained(cli: Cli, command: s
 
     assert cli(command, "--help").code == 0
     options = [each for each in app.commands[command].params if each.param_type_name == "option"]
-    assert all(each.help for each in options)  # type: ignore[attr-defined]
+    assert all(each.help for each in options)

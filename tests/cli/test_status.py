@@ -14,6 +14,7 @@ from tests.cli.states import DATA, HOSTILE, at, fleet, guid, pulumi_export, roll
 PENDING = {"phase": "pending", "requested_status": "Requested", "requested_at": at(days=1)}
 DONE = {"phase": "re-enrolled", "requested_at": at(days=2), "reenrolled_at": at(days=1), "in_use": True}
 UNUSED = {"phase": "re-enrolled", "requested_at": at(days=2), "reenrolled_at": at(days=1)}
+UNASKED = {"phase": "re-enrolled", "reenrolled_at": at(days=1), "in_use": True}
 LATE = {**PENDING, "overdue": True}
 REJECTED = {"phase": "rejected", "reason": "listed in FailedOrchestratorIds"}
 CLEARED = {"phase": "cleared", "requested_status": "Requested", "requested_at": at(days=1)}
@@ -101,6 +102,11 @@ def test_stragglers_are_those_that_were_started_and_are_not_done_the_worst_first
         ([LATE, DONE, QUEUED], {"waves": ["2"], "max_failed": "49%"}, "wave 2 of 2, halted", True),
         ([PENDING, QUEUED], {"waves": ["1"], "paused": True}, "wave 1 of 2, paused", False),
         ([PENDING, QUEUED], {}, None, False),
+        # Whoever re-enrolled without having been requested counts nowhere.
+        ([UNASKED, QUEUED, QUEUED], {"waves": ["1"]}, "wave 1 of 3", False),
+        ([UNASKED, PENDING, QUEUED], {"canary_ids": [guid(0), guid(1)]}, "canaries", False),
+        ([UNASKED, QUEUED, QUEUED], {"canary_ids": [guid(0)]}, "wave 1 of 1", False),
+        ([UNASKED, DONE, DONE], {"waves": ["1"]}, "all waves finished", False),
     ],
 )
 def test_the_wave_follows_from_who_is_finished(
@@ -207,6 +213,16 @@ def test_a_state_without_fleets_says_so(cli: Cli) -> None:
     ran = cli("status", "-", stdin=b'{"version": 3, "deployment": {"resources": []}}')
     assert ran.code == 0
     assert "no fleet" in ran.err
+
+
+def test_a_run_that_was_interrupted_is_told(cli: Cli) -> None:
+    export = json.loads(pulumi_export(edge=fleet(members(PENDING))))
+    [edge] = export["deployment"]["resources"]
+    export["deployment"]["pending_operations"] = [{"type": "updating", "resource": edge}]
+    ran = cli("status", "-", stdin=json.dumps(export).encode())
+    assert ran.code == 0
+    assert "interrupted" in ran.err
+    assert "edge" in ran.err
 
 
 def test_no_name_can_forge_a_line_of_the_tables(cli: Cli) -> None:
