@@ -31,14 +31,10 @@ class Span(click.ParamType[int]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """The seconds of what was written."""
-        from keyfactor_provider.cli.durations import seconds
+        from keyfactor_provider.reenrollment.desired import duration
 
-        try:
-            span = seconds(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-        if not span:
-            self.fail(f"{value!r} is no time at all", param, ctx)
+        if (span := duration(value)) is None:
+            self.fail(f'{value!r} is not a duration; expected such as "48h" or "7d"', param, ctx)
         return span
 
 
@@ -155,8 +151,8 @@ def summary(source: str, max_requests: int | None, as_json: bool) -> None:
     SOURCE is a file with what `pulumi preview --json` or `terraform show -json PLAN` prints; standard input without it.
     """
     from keyfactor_provider.cli import reporting
-    from keyfactor_provider.cli.ahead import outlook
     from keyfactor_provider.cli.markdown import markdown
+    from keyfactor_provider.cli.outlook import outlook
 
     found = outlook(reporting.plan(source))
     if as_json:

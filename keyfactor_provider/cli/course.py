@@ -1,13 +1,14 @@
 """The course of a roll-out over time, from the recorded times, as the coordinates of a picture and as numbers."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from keyfactor_provider.cli.durations import utc
-from keyfactor_provider.cli.recorded import Fleet
+from keyfactor_provider.cli.durations import moment, utc
+from keyfactor_provider.cli.waves import Wave
+from keyfactor_provider.reenrollment.record import Record
 
 WIDTH: Final = 440
 HEIGHT: Final = 240
@@ -52,28 +53,31 @@ class Course:
     untimed: int
 
 
-def course(fleet: Fleet, at: datetime) -> Course | None:
+def course(record: Record, waves: Sequence[Wave], at: datetime) -> Course | None:
     """The course of a fleet until now; None where no time is recorded."""
-    staying = fleet.staying
-    requested = sorted(member.requested_at for member in staying if member.requested_at)
-    reenrolled = sorted(member.reenrolled_at for member in staying if member.reenrolled_at)
+    staying = [member for _, member in record.staying()]
+    requested = _times(member.requested_at for member in staying)
+    reenrolled = _times(member.reenrolled_at for member in staying)
     if not requested and not reenrolled:
         return None
     begin, end = min([*requested, *reenrolled]), max([at, *requested, *reenrolled])
     if begin == end:
         return None
-    done = sum(member.phase == "re-enrolled" for member in staying)
     return Course(
         requested=_path(requested, begin, end, len(staying)),
         reenrolled=_path(reenrolled, begin, end, len(staying)),
         requested_count=len(requested),
         reenrolled_count=len(reenrolled),
-        lines=_lines(fleet, len(staying)),
+        lines=_lines(waves, len(staying)),
         since=utc(begin)[:16].replace("T", " "),
         until=utc(end)[:16].replace("T", " "),
         days=_days(requested, reenrolled),
-        untimed=done - len(reenrolled),
+        untimed=len(record.reenrolled_ids()) - len(reenrolled),
     )
+
+
+def _times(recorded: Iterable[str]) -> list[datetime]:
+    return sorted(found for each in recorded if (found := moment(each)) is not None)
 
 
 def _path(times: Sequence[datetime], begin: datetime, end: datetime, members: int) -> str:
@@ -82,8 +86,8 @@ def _path(times: Sequence[datetime], begin: datetime, end: datetime, members: in
         return ""
     span = (end - begin).total_seconds()
     steps: dict[int, int] = {}
-    for number, moment in enumerate(times, 1):
-        steps[round(LEFT + (RIGHT - LEFT) * (moment - begin).total_seconds() / span)] = number
+    for number, time in enumerate(times, 1):
+        steps[round(LEFT + (RIGHT - LEFT) * (time - begin).total_seconds() / span)] = number
     path = [f"M{LEFT} {_y(0, members):g}"]
     for x, number in steps.items():
         path.append(f"H{x}V{_y(number, members):g}")
@@ -94,9 +98,9 @@ def _y(number: int, members: int) -> float:
     return round(BOTTOM - (BOTTOM - TOP) * number / members, 1)
 
 
-def _lines(fleet: Fleet, members: int) -> tuple[Line, ...]:
+def _lines(waves: Sequence[Wave], members: int) -> tuple[Line, ...]:
     found = [Line(_y(0, members), "0"), Line(_y(members, members), str(members))]
-    for wave in fleet.all_waves:
+    for wave in waves:
         y = _y(wave.ends, members)
         if all(abs(y - line.y) >= _APART for line in found):
             found.append(Line(y, str(wave.ends)))
@@ -104,7 +108,7 @@ def _lines(fleet: Fleet, members: int) -> tuple[Line, ...]:
 
 
 def _days(requested: Sequence[datetime], reenrolled: Sequence[datetime]) -> tuple[tuple[str, int, int], ...]:
-    asked, done = (Counter(utc(moment)[:10] for moment in times) for times in (requested, reenrolled))
+    asked, done = (Counter(utc(time)[:10] for time in times) for times in (requested, reenrolled))
     rows, so_far = [], (0, 0)
     for day in sorted(asked.keys() | done.keys()):
         so_far = (so_far[0] + asked[day], so_far[1] + done[day])

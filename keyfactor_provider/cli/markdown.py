@@ -31,9 +31,10 @@ _MEANINGS: Final = {
     "first": "requested for the first time in this round",
     "retried": "retried after a failure",
     "drifted": "requested again: flag changed outside this stack",
-    "status_changed": "requested with another status",
+    "status_changed": "requested in place of another status",
     "cleared": "flag cleared",
     "removed": "removed, flag cleared",
+    "moved": "removed here, named by another fleet of this plan",
     "kept": "removed, flag left as it is",
     "queued": "left queued",
 }
@@ -122,6 +123,12 @@ def _section(fleet: Ahead, named: int) -> Iterator[str]:
     if fleet.new_round:
         yield ""
         yield "A new round begins."
+    if fleet.wave:
+        yield ""
+        yield f"Before the run: {fleet.wave}."
+    if fleet.more:
+        yield ""
+        yield f"**Up to {fleet.more} more** of the queued are requested if the run finds the open wave finished."
     for sentence in fleet.unknown:
         yield ""
         yield f"**Not known:** {_plain(sentence)}"

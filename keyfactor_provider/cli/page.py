@@ -8,12 +8,11 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from keyfactor_provider import text
 from keyfactor_provider.cli import course
 from keyfactor_provider.cli.durations import ago, utc
-from keyfactor_provider.cli.recorded import Fleet
 from keyfactor_provider.cli.reporting import Report
 from keyfactor_provider.cli.standing import Standing
+from keyfactor_provider.cli.waves import Progress
 from keyfactor_provider.version import RELEASE
 
 _COUNTS: Final = (
@@ -52,7 +51,7 @@ def page(report: Report) -> str:
         notes=report.notes,
         fleets=[_fleet(one, report) for one in report.standings],
         stragglers=[
-            {"one": one, "mark": _MARKS[one.kind], "since": utc(one.since), "ago": ago(one.since, report.at)}
+            {"one": one, "mark": _MARKS[one.kind], "since": one.since, "ago": ago(one.since, report.at)}
             for standing in report.standings
             for one in standing.stragglers
         ],
@@ -61,23 +60,22 @@ def page(report: Report) -> str:
 
 
 def _fleet(standing: Standing, report: Report) -> dict[str, Any]:
-    fleet = standing.fleet
+    record, progress = standing.fleet.record, standing.progress
     return {
         "standing": standing,
-        "trouble": text.safe(fleet.trouble, 1000),
         "counts": [(label, standing.counts.get(name)) for name, label in _COUNTS],
-        "waves": _waves(fleet),
-        "course": None if fleet.unreadable else course.course(fleet, report.at),
+        "waves": _waves(progress) if progress else [],
+        "course": course.course(record, progress.waves, report.at) if record and progress else None,
     }
 
 
-def _waves(fleet: Fleet) -> list[tuple[str, int, int, str]]:
+def _waves(progress: Progress) -> list[tuple[str, int, int, str]]:
     """Each wave: its name, its size, where it ends, and whether it is finished."""
-    place, begun, rows = fleet.wave, 0, []
-    for number, wave in enumerate(fleet.all_waves):
-        state = "finished" if place is None or number < place else "under way" if number == place else "to come"
-        if state == "under way" and (fleet.halted or fleet.paused):
-            state = "halted" if fleet.halted else "paused"
+    place, begun, rows = progress.place, 0, []
+    for number, wave in enumerate(progress.waves):
+        state = "finished" if place is None or number < place else "to come"
+        if number == place:
+            state = progress.counted.blocked or "under way"
         rows.append((wave.name, wave.ends - begun, wave.ends, state))
         begun = wave.ends
     return rows

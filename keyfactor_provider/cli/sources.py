@@ -42,6 +42,15 @@ class Hidden:
 HIDDEN: Final = Hidden()
 
 
+def holds(value: Any, mark: object) -> bool:
+    """Whether a mark, HIDDEN or UNKNOWN, stands anywhere in a value."""
+    if isinstance(value, Mapping):
+        return any(holds(item, mark) for item in value.values())
+    if isinstance(value, list):
+        return any(holds(item, mark) for item in value)
+    return value is mark
+
+
 @dataclass(frozen=True)
 class Sighting:
     """One fleet as a state has it.

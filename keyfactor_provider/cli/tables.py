@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from keyfactor_provider import text
-from keyfactor_provider.cli.durations import utc
 from keyfactor_provider.cli.standing import Standing, Straggler
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.operations.lookup import PLATFORMS, STATUSES
@@ -53,14 +52,14 @@ def show_status(standings: Sequence[Standing]) -> None:
         table.add_column(heading, justify="right")
     for one in standings:
         numbers = [one.counts.get(name) for _, name in _COLUMNS]
-        cells = (one.name, one.fleet.status or "?", one.wave or "-")
+        cells = (one.name, one.status or "?", one.wave or "-")
         table.add_row(*map(Text, cells), *(Text("-" if number is None else str(number)) for number in numbers))
     console.print(table)
     for one in standings:
         if one.fleet.unreadable:
             console.print(Text(f"{one.name}: {one.fleet.unreadable}"))
-        if one.fleet.trouble:
-            console.print(Text(f"{one.name}: the last run reported: {text.safe(one.fleet.trouble, 1000)}"))
+        if one.trouble:
+            console.print(Text(f"{one.name}: the last run reported: {one.trouble}"))
         if one.stragglers:
             console.print()
             console.print(_stragglers(one.name, one.stragglers))
@@ -72,7 +71,7 @@ def _stragglers(fleet: str, stragglers: Sequence[Straggler]) -> Table:
     shown = stragglers[: text.MOST_NAMED]
     columns = {
         "State": [one.state if not one.reason else f"{one.state}: {one.reason}" for one in shown],
-        "Requested at": [utc(one.since) for one in shown],
+        "Requested at": [one.since for one in shown],
         "Last seen": [one.last_seen for one in shown],
         "Last error": [one.last_error for one in shown],
         "Version": [one.version for one in shown],

@@ -1,11 +1,11 @@
-"""The waves of a roll-out: where each ends, in exact integer arithmetic, and which one is open."""
+"""The waves of a roll-out for people: where each ends, and what the open one is called."""
 
-import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from math import ceil
 
-_SIZE: Final = re.compile(r"([0-9]{1,9})(%)?")
+from keyfactor_provider.reenrollment.desired import share
+from keyfactor_provider.reenrollment.record import Record
+from keyfactor_provider.reenrollment.rollout import Tally, has_started, tally
 
 
 @dataclass(frozen=True)
@@ -21,40 +21,57 @@ class Wave:
     ends: int
 
 
-def waves(members: int, canaries: int, sizes: Sequence[str]) -> tuple[Wave, ...]:
-    """The waves of a fleet: the canaries first, then one for each size, of which the last repeats until all are in.
+@dataclass(frozen=True)
+class Progress:
+    """How far the waves of a fleet are.
 
-    Raises:
-        ValueError: a size is neither a number nor a percentage.
+    Attributes:
+        waves: in their order; empty where everybody is requested at once.
+        place: of the open wave; None when all are finished, or there are none.
+        counted: what the core counts.
     """
-    found = [Wave("canaries", canaries)] if canaries else []
+
+    waves: tuple[Wave, ...]
+    place: int | None
+    counted: Tally
+
+    @property
+    def name(self) -> str:
+        """What people call the open wave, and why it is blocked; empty where there are no waves."""
+        if not self.waves:
+            return ""
+        blocked = f", {self.counted.blocked}" if self.counted.blocked else ""
+        if self.place is None:
+            return f"all waves finished{blocked}"
+        wave = self.waves[self.place]
+        of = "" if wave.name == "canaries" else f" of {sum(each.name != 'canaries' for each in self.waves)}"
+        return f"{wave.name}{of}{blocked}"
+
+    @property
+    def next_room(self) -> int:
+        """How many of the queued one run may start at most, whatever it finds of those that have started."""
+        if self.counted.blocked == "paused" or not self.waves:
+            return 0
+        ends = next((wave.ends for wave in self.waves if wave.ends > self.counted.started), self.counted.members)
+        return min(len(self.counted.queued), max(0, ends - self.counted.started))
+
+
+def progress(record: Record) -> Progress:
+    """How far the waves of a fleet are, by what is recorded."""
+    members = dict(record.staying())
+    counted = tally(members, record.rollout)
+    if not record.rollout.limited:
+        return Progress((), None, counted)
+    # A canary that re-enrolled without having been requested counts nowhere.
+    named = [members[one] for one in record.rollout.canary_ids if one in members]
+    canaries = sum(has_started(member) or member.queued for member in named)
+    waves = [Wave("canaries", canaries)] if canaries else []
+    sizes = [max(1, ceil(share(size, len(members)))) for size in record.rollout.waves or ("100%",)]
     ends, number = canaries, 0
-    steps = [_step(size, members) for size in sizes] or [members]
-    while ends < members:
-        ends = min(members, ends + steps[min(number, len(steps) - 1)])
+    while ends < len(members):
+        ends = min(len(members), ends + sizes[min(number, len(sizes) - 1)])
         number += 1
-        found.append(Wave(f"wave {number}", ends))
-    return tuple(found)
-
-
-def open_wave(all_waves: Sequence[Wave], finished: int) -> int | None:
-    """The place of the first wave that is not finished; None when all are."""
-    return next((place for place, wave in enumerate(all_waves) if finished < wave.ends), None)
-
-
-def allowed(max_failed: str, started: int) -> int:
-    """How many members may go bad: a number, or a percentage of those started so far, rounded down."""
-    number, percent = _parsed(max_failed)
-    return started * number // 100 if percent else number
-
-
-def _step(size: str, members: int) -> int:
-    number, percent = _parsed(size)
-    return max(1, -(-members * number // 100) if percent else number)
-
-
-def _parsed(size: str) -> tuple[int, bool]:
-    match = _SIZE.fullmatch(size)
-    if match is None:
-        raise ValueError(f"{size!r} is neither a number nor a percentage")
-    return int(match[1]), match[2] is not None
+        waves.append(Wave(f"wave {number}", ends))
+    finished = not counted.queued and counted.finished == counted.started
+    place = None if finished else next((i for i, wave in enumerate(waves) if counted.finished < wave.ends), None)
+    return Progress(tuple(waves), place, counted)

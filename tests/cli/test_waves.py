@@ -1,46 +1,74 @@
-"""The arithmetic of waves, against exact fractions."""
+"""The waves as people see them agree with the core that carries them out."""
 
-from fractions import Fraction
-from math import ceil
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keyfactor_provider.cli.waves import allowed, open_wave, waves
+from keyfactor_provider.cli.waves import progress
+from keyfactor_provider.reenrollment.desired import Rollout
+from keyfactor_provider.reenrollment.record import Member, Phase, Record
+from keyfactor_provider.reenrollment.rollout import select
+from keyfactor_provider.status import ReenrollmentStatus
+from tests.cli.states import guid
+
+REQUESTED = ReenrollmentStatus.REQUESTED
+DUE = Member(REQUESTED, Phase.DUE)
+DONE = Member(
+    REQUESTED, Phase.REENROLLED, requested_status=REQUESTED, requested_at="2026-11-20T00:00:00Z", in_use=True
+)
+PENDING = Member(REQUESTED, Phase.PENDING, requested_status=REQUESTED, requested_at="2026-11-20T00:00:00Z")
+
+
+def record(members: list[Member], **rollout: Any) -> Record:
+    return Record("edge", REQUESTED, {guid(n): member for n, member in enumerate(members)}, rollout=Rollout(**rollout))
 
 
 @pytest.mark.parametrize(
     ("members", "canaries", "sizes", "ends"),
     [
-        (100, 0, ["5", "10%", "100%"], [5, 15, 100]),
-        (100, 3, ["5", "25%"], [3, 8, 33, 58, 83, 100]),
-        (10, 2, [], [2, 10]),
-        (3, 0, ["10%"], [1, 2, 3]),
-        (3, 3, ["1"], [3]),
-        (7, 0, ["0%"], [1, 2, 3, 4, 5, 6, 7]),
+        (100, 0, ("5", "10%", "100%"), [5, 15, 100]),
+        (100, 3, ("5", "25%"), [3, 8, 33, 58, 83, 100]),
+        (10, 2, (), [2, 10]),
+        (3, 0, ("10%",), [1, 2, 3]),
+        (3, 3, ("1",), [3]),
+        (3, 0, (), []),
     ],
 )
-def test_waves_end_where_their_sizes_say(members: int, canaries: int, sizes: list[str], ends: list[int]) -> None:
-    assert [wave.ends for wave in waves(members, canaries, sizes)] == ends
+def test_waves_end_where_their_sizes_say(members: int, canaries: int, sizes: tuple[str, ...], ends: list[int]) -> None:
+    fleet = record([DUE] * members, waves=sizes, canary_ids=frozenset(guid(n) for n in range(canaries)))
+    assert [wave.ends for wave in progress(fleet).waves] == ends
 
 
-@given(st.integers(1, 5000), st.integers(1, 100))
-def test_a_percentage_is_rounded_up_exactly(members: int, percent: int) -> None:
-    assert waves(members, 0, [f"{percent}%"])[0].ends == max(1, ceil(Fraction(members * percent, 100)))
+sizes = st.lists(st.one_of(st.integers(1, 30).map(str), st.integers(1, 100).map("{}%".format)), min_size=1, max_size=4)
 
 
-@given(st.integers(0, 5000), st.integers(0, 100))
-def test_a_budget_is_rounded_down_exactly(started: int, percent: int) -> None:
-    assert allowed(f"{percent}%", started) == Fraction(started * percent, 100).__floor__()
+@given(st.integers(1, 60), st.integers(0, 60), st.integers(0, 3), sizes)
+def test_the_open_wave_is_the_one_that_the_core_fills(total: int, done: int, canaries: int, waves: list[str]) -> None:
+    done, canaries = min(done, total), min(canaries, total)
+    fleet = record(
+        [DONE] * done + [DUE] * (total - done),
+        waves=tuple(waves),
+        canary_ids=frozenset(guid(n) for n in range(canaries)),
+    )
+    found = progress(fleet)
+    selected = select(found.counted, fleet.rollout)
+    if found.place is None:
+        assert done == total
+        assert not selected
+    else:
+        assert done + len(selected) == found.waves[found.place].ends
+        assert (found.waves[found.place].name == "canaries") is (found.counted.wave == 0)
 
 
-@pytest.mark.parametrize(("finished", "place"), [(0, 0), (4, 0), (5, 1), (14, 1), (15, 2), (100, None)])
-def test_the_open_wave_is_the_first_that_is_not_finished(finished: int, place: int | None) -> None:
-    assert open_wave(waves(100, 0, ["5", "10%", "100%"]), finished) == place
-
-
-@pytest.mark.parametrize("size", ["", "-1", "5.5%", "ten", "5 %", "%"])
-def test_what_is_no_size_is_refused(size: str) -> None:
-    with pytest.raises(ValueError, match="neither a number nor a percentage"):
-        waves(10, 0, [size])
+@given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 40), sizes)
+def test_no_run_starts_more_than_the_next_room(total: int, pending: int, done: int, waves: list[str]) -> None:
+    """However many of the pending the run finds done."""
+    done = min(done, total)
+    pending = min(pending, total - done)
+    before = [DONE] * done + [PENDING] * pending + [DUE] * (total - done - pending)
+    most = progress(record(before, waves=tuple(waves))).next_room
+    for found in range(pending + 1):
+        after = record([DONE] * (done + found) + before[done + found :], waves=tuple(waves))
+        assert len(select(progress(after).counted, after.rollout)) <= most
