@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "operations": CORE | {"command", "reenrollment", "operations"},
     "dynamic": CORE | {"command", "reenrollment", "operations", "dynamic"},
     "terraform": CORE | {"command", "reenrollment", "operations", "terraform"},
+    "cli": CORE | {"command", "reenrollment", "operations", "cli"},
     "__init__": CORE | {"dynamic", "operations"},
     "scripts": {"terraform"},
 }
