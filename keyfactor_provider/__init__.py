@@ -6,6 +6,8 @@ provider host nor the Terraform front end needs all of them.
 
 from typing import TYPE_CHECKING, Any
 
+from keyfactor_provider.version import RELEASE as __version__
+
 if TYPE_CHECKING:
     from keyfactor_provider.dynamic import OrchestratorReenrollment as OrchestratorReenrollment
     from keyfactor_provider.dynamic import ReenrollmentCompletion as ReenrollmentCompletion
@@ -26,6 +28,7 @@ __all__ = [
     "OrchestratorReenrollment",
     "ReenrollmentCompletion",
     "ReenrollmentStatus",
+    "__version__",
     "orchestrators",
 ]
 
