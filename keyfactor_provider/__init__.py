@@ -6,7 +6,7 @@ provider host nor the Terraform front end needs all of them.
 
 from typing import TYPE_CHECKING, Any
 
-from keyfactor_provider.version import RELEASE as __version__
+from keyfactor_provider.version import RELEASE
 
 if TYPE_CHECKING:
     from keyfactor_provider.dynamic import OrchestratorReenrollment as OrchestratorReenrollment
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from keyfactor_provider.dynamic import orchestrators as orchestrators
     from keyfactor_provider.operations.lookup import Orchestrator as Orchestrator
     from keyfactor_provider.status import ReenrollmentStatus as ReenrollmentStatus
+
+__version__ = RELEASE
 
 _HOMES = {
     "OrchestratorReenrollment": "keyfactor_provider.dynamic",

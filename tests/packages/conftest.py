@@ -30,7 +30,7 @@ class Environment:
     folder: Path
     outside: Path
 
-    def run(self, *line: str, timeout: float = 120, **more: str) -> "subprocess.CompletedProcess[str]":
+    def run(self, *line: str, **more: str) -> "subprocess.CompletedProcess[str]":
         """Runs a command of this environment, outside the checkout, with these variables besides."""
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         path = os.pathsep.join([str(self.folder / "bin"), os.environ["PATH"]])
@@ -41,7 +41,7 @@ class Environment:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=120,
             check=False,
         )
 
