@@ -214,7 +214,7 @@ def _run(given: argparse.Namespace) -> int:
     )
     vault = Vault(phrase, store.salt or config.salt)
     if given.command == "export":
-        print(json.dumps(store.export(vault), indent=4))
+        print(json.dumps(store.export(vault.salt), indent=4))
         return 0
     print("keyfactor_standins.engine: a stand-in for the Pulumi engine, not the Pulumi CLI", flush=True)
     preview = given.command == "preview"

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keyfactor_standins.engine.config import load_project
+from keyfactor_standins.engine.store import Store, state_folder
+
 _HOUSE = Path(__file__).resolve().parents[2]
 
 
@@ -99,3 +102,12 @@ def read_state(cwd: Path, stack: str, environment: Mapping[str, str]) -> dict[st
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return found
     return None
+
+
+def exported(cwd: Path, stack: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """The deployment as `export` prints it, with the journal of a killed run replayed; it needs no passphrase."""
+    project = load_project(cwd)
+    store = Store(
+        state_folder(project.root, environment.get("PULUMI_BACKEND_URL") or project.backend), project.name, stack
+    )
+    return store.export(store.salt or "")

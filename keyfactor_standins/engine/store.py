@@ -162,7 +162,7 @@ class Store:
         temporary = self.file.with_suffix(".new")
         with temporary.open("w", encoding="utf-8") as file:
             # In one go and without indentation: json encodes in C only then.
-            file.write(json.dumps(self.export(self._vault), separators=(",", ":")))
+            file.write(json.dumps(self.export(self._vault.salt), separators=(",", ":")))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self.file)
@@ -213,8 +213,8 @@ class Store:
         """What earlier, killed runs left under way has been looked at."""
         self._write(*[("end", urn) for urn in self.pending])
 
-    def export(self, vault: Vault) -> dict[str, Any]:
-        """The deployment as it stands, in the form that `pulumi stack import` takes."""
+    def export(self, salt: str) -> dict[str, Any]:
+        """The deployment as it stands, in the form that `pulumi stack import` takes; `salt` is its vault's line."""
         resources = [self._renamed(found) for found in {**self._news, **self._olds}.values()]
         deployment: dict[str, Any] = {
             "manifest": {
@@ -222,7 +222,7 @@ class Store:
                 "magic": hashlib.sha256(f"v{VERSION}".encode()).hexdigest(),
                 "version": f"v{VERSION}",
             },
-            "secrets_providers": {"type": "passphrase", "state": {"salt": vault.salt}},
+            "secrets_providers": {"type": "passphrase", "state": {"salt": salt}},
             "resources": resources,
             "metadata": {},
         }
