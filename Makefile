@@ -14,13 +14,13 @@ setup: $(READY)
 demo: $(READY)
 	$(PY) -m keyfactor_standins.demo
 
-# What takes less than a minute: lint, format, types, the direction of imports, and the tests without an engine.
+# What takes less than a minute: lint, format, types, the direction of imports, and the tests without processes.
 check: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
-	$(PYTEST) -m "not long and not engine"
+	$(PYTEST) -m "not long and not engine and not process"
 
 # The same with every test but the long ones.
 test: $(READY)
