@@ -104,8 +104,8 @@ SCHEMA = (
     ("statement", "modules"),
     [
         ("import keyfactor_provider", ("pulumi", "httpx", "msgspec")),
-        ("import keyfactor_provider.dynamic", ("httpx", "tenacity", "authlib")),
-        (SCHEMA, ("httpx", "authlib")),
+        ("import keyfactor_provider.dynamic", ("httpx", "tenacity")),
+        (SCHEMA, ("httpx",)),
         (f"{SCHEMA}\nimport keyfactor_provider.operations.run", ("pulumi",)),
     ],
     ids=["the package", "a program with fleets", "Terraform's schema", "a run of Terraform's"],

@@ -52,5 +52,5 @@ def start(environment: "os._Environ[str] | dict[str, str]") -> None:
     handler.setLevel(_LEVELS.get(asked.upper(), logging.DEBUG if asked else logging.WARNING))
     logging.basicConfig(handlers=[handler], level=logging.DEBUG, force=True)
     # Below WARNING these tell of every byte, headers among them.
-    for chatty in ("httpcore", "asyncio", "authlib"):
+    for chatty in ("httpcore", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
