@@ -10,7 +10,9 @@ Raises:
 from importlib.util import find_spec
 
 if find_spec("pulumi") is None:
-    raise ImportError("The Pulumi resources are an extra of this package. Run: pip install 'keyfactor-provider[pulumi]'")
+    raise ImportError(
+        "The Pulumi resources are an extra of this package. Run: pip install 'keyfactor-provider[pulumi]'"
+    )
 
 from keyfactor_provider.dynamic.lookup import orchestrators
 from keyfactor_provider.dynamic.providers import CompletionProvider, ReenrollmentProvider

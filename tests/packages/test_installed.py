@@ -43,7 +43,7 @@ def test_a_public_name_of_pulumis_without_its_extra_says_so_too(environment: Mak
     program = "import keyfactor_provider\ntry: keyfactor_provider.OrchestratorReenrollment\n"
     ran = environment("uv", "").run("python", "-c", program + "except ImportError as error: print(error)")
     assert ran.stdout.splitlines() == [
-        "The Pulumi resources need Pulumi's SDK: pip install 'keyfactor-provider[pulumi]'"
+        "The Pulumi resources are an extra of this package. Run: pip install 'keyfactor-provider[pulumi]'"
     ]
 
 
