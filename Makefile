@@ -6,7 +6,7 @@ READY := .venv/.installed
 JOBS ?= auto
 PYTEST := $(PY) -m pytest -rs -n $(JOBS) --dist worksteal
 
-.PHONY: setup demo check test long coverage audit bench dist requirements upgrade pulumi terraform-install clean
+.PHONY: setup demo lint check test long coverage audit bench dist requirements upgrade pulumi terraform-install clean
 
 # The environment alone, with this package in it.
 setup: $(READY)
@@ -14,20 +14,19 @@ setup: $(READY)
 demo: $(READY)
 	$(PY) -m keyfactor_standins.demo
 
-# What takes less than a minute: lint, format, types, the direction of imports, and the tests without processes.
-check: $(READY)
+# Style, format, types, and the direction of imports.
+lint: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
+
+# What takes less than a minute: lint, and the tests whose modules start no processes.
+check: lint
 	$(PYTEST) -m "not long and not engine and not process"
 
-# The same with every test but the long ones.
-test: $(READY)
-	.venv/bin/ruff check .
-	.venv/bin/ruff format --check .
-	.venv/bin/mypy
-	.venv/bin/lint-imports --no-logo
+# Lint, and every test but the long ones.
+test: lint
 	$(PYTEST) -m "not long"
 
 # The crash tests in their full number, and everything else that takes its time.
