@@ -39,6 +39,16 @@ def test_a_front_end_without_its_extra_says_in_one_line_which(environment: Make,
     assert f"pip install 'keyfactor-provider[{extra}]'" in ran.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("script", "extra"), [("terraform-provider-keyfactorcommand", "terraform"), ("keyfactor-reenrollment", "cli")]
+)
+def test_a_script_without_its_extra_says_in_one_line_which(environment: Make, script: str, extra: str) -> None:
+    ran = environment("uv", "").run(script)
+    assert ran.returncode == 1
+    (line,) = ran.stderr.splitlines()
+    assert f"pip install 'keyfactor-provider[{extra}]'" in line
+
+
 def test_a_public_name_of_pulumis_without_its_extra_says_so_too(environment: Make) -> None:
     program = "import keyfactor_provider\ntry: keyfactor_provider.OrchestratorReenrollment\n"
     ran = environment("uv", "").run("python", "-c", program + "except ImportError as error: print(error)")
@@ -115,10 +125,55 @@ with running("--orchestrators", "3") as command:
 @pytest.mark.skipif(shutil.which("terraform") is None, reason="no terraform on the PATH: nothing was run with it")
 def test_terraform_finds_the_installed_provider(everything: Environment, tmp_path: Path) -> None:
     home = {"HOME": str(tmp_path), "TF_CLI_CONFIG_FILE": "/dev/null", "CHECKPOINT_DISABLE": "1"}
-    installed = everything.run("python", "-m", "keyfactor_provider.terraform.install", **home)
+    installed = everything.run("terraform-provider-keyfactorcommand", "install", **home)
     assert installed.returncode == 0, installed.stderr
     module = tmp_path / "module"
     module.mkdir()
     (module / "main.tf").write_text(TERRAFORM)
     ran = everything.run("python", "-c", f"import os\nos.chdir({str(module)!r})\n{APPLY}", **home)
     assert ran.returncode == 0, ran.stderr
+
+
+COMMAND = """
+import os, subprocess
+
+from keyfactor_standins.command.process import running
+
+with running("--orchestrators", "3") as command:
+    environment = {**os.environ, **command.environment()}
+    line = ["keyfactor-reenrollment", "orchestrators", "--ids"]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert [each for each in command.ids() if each not in done.stdout] == [], done.stdout
+"""
+
+
+def test_the_command_looks_orchestrators_up_and_says_its_version(everything: Environment) -> None:
+    ran = everything.run("keyfactor-reenrollment", "--version")
+    assert (ran.returncode, RELEASE in ran.stdout.split()) == (0, True), ran.stdout + ran.stderr
+    ran = everything.run("python", "-c", COMMAND)
+    assert ran.returncode == 0, ran.stderr
+
+
+FIXTURE = r"""
+import os
+
+import httpx
+
+
+def test_of_a_user(keyfactor_command):
+    user = rf"{os.environ['KEYFACTOR_DOMAIN']}\{os.environ['KEYFACTOR_USERNAME']}"
+    answer = httpx.get(
+        f"{os.environ['KEYFACTOR_HOSTNAME']}/KeyfactorAPI/Agents",
+        auth=(user, os.environ["KEYFACTOR_PASSWORD"]),
+        headers={"x-keyfactor-requested-with": "APIClient"},
+        trust_env=False,
+    )
+    assert answer.json() == []
+"""
+
+
+def test_the_pytest_fixture_gives_a_users_test_a_command(everything: Environment, tmp_path: Path) -> None:
+    (tmp_path / "test_user.py").write_text(FIXTURE)
+    ran = everything.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path))
+    assert (ran.returncode, "1 passed" in ran.stdout) == (0, True), ran.stdout + ran.stderr
