@@ -6,12 +6,16 @@ provider host nor the Terraform front end needs all of them.
 
 from typing import TYPE_CHECKING, Any
 
+from keyfactor_provider.version import RELEASE
+
 if TYPE_CHECKING:
     from keyfactor_provider.dynamic import OrchestratorReenrollment as OrchestratorReenrollment
     from keyfactor_provider.dynamic import ReenrollmentCompletion as ReenrollmentCompletion
     from keyfactor_provider.dynamic import orchestrators as orchestrators
     from keyfactor_provider.operations.lookup import Orchestrator as Orchestrator
     from keyfactor_provider.status import ReenrollmentStatus as ReenrollmentStatus
+
+__version__ = RELEASE
 
 _HOMES = {
     "OrchestratorReenrollment": "keyfactor_provider.dynamic",
@@ -26,6 +30,7 @@ __all__ = [
     "OrchestratorReenrollment",
     "ReenrollmentCompletion",
     "ReenrollmentStatus",
+    "__version__",
     "orchestrators",
 ]
 

@@ -1,9 +1,14 @@
 """The engine from a test: the command line and the environment of one command."""
 
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from keyfactor_standins.engine.config import load_project
+from keyfactor_standins.engine.store import Store, state_folder
 
 _HOUSE = Path(__file__).resolve().parents[2]
 
@@ -22,3 +27,11 @@ def environment_for(env: Mapping[str, str] | None = None) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(paths),
         **(env or {}),
     }
+
+
+def exported(cwd: Path, stack: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """The deployment as `export` prints it, read from the file; it needs no passphrase."""
+    project = load_project(cwd)
+    folder = state_folder(project.root, environment.get("PULUMI_BACKEND_URL") or project.backend)
+    deployment: dict[str, Any] = json.loads(Store(folder, project.name, stack).file.read_text(encoding="utf-8"))
+    return deployment

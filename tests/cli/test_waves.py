@@ -15,9 +15,7 @@ from tests.cli.states import guid
 
 REQUESTED = ReenrollmentStatus.REQUESTED
 DUE = Member(REQUESTED, Phase.DUE)
-DONE = Member(
-    REQUESTED, Phase.REENROLLED, requested_status=REQUESTED, requested_at="2026-11-20T00:00:00Z", in_use=True
-)
+DONE = Member(REQUESTED, Phase.REENROLLED, requested_status=REQUESTED, requested_at="2026-11-20T00:00:00Z", in_use=True)
 PENDING = Member(REQUESTED, Phase.PENDING, requested_status=REQUESTED, requested_at="2026-11-20T00:00:00Z")
 
 
