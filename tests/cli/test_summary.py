@@ -78,7 +78,7 @@ def test_a_member_that_another_fleet_takes_over_is_not_cleared(cli: Cli) -> None
         step("create", None, inputs(guid(1)), "north"),
         step("delete", fleet({guid(1): PENDING, guid(2): PENDING}), None, "south"),
     ]
-    assert counts(cli, "-", preview(*steps)) == {"north": {"first": 1}, "south": {"removed": 1, "kept": 1}}
+    assert counts(cli, "-", preview(*steps)) == {"north": {"first": 1}, "south": {"removed": 1, "moved": 1}}
 
 
 def test_a_replaced_fleet_begins_anew(cli: Cli) -> None:
