@@ -148,7 +148,9 @@ async def _end(clients: tuple[httpx.AsyncClient, ...]) -> None:
     try:
         if others := asyncio.all_tasks() - {asyncio.current_task()}:
             for task in others:
-                task.cancel()
+                # A second cancellation would interrupt the closing of the connection after the first.
+                if not task.cancelling():
+                    task.cancel()
             await asyncio.wait(others, timeout=_GRACE / 2)
         for client in clients:
             with suppress(Exception):
