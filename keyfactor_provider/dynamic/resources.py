@@ -14,7 +14,7 @@ from keyfactor_provider.dynamic.program import Run
 from keyfactor_provider.dynamic.providers import CompletionProvider, ReenrollmentProvider
 from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.reenrollment.record import Record
-from keyfactor_provider.reenrollment.state import members_from_state
+from keyfactor_provider.reenrollment.state import MemberState, members_from_state
 from keyfactor_provider.status import ReenrollmentStatus
 
 _NEITHER: Final = frozenset({"self", "name", "opts"})
@@ -68,7 +68,7 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
             program.
     """
 
-    members: pulumi.Output[Mapping[str, Any]]
+    members: pulumi.Output[Mapping[str, MemberState]]
     """What is recorded of each, by GUID; `MemberState` names the fields."""
     trouble: pulumi.Output[str]
     """What went wrong between this project and Command in the last run; empty when nothing did."""

@@ -83,7 +83,7 @@ class Filter:
 
 
 @dataclass(frozen=True)
-class Found:
+class LookupResult:
     """What a look-up gave.
 
     Attributes:
@@ -120,7 +120,7 @@ def check(wanted: Filter) -> tuple[frozenset[int], frozenset[int]]:
     return platforms, statuses
 
 
-def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None = None) -> Found:
+def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None = None) -> LookupResult:
     """The orchestrators that match.
 
     Args:
@@ -152,7 +152,7 @@ def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None 
     found.sort(key=lambda agent: agent.id)
     _guard(wanted, found)
     unmatched = tuple(entry for entry in wanted.exclude if entry not in used)
-    return Found(tuple(found), unmatched, wanted.unstable)
+    return LookupResult(tuple(found), unmatched, wanted.unstable)
 
 
 class _Excluded:

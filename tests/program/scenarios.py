@@ -214,7 +214,7 @@ def one_orchestrator_in_two_fleets_is_refused_in_preview(stack: Stack) -> None:
     stack.fleets(fleet("one", ids[:2]), fleet("two", ids[1:]))
     ran = stack.run("preview")
     assert ran.exit_code == 1
-    assert ran.says(ids[1], 'in fleet "one"', 'in fleet "two"')
+    assert ran.says(ids[1], 'also in fleet "one"', "resource 'two'")
     assert stack.command.posts() == []
 
 
