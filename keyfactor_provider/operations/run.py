@@ -11,7 +11,7 @@ from keyfactor_provider.operations.execution import carry_out
 from keyfactor_provider.reenrollment import fleet, report
 from keyfactor_provider.reenrollment.completion import Progress, progress
 from keyfactor_provider.reenrollment.desired import Desired
-from keyfactor_provider.reenrollment.life import Moment
+from keyfactor_provider.reenrollment.life import STALE_FOR, Moment
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.text import listed, safe
@@ -88,7 +88,12 @@ class Run:
             plan = fleet.observe(staying, leaving, observations(agents), at)
         after = fleet.recorded(record.desired(), plan.members | plan.clears, "")
         context.tell_warnings(record, plan.warnings)
-        for message in [*report.drifted(after, plan.drift), *report.stragglers(after, _about(agents, after))]:
+        about = _about(agents, after)
+        for message in [
+            report.outcome(after, record),
+            *report.drifted(after, plan.drift),
+            *report.stragglers(after, about),
+        ]:
             context.tell(message)
         return after, plan.drift
 
@@ -179,7 +184,9 @@ class Run:
         session = self._context.session
         agents = dict(session.agents([*members, *leaving], until=until))
         at = self._context.moment(desired.rollout.deadline)
-        while doubtful := fleet.doubtful(record, members, observations(agents), at):
+        # By this machine's clock too: Command's may stand still, as an answer from a cache does.
+        latest = session.clock() + STALE_FOR.total_seconds()
+        while (doubtful := fleet.doubtful(record, members, observations(agents), at)) and session.clock() < latest:
             self._context.tell_once(
                 Message(
                     desired.fleet,
