@@ -46,6 +46,11 @@ class Span(click.ParamType[int]):
 @click.option("--exclude", multiple=True, metavar="GUID|PATTERN", help="Leave these out, by GUID or ClientMachine.")
 @click.option("--status", multiple=True, metavar="NAME", help="New, Approved or Disapproved.")
 @click.option("--seen-within", type=Span(), metavar="SPAN", help="Last seen no longer ago, such as 48h or 7d.")
+@click.option(
+    "--with-certificate/--without-certificate",
+    default=None,
+    help="Whether Command expects a client certificate of it; without one it never re-enrolls.",
+)
 @click.option("--at-least", type=click.IntRange(min=0), default=0, metavar="N", help="Fail if fewer match.")
 @click.option("--at-most", type=click.IntRange(min=1), metavar="N", help="Fail if more match.")
 @click.option("--json", "form", flag_value="json", help="Every field, as JSON.")

@@ -91,7 +91,9 @@ def _headline(outlook: Outlook) -> str:
         return "the plan has no fleet that would change"
     requests, clears = outlook.count(*REQUESTS), outlook.count("cleared", "removed")
     open_ones = sum(bool(fleet.unknown) for fleet in outlook.fleets)
+    more = sum(fleet.more for fleet in outlook.fleets)
     parts = [f"{text.count(requests)} will be requested" if requests else "no request"]
+    parts += [f"up to {more} more"] if more else []
     parts += [f"{clears} will have the flag cleared"] if clears else []
     parts += [f"{text.count(open_ones, 'fleet')} can't be told yet"] if open_ones else []
     return ", ".join(parts)

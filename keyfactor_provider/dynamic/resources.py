@@ -68,10 +68,10 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
             program.
     """
 
+    # The SDK reads these annotations while a program runs, and knows no TypedDict.
     if TYPE_CHECKING:
         members: pulumi.Output[Mapping[str, MemberState]]
     else:
-        # The SDK checks outputs by their annotations and takes no TypedDict for one.
         members: pulumi.Output[Mapping[str, Any]]
     """What is recorded of each, by GUID; `MemberState` names the fields."""
     trouble: pulumi.Output[str]

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import select
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,9 @@ from typing import Any
 
 NAMES = ("chromium-headless-shell", "chrome-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FOUND = next((path for name in NAMES if (path := shutil.which(name))), None)
+
+_SECONDS = 60
+"""For one answer of the browser."""
 
 _START = """
 import os, sys
@@ -26,7 +30,7 @@ class Page:
     """One page of a browser."""
 
     def __init__(self, commands: int, answers: int) -> None:
-        self._commands, self._answers = commands, os.fdopen(answers, "rb", closefd=False)
+        self._commands, self._answers, self._read = commands, answers, b""
         self._number, self._session = 0, ""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
@@ -81,10 +85,12 @@ class Page:
         return found + [entry["text"] for entry in entries if entry["level"] == "error"]
 
     def _next(self) -> dict[str, Any]:
-        content = b""
-        while (byte := self._answers.read(1)) != b"\0":
-            assert byte, "the browser has ended"
-            content += byte
+        while b"\0" not in self._read:
+            assert select.select([self._answers], [], [], _SECONDS)[0], "the browser says nothing"
+            more = os.read(self._answers, 1 << 20)
+            assert more, "the browser has ended"
+            self._read += more
+        content, _, self._read = self._read.partition(b"\0")
         message: dict[str, Any] = json.loads(content)
         if "method" in message and self._session:
             self.events.append(message)

@@ -22,7 +22,12 @@ def test_every_exit_code_is_documented() -> None:
 
 
 def test_every_option_that_the_docs_name_is_there() -> None:
-    options = {name for command in app.commands.values() for each in command.params for name in each.opts}
+    options = {
+        name
+        for command in app.commands.values()
+        for each in command.params
+        for name in (*each.opts, *each.secondary_opts)
+    }
     engines = {"--show-secrets", "--version"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", DOCS)) <= options | engines
 

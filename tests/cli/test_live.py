@@ -40,18 +40,17 @@ def state(command: Command) -> dict[str, Any]:
     lab.client.close()
     command.faults(refused=[])
     command.forget()
-    return made.state
+    return requested(made.state, timedelta(hours=1))
 
 
-def version_2(state: dict[str, Any], requested: datetime, **options: Any) -> dict[str, Any]:
-    """The same record as version 2 has it, with everybody requested at one time."""
-    names = {"baseline": "baseline_thumbprint", "asked": "requested_status", "ours": "owned_flags"}
-    members = {}
-    for key, member in state["members"].items():
-        given = {names.get(name, name): value for name, value in member.items()}
-        given["phase"] = {"refused": "rejected"}.get(given["phase"], given["phase"])
-        members[key] = given | {"requested_at": requested.strftime("%Y-%m-%dT%H:%M:%SZ")}
-    return fleet(members, **options)
+def requested(state: dict[str, Any], ago: timedelta, **options: Any) -> dict[str, Any]:
+    """The same record with everybody requested at one time."""
+    time = (datetime.now(UTC) - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
+    members = {
+        key: {name: value for name, value in member.items() if name != "accepted_at"} | {"requested_at": time}
+        for key, member in state["members"].items()
+    }
+    return {**state, "members": members, **options}
 
 
 def live(cli: Cli, state: dict[str, Any], *options: str) -> Any:
@@ -96,14 +95,14 @@ def test_overdue_is_judged_by_the_clock(
     cli: Cli, command: Command, state: dict[str, Any], options: dict[str, Any], overdue: int
 ) -> None:
     command.world(reenroll=sorted(command.ids())[:2])
-    recorded = version_2(state, datetime.now(UTC) - timedelta(days=2), **options)
+    recorded = requested(state, timedelta(days=2), **options)
     assert live(cli, recorded)["counts"]["overdue"] == overdue
 
 
 def test_a_roll_out_that_does_not_say_is_overdue_after_seven_days(
     cli: Cli, command: Command, state: dict[str, Any]
 ) -> None:
-    recorded = version_2(state, datetime.now(UTC) - timedelta(days=8), waves=["3"])
+    recorded = requested(state, timedelta(days=8), waves=["3"])
     assert live(cli, recorded)["counts"]["overdue"] == len(command.ids())
 
 

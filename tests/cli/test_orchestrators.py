@@ -12,6 +12,7 @@ from tests.cli.conftest import Cli
 @pytest.fixture(scope="module")
 def _standin() -> Iterator[Command]:
     with running("--orchestrators", "14") as command:
+        command.world(change={command.ids()[3]: {"thumbprint": None}})
         yield command
 
 
@@ -51,6 +52,8 @@ def test_json_has_every_field(cli: Cli, command: Command) -> None:
         (["--machine", "edge-*", "--machine", "core-*"], lambda _: True),
         (["--platform", ".net"], lambda agent: agent["agent_platform"] == 1),
         (["--exclude", "core-*"], lambda agent: not agent["client_machine"].startswith("core-")),
+        (["--with-certificate"], lambda agent: bool(agent["thumbprint"])),
+        (["--without-certificate"], lambda agent: not agent["thumbprint"]),
         (["--status", "Approved", "--seen-within", "365d"], lambda agent: bool(agent["last_seen"])),
     ],
 )

@@ -124,7 +124,7 @@ def test_the_course_has_a_path_for_what_was_requested_and_one_for_what_has_re_en
     assert up == up_again
 
 
-@pytest.mark.parametrize("name", ["pulumi-export", "pulumi-secret", "terraform-state"])
+@pytest.mark.parametrize("name", ["pulumi-export-v1", "terraform-state-v1"])
 def test_a_state_without_times_has_a_page_all_the_same(cli: Cli, tmp_path: Path, name: str) -> None:
     file = tmp_path / "status.html"
     assert cli("status", DATA / f"{name}.json", "--html", file).code == 0
