@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
 import pulumi
@@ -16,6 +16,12 @@ from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.reenrollment.record import Record
 from keyfactor_provider.reenrollment.state import MemberState, members_from_state
 from keyfactor_provider.status import ReenrollmentStatus
+
+if TYPE_CHECKING:
+    _Members = Mapping[str, MemberState]
+else:
+    # The SDK converts an output by its annotation, and fails on a TypedDict.
+    _Members = Mapping[str, Any]
 
 _NEITHER: Final = frozenset({"self", "name", "opts"})
 """Parameters that are no arguments of a resource."""
@@ -68,7 +74,7 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
             program.
     """
 
-    members: pulumi.Output[Mapping[str, MemberState]]
+    members: pulumi.Output[_Members]
     """What is recorded of each, by GUID; `MemberState` names the fields."""
     trouble: pulumi.Output[str]
     """What went wrong between this project and Command in the last run; empty when nothing did."""
