@@ -1,5 +1,6 @@
 """The client: one method for each call that this project makes, each with its retries and its errors."""
 
+import asyncio
 import os
 import time
 from collections import deque
@@ -92,6 +93,7 @@ class CommandClient:
         self.settings = settings
         self.clock = clock
         self._background = Background()
+        self._slots = asyncio.Semaphore(MOST_AT_ONCE)
         self.sleep = sleep or self._background.pause
         self._redact = Redaction(settings.credentials, secrets_of_proxies(os.environ))
         connections = Connections(settings, transport)
@@ -146,20 +148,16 @@ class CommandClient:
         """
         left = iter(numbers)
         begun: deque[tuple[_Request, Future[Answer]]] = deque()
-        try:
-            while True:
-                for number in islice(left, MOST_AT_ONCE - len(begun)):
-                    request = self._page_request(number, size, query, deadline)
-                    try:
-                        begun.append((request, self._begin(request)))
-                    except FAILURES as error:
-                        raise self._transport_failure(request, error) from None
-                if not begun:
-                    return
-                yield self._call(begun[0][0], _page, begun.popleft()[1])
-        finally:
-            for _, future in begun:
-                future.cancel()
+        while True:
+            for number in islice(left, MOST_AT_ONCE - len(begun)):
+                request = self._page_request(number, size, query, deadline)
+                try:
+                    begun.append((request, self._begin(request)))
+                except FAILURES as error:
+                    raise self._transport_failure(request, error) from None
+            if not begun:
+                return
+            yield self._call(begun[0][0], _page, begun.popleft()[1])
 
     def agent(self, agent_id: str, *, deadline: Deadline | None = None) -> list[wire.Agent]:
         """What GET /Agents/{id} answers: the agent, alone or in a list.
@@ -284,9 +282,12 @@ class CommandClient:
         Raises:
             Interrupted: the client is closed.
         """
+        return self._background.start(self._send(request))
+
+    async def _send(self, request: _Request) -> Answer:
         changes = request.content is not None
-        return self._background.start(
-            exchange(
+        async with self._slots:
+            return await exchange(
                 self._http,
                 "POST" if changes else "GET",
                 self.settings.base_url + request.path,
@@ -296,7 +297,6 @@ class CommandClient:
                 headers=_HEADERS | ({"Content-Type": "application/json"} if changes else {}),
                 auth=self._auth,
             )
-        )
 
     def _note_time(self, header: str | None) -> None:
         with suppress(ValueError, TypeError, IndexError, OverflowError):

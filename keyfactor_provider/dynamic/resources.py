@@ -17,12 +17,6 @@ from keyfactor_provider.reenrollment.record import Record
 from keyfactor_provider.reenrollment.state import MemberState, members_from_state
 from keyfactor_provider.status import ReenrollmentStatus
 
-if TYPE_CHECKING:
-    _Members = Mapping[str, MemberState]
-else:
-    # The SDK converts an output by its annotation, and fails on a TypedDict.
-    _Members = Mapping[str, Any]
-
 _NEITHER: Final = frozenset({"self", "name", "opts"})
 """Parameters that are no arguments of a resource."""
 
@@ -74,7 +68,11 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
             program.
     """
 
-    members: pulumi.Output[_Members]
+    # The SDK reads these annotations while a program runs, and knows no TypedDict.
+    if TYPE_CHECKING:
+        members: pulumi.Output[Mapping[str, MemberState]]
+    else:
+        members: pulumi.Output[Mapping[str, Any]]
     """What is recorded of each, by GUID; `MemberState` names the fields."""
     trouble: pulumi.Output[str]
     """What went wrong between this project and Command in the last run; empty when nothing did."""

@@ -88,7 +88,11 @@ class Run:
             plan = fleet.observe(staying, leaving, observations(agents), at)
         after = fleet.recorded(record.desired(), plan.members | plan.clears, "")
         context.tell_warnings(record, plan.warnings)
-        for message in [*report.drifted(after, plan.drift), *report.stragglers(after, _about(agents, after))]:
+        for message in (
+            report.outcome(after, record),
+            *report.drifted(after, plan.drift),
+            *report.stragglers(after, _about(agents, after)),
+        ):
             context.tell(message)
         return after, plan.drift
 
