@@ -5,6 +5,7 @@ import json
 import struct
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from email.utils import format_datetime
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
@@ -262,7 +263,7 @@ class Faults:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        """Writes down each request, and lets a fault have it."""
+        """Writes down each request, lets a fault have it, and dates the answer by the clock of this Command."""
         if request.path.startswith(CONTROL):
             return await handler(request)  # type: ignore[no-any-return]
         path = request.path
@@ -287,9 +288,16 @@ class Faults:
         else:
             self._change(fault.world)
             self.apply(fault.settings)
-            response = await _Acting(fault, request, handler).act()
+            response = await _Acting(fault, request, handler, self._date()).act()
+        if not response.prepared:
+            # A fault may bring a Date of its own.
+            response.headers.setdefault("Date", self._date())
         entry["status"] = response.status
         return response
+
+    def _date(self) -> str:
+        """The time of this Command as RFC 7231 writes it in the header Date."""
+        return format_datetime(self._world.now(), usegmt=True)
 
     def _due(self, line: str) -> Fault | None:
         for fault in self._faults:
@@ -304,10 +312,10 @@ class Faults:
 
 
 class _Acting:
-    """One fault and the request that it hits."""
+    """One fault, the request that it hits, and the Date of the answer."""
 
-    def __init__(self, fault: Fault, request: web.Request, handler: Any) -> None:
-        self._fault, self._request, self._handler = fault, request, handler
+    def __init__(self, fault: Fault, request: web.Request, handler: Any, date: str) -> None:
+        self._fault, self._request, self._handler, self._date = fault, request, handler, date
 
     async def act(self) -> web.StreamResponse:
         fault = self._fault
@@ -347,7 +355,8 @@ class _Acting:
         return await self._send([whole[at : at + 1] for at in range(len(whole))], fault.seconds, len(whole))
 
     async def _send(self, chunks: list[bytes], pause: float, length: int) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": self._fault.content_type, "Content-Length": str(length)})
+        headers = {"Date": self._date, "Content-Type": self._fault.content_type, "Content-Length": str(length)}
+        response = web.StreamResponse(headers=headers)
         await response.prepare(self._request)
         try:
             for chunk in chunks:

@@ -3,7 +3,8 @@
 import base64
 import tracemalloc
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,29 @@ def test_the_clock_stands_where_it_was_set_and_goes_again_when_told(
         assert shown(api, fleet[0])["LastSeen"] == text
     command.world(now=None, check_in=fleet)
     assert datetime.fromisoformat(shown(api, fleet[0])["LastSeen"]) < START
+
+
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        ({}, "Sat, 01 Mar 2031 06:00:00 GMT"),
+        ({"act": "status", "status": 503}, "Sat, 01 Mar 2031 06:00:00 GMT"),
+        ({"act": "drip", "seconds": 0.0}, "Sat, 01 Mar 2031 06:00:00 GMT"),
+        ({"act": "status", "headers": {"Date": "yesterday"}}, "yesterday"),
+    ],
+    ids=["well", "status", "drip", "a Date of its own"],
+)
+def test_answers_are_dated_by_the_clock(
+    api: httpx.Client, command: Command, fleet: list[str], fault: dict[str, Any], shown: str
+) -> None:
+    command.faults(faults=[{"on": "GET /Agents", **fault}] if fault else [])
+    for path in (f"/Agents/{fleet[0]}", "/Agents/none"):
+        assert api.get(path).headers.get_list("Date") == [shown]
+
+
+def test_answers_are_dated_by_the_machine_where_the_clock_goes(api: httpx.Client) -> None:
+    before = datetime.now(UTC).replace(microsecond=0)
+    assert before <= parsedate_to_datetime(api.get("/Agents").headers["Date"]) <= datetime.now(UTC)
 
 
 def test_a_time_without_an_offset_is_utc_and_one_with_an_offset_is_converted(
