@@ -30,8 +30,11 @@ def environment_for(env: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def exported(cwd: Path, stack: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """The deployment as `export` prints it, read from the file; it needs no passphrase."""
+    """The deployment as `export` prints it, read from the file; it needs no passphrase. Empty before the first run."""
     project = load_project(cwd)
     folder = state_folder(project.root, environment.get("PULUMI_BACKEND_URL") or project.backend)
-    deployment: dict[str, Any] = json.loads(Store(folder, project.name, stack).file.read_text(encoding="utf-8"))
+    file = Store(folder, project.name, stack).file
+    if not file.exists():
+        return {"version": 3, "deployment": {}}
+    deployment: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return deployment
