@@ -68,7 +68,7 @@ def reading() -> Section:
     )
 
 
-def _look(command: Command, ids: Sequence[str], transport: httpx.BaseTransport | None = None) -> None:
+def _look(command: Command, ids: Sequence[str], transport: httpx.AsyncBaseTransport | None = None) -> None:
     opened = wire.client(command, transport)
     try:
         found = Roster(opened).look(ids)

@@ -75,9 +75,7 @@ class Provider(CommandProvider):
 
 def main() -> None:
     """Serve, and leave the peak of memory."""
-    provider = Provider()
-    serve(Servicer(provider))
-    provider.close()
+    serve(Servicer(Provider()))
     if peaks := os.environ.get("BENCH_PEAKS"):
         with Path(peaks).open("a", encoding="utf-8") as file:
             file.write(f"{peak_memory()}\n")

@@ -7,7 +7,7 @@ that stands in the state. At every end of an operation the host writes its sums 
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -55,40 +55,40 @@ def _timed(operation: Callable[[], Result]) -> Result:
         Path(os.environ["BENCH_TIMES"]).write_text(json.dumps(_sums))
 
 
-class _TimedStream(httpx.SyncByteStream):
-    def __init__(self, stream: httpx.SyncByteStream) -> None:
+class _TimedStream(httpx.AsyncByteStream):
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
         self._stream = stream
 
-    def __iter__(self) -> Iterator[bytes]:
-        chunks = iter(self._stream)
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        chunks = aiter(self._stream)
         while True:
             began = time.perf_counter()
             try:
-                chunk = next(chunks, None)
+                chunk = await anext(chunks, None)
             finally:
                 _sums["http"] += time.perf_counter() - began
             if chunk is None:
                 return
             yield chunk
 
-    def close(self) -> None:
-        self._stream.close()
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 def _watch_network() -> None:
-    send = httpx.HTTPTransport.handle_request
+    send = httpx.AsyncHTTPTransport.handle_async_request
 
-    def timed(self: httpx.HTTPTransport, request: httpx.Request) -> httpx.Response:
+    async def timed(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
         began = time.perf_counter()
         try:
-            response = send(self, request)
+            response = await send(self, request)
         finally:
             _sums["http"] += time.perf_counter() - began
-        assert isinstance(response.stream, httpx.SyncByteStream)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = _TimedStream(response.stream)
         return response
 
-    httpx.HTTPTransport.handle_request = timed  # type: ignore[method-assign]
+    httpx.AsyncHTTPTransport.handle_async_request = timed  # type: ignore[method-assign]
 
 
 _watch_network()

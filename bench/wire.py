@@ -30,17 +30,17 @@ class Call:
     body: bytes
 
 
-class Recorder(httpx.HTTPTransport):
+class Recorder(httpx.AsyncHTTPTransport):
     """The network, with a copy of every request."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[Call] = []
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Sends it, and keeps it."""
-        self.calls.append(Call(request.method, str(request.url), request.read()))
-        return super().handle_request(request)
+        self.calls.append(Call(request.method, str(request.url), await request.aread()))
+        return await super().handle_async_request(request)
 
 
 @dataclass
@@ -65,12 +65,12 @@ class Fleet:
         return Desired(self.name, frozenset(self.ids), status, {}).to_inputs()
 
 
-def client(command: Command, transport: httpx.BaseTransport | None = None) -> CommandClient:
+def client(command: Command, transport: httpx.AsyncBaseTransport | None = None) -> CommandClient:
     """The product's client."""
     return CommandClient(load(lambda _: None, command.environment(), Path("/nonexistent")), transport=transport)
 
 
-def ask(command: Command, inputs: Mapping[str, Any], transport: httpx.BaseTransport | None = None) -> None:
+def ask(command: Command, inputs: Mapping[str, Any], transport: httpx.AsyncBaseTransport | None = None) -> None:
     """What a new provider process does for a new fleet: read, decide, post."""
     opened = client(command, transport)
     try:
@@ -81,7 +81,7 @@ def ask(command: Command, inputs: Mapping[str, Any], transport: httpx.BaseTransp
     assert not wrong, wrong[0]
 
 
-def record(do: Callable[[httpx.BaseTransport], object]) -> list[Call]:
+def record(do: Callable[[httpx.AsyncBaseTransport], object]) -> list[Call]:
     """The requests of something the product does."""
     recorder = Recorder()
     do(recorder)

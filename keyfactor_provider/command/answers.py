@@ -1,4 +1,4 @@
-"""What an answer that is no success means: which error it becomes, and whether to try again."""
+"""What a response that is no success means: which error it becomes, and whether to try again."""
 
 import ssl
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Final
 
 import httpx
 
-from keyfactor_provider.command.exchange import Answer, TooLarge
+from keyfactor_provider.command.exchange import Answer, Interrupted, TooLarge
 from keyfactor_provider.command.retrying import seconds_asked
 from keyfactor_provider.errors import (
     BadAnswer,
@@ -17,6 +17,7 @@ from keyfactor_provider.errors import (
     Unauthorized,
     Unreachable,
 )
+from keyfactor_provider.text import safe
 from keyfactor_provider.vocabulary import Vocabulary
 
 NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -24,12 +25,15 @@ NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout
 
 _NOT_PASSING: Final = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
 _PERMISSIONS: Final = "/agents/management/read/ and /agents/management/modify/"
+_USUAL_PATHS: Final = ("KeyfactorAPI", "Keyfactor/API")
+"""Where Command's API answers, as its installer and as newer documentation have it."""
+_MOST_OF_A_HEADER: Final = 80
 
 
 def transport_failure(
     subject: str, error: Exception, said: str, *, where: str, may_be_done: bool, vocabulary: Vocabulary
 ) -> CommandError:
-    """The error for a request that got no whole answer.
+    """The error for a request that got no whole response.
 
     Args:
         said: the text of `error`, redacted.
@@ -54,38 +58,51 @@ def transport_failure(
             "Check the host, the network and any proxy.",
             transient=True,
         )
+    if isinstance(error, Interrupted):
+        return Unreachable(subject, "it was interrupted", "Run again.", outcome_open=may_be_done)
     if isinstance(error, TooLarge):
-        return BadAnswer(subject, said, _lead(vocabulary), outcome_open=may_be_done)
+        return BadAnswer(subject, said, _lead(vocabulary), outcome_open=may_be_done, transient=may_be_done)
     if isinstance(error, httpx.TransportError) and not isinstance(error, _NOT_PASSING):
         return Unreachable(
             subject,
-            f"no whole answer came ({told})",
-            "Check Command and the network between.",
+            f"incomplete response ({told})",
+            "Check Command and the network on the way to it.",
             transient=True,
             outcome_open=may_be_done,
         )
+    may_have_left = may_be_done and not isinstance(error, (*_NOT_PASSING, httpx.InvalidURL))
     return BadAnswer(
         subject,
         f"the exchange failed ({type(error).__name__})",
         "Check the host, the credentials' spelling and any proxy.",
-        outcome_open=may_be_done and not isinstance(error, (*_NOT_PASSING, httpx.InvalidURL)),
+        outcome_open=may_have_left,
+        transient=may_have_left,
     )
 
 
 def failure_of(
-    subject: str, answer: Answer, code: str | None, message: str, *, who: str, may_be_done: bool, vocabulary: Vocabulary
+    subject: str,
+    answer: Answer,
+    code: str | None,
+    message: str,
+    *,
+    who: str,
+    may_be_done: bool,
+    base_url: str,
+    vocabulary: Vocabulary,
 ) -> CommandError | None:
-    """The error for a whole answer; None when it is a success that may hold what was asked for.
+    """The error for a whole response; None when it is a success that may hold what was asked for.
 
     Args:
         code: Command's ErrorCode, redacted.
         message: its Message, redacted; empty when the body has none.
         who: the identity that asked.
         may_be_done: the request changes something if it was carried out.
+        base_url: where Command's API is looked for.
         vocabulary: how messages name settings.
     """
     status = answer.status
-    if 200 <= status < 300:
+    if status < 300:
         return _unexpected_success(subject, answer, vocabulary, may_be_done=may_be_done)
     said = ": ".join(part for part in (code, message) if part)
     told = f"{status}, {said}" if said else f"{status} without a message"
@@ -107,7 +124,7 @@ def failure_of(
             told if asked is None else f"{told}, to be tried again after {asked:.0f} s",
             "Command limits its callers: try again later."
             if limited
-            else "Try again when Command is well; its log has the reason.",
+            else "Command, or a proxy before it, reported an internal error. Try again later; see Command's logs.",
             status=status,
             code=code,
             retry_after=asked,
@@ -117,9 +134,9 @@ def failure_of(
     kind, told, next_step = {
         401: (Unauthorized, f"{told}: Command does not accept {who}", "Correct the credentials."),
         403: (Forbidden, f"{told}: {who} lacks a permission", f"Give its role {_PERMISSIONS}."),
-        404: (NotFound, told, _lead(vocabulary)),
+        404: (NotFound, told, f"{_lead(vocabulary)} {_other_path(base_url, vocabulary)}"),
         407: (BadAnswer, f"{told}: a proxy on the way wants credentials", "Give them in HTTPS_PROXY."),
-    }.get(status, (Rejected, told, "Command refuses the request itself."))
+    }.get(status, (Rejected, told, "Command rejected the request itself."))
     return kind(subject, told, next_step, status=status, code=code)
 
 
@@ -133,19 +150,42 @@ def is_html(body: bytes) -> bool:
     return body.lstrip()[:1] == b"<"
 
 
+def reference(headers: Mapping[str, str]) -> str:
+    """How to find a response in Command's logs, as a sentence; empty where Command does not say."""
+    parts = [
+        f"{name} {safe(value, _MOST_OF_A_HEADER)}"
+        for name, header in (
+            ("correlation id", "X-Keyfactor-Correlation-Id"),
+            ("product version", "X-Keyfactor-Product-Version"),
+        )
+        if (value := headers.get(header))
+    ]
+    return f"Command's reference: {', '.join(parts)}." if parts else ""
+
+
 def _unexpected_success(
     subject: str, answer: Answer, vocabulary: Vocabulary, *, may_be_done: bool
 ) -> CommandError | None:
-    if not is_html(answer.body):
+    """The error for a success that is not Command's: it answers these calls with 200 and JSON alone."""
+    if is_html(answer.body):
+        came_back = f"{answer.status} with an HTML page instead of JSON"
+        next_step = (
+            "A proxy or a sign-in page answers in Command's place: "
+            f"check hostname, {vocabulary.setting('apiPath')} and the proxy."
+        )
+    elif answer.status != httpx.codes.OK:
+        came_back, next_step = f"{answer.status}, which is not what Command's API gives", _lead(vocabulary)
+    else:
         return None
     return BadAnswer(
-        subject,
-        f"{answer.status} with an HTML page instead of JSON",
-        "A proxy or a sign-in page answers in Command's place: "
-        f"check hostname, {vocabulary.setting('apiPath')} and the proxy.",
-        status=answer.status,
-        outcome_open=may_be_done,
+        subject, came_back, next_step, status=answer.status, outcome_open=may_be_done, transient=may_be_done
     )
+
+
+def _other_path(base_url: str, vocabulary: Vocabulary) -> str:
+    path = httpx.URL(base_url).path.strip("/")
+    others = [usual for usual in _USUAL_PATHS if usual.lower() != path.lower()]
+    return f"Usual values of {vocabulary.setting('apiPath')} besides {path!r}: {' or '.join(others)}."
 
 
 def _lead(vocabulary: Vocabulary) -> str:

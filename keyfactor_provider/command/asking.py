@@ -1,167 +1,304 @@
-"""Asking for many members: in batches, splitting one that is refused, never repeating an open one unseen."""
+"""Requesting a status for many members: in batches, splitting a rejected one, never repeating an open one unseen."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from keyfactor_provider.command.client import CommandClient
-from keyfactor_provider.command.retrying import Deadline
-from keyfactor_provider.errors import CommandError, Rejected
+from keyfactor_provider.command.client import CommandClient, StatusMisread
+from keyfactor_provider.command.retrying import Deadline, pause_after
+from keyfactor_provider.command.wire import Encoding
+from keyfactor_provider.errors import BadAnswer, CommandError, Rejected, Unreachable
 from keyfactor_provider.status import ReenrollmentStatus
 
 ENOUGH_REFUSALS: Final = 5
 """Single members with the same 400, and none accepted: the fault is the request's, not theirs."""
 
+_ENCODINGS: Final[tuple[Encoding, ...]] = ("integer", "string", "digits")
+"""In the order in which `auto` tries them: first what the vendor's page says, then what its clients send."""
+_LISTED: Final = "listed in FailedOrchestratorIds"
+_BAD_REQUEST: Final = 400
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
-StillDue = Callable[[Sequence[str], Deadline], Sequence[str]]
 
-
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """What became of the members of one operation that were asked for one status.
+    """What became of members that a status was requested for.
 
     Attributes:
+        deadline: by when everything that one batch takes has to be done, reading its members included.
         accepted: Command said that it set their flag.
-        refused: why Command did not, by member.
-        unreached: members of a call that failed or was not sent; True where it may have been carried out.
-        trouble: the error that ended it early, if one did.
+        rejected: why Command did not, by member.
+        unsent: members of a call that was surely not carried out, or never sent.
+        open: members of a call that may have been carried out.
+        error: what went wrong, where something did.
     """
 
-    accepted: list[str] = field(default_factory=list)
-    refused: dict[str, str] = field(default_factory=dict)
-    unreached: dict[str, bool] = field(default_factory=dict)
-    trouble: CommandError | None = None
+    deadline: Deadline
+    accepted: tuple[str, ...] = ()
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    unsent: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
+    error: CommandError | None = None
 
 
-def ask(
-    client: CommandClient,
-    members: Sequence[str],
-    status: ReenrollmentStatus,
-    *,
-    still_due: StillDue,
-    written: Callable[[Sequence[str]], None],
-) -> Outcome:
-    """Asks Command to set the flag of the members; never raises what Command does.
+class Encodings:
+    """How a status has to be written for one server.
 
     Args:
-        still_due: reads members of a call whose outcome is open, and gives those that still have to be
-            asked; it may raise CommandError.
-        written: told the members of each call before it is sent.
+        setting: one of the encodings, or `auto` for the first that the server accepts.
     """
-    return _Asking(client, status, still_due, written).run(list(members))
+
+    def __init__(self, setting: str) -> None:
+        self.setting = setting
+        self.accepted: Encoding | None = None
+        self._left = [each for each in _ENCODINGS if setting in ("auto", each)]
+
+    def candidates(self) -> tuple[Encoding, ...]:
+        """What to try, the most likely one first; the one that was accepted, once it is known."""
+        return (self.accepted,) if self.accepted else tuple(self._left)
+
+    def misread(self, encoding: Encoding) -> None:
+        """Never tries an encoding again that the server took for another status."""
+        self.accepted = None
+        self._left = [each for each in self._left if each != encoding]
 
 
-class _Asking:
+@dataclass(frozen=True)
+class _Batch:
+    members: tuple[str, ...]
+    deadline: Deadline
+    attempts: int = 1
+    after: CommandError | None = None
+
+
+class _AllRejected(Exception):
+    """Command rejected one call in every encoding that there is to try; by encoding."""
+
+    def __init__(self, errors: dict[Encoding, Rejected]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+class Requests:
+    """Sends batch after batch while it is iterated over, and yields what became of each; raises nothing of Command's.
+
+    After an outcome with `open` members and a transient error the caller reads those members, decides, and calls
+    `retry` with those that still need the request, before it takes the next outcome. If it does not, they stay
+    open and nothing more is sent. Whatever ends it early comes with the last outcome, which has everybody else in
+    `unsent`.
+
+    Args:
+        sending: told the members of each call before it is sent.
+        failed: told the error that ended it early.
+        outage: an error that every call would meet: nothing is sent then.
+        until: a reading of the client's clock at which nothing more is sent; None for no such limit.
+
+    Attributes:
+        sent: whether any call went out.
+    """
+
     def __init__(
         self,
         client: CommandClient,
+        members: Sequence[str],
         status: ReenrollmentStatus,
-        still_due: StillDue,
-        written: Callable[[Sequence[str]], None],
+        encodings: Encodings,
+        *,
+        sending: Callable[[Sequence[str]], None],
+        failed: Callable[[CommandError], None],
+        outage: CommandError | None = None,
+        until: float | None = None,
     ) -> None:
+        self.sent = False
         self._client = client
         self._status = status
-        self._still_due = still_due
-        self._written = written
-        self._outcome = Outcome()
-        self._alone: dict[str, Rejected] = {}
+        self._encodings = encodings
+        self._sending = sending
+        self._failed = failed
+        self._outage = outage
+        self._until = until
+        size = client.settings.batch_size
+        self._waiting = [tuple(members[start : start + size]) for start in range(0, len(members), size)]
+        self._waiting.reverse()
+        self._retried: tuple[str, ...] | None = None
+        self._alone: dict[str, dict[Encoding, Rejected]] = {}
+        self._any_accepted = self._any_listed = False
 
-    def run(self, members: list[str]) -> Outcome:
-        size = self._client.settings.batch_size
-        todo = [members[start : start + size] for start in range(0, len(members), size)]
-        todo.reverse()
-        while todo and self._outcome.trouble is None:
-            refusal = self._send(todo.pop())
-            if refusal is None:
-                continue
-            due, error = refusal
-            if len(due) > 1:
-                todo += self._parts(due)
-                continue
-            self._alone[due[0]] = error
-            if self._at_fault() and len(self._alone) >= ENOUGH_REFUSALS:
-                break
-        self._outcome.unreached |= {member: False for batch in todo for member in batch}
-        self._judge_refusals()
-        return self._outcome
+    def retry(self, members: Sequence[str]) -> None:
+        """Says which members of the last outcome's `open` have been read since and need the request again."""
+        self._retried = tuple(members)
 
-    def _send(self, batch: list[str]) -> tuple[list[str], Rejected] | None:
-        """One call, and after an open outcome as many more as its time allows for those still due.
-
-        Returns:
-            The members of a call that Command refused as a whole, and its refusal; None for any other end.
-        """
-        deadline = self._client.deadline()
-        due, was_open = batch, False
-
-        def attempt() -> None:
-            nonlocal due, was_open
-            if was_open:
-                due, was_open = list(self._still_due(due, deadline)), False
-            if not due:
+    def __iter__(self) -> Iterator[Outcome]:
+        again: _Batch | None = None
+        while self._outage is None and (again or self._waiting):
+            batch, again = again or _Batch(self._waiting.pop(), self._client.deadline(self._until)), None
+            if self._until is not None and self._client.clock() >= self._until:
+                yield self._last(batch.deadline, self._over(), unsent=batch.members)
                 return
-            self._written(due)
             try:
-                self._accept(due, self._client.ask(due, self._status, deadline=deadline))
+                listed = self._post(batch)
+            except _AllRejected as refusal:
+                if self._split(batch, refusal.errors):
+                    continue
+                break
             except CommandError as error:
-                was_open |= error.outcome_open
+                if not error.outcome_open:
+                    yield self._last(batch.deadline, error, unsent=batch.members)
+                    return
+                pause = pause_after(error, batch.attempts)
+                if not error.transient or self._client.clock() + pause >= batch.deadline.until:
+                    yield self._last(batch.deadline, error, open=batch.members)
+                    return
+                self._client.sleep(pause)
+                yield Outcome(batch.deadline, open=batch.members, error=error)
+                retried, self._retried = self._retried, None
+                if retried and self._may_retry(batch, error):
+                    again = replace(batch, members=retried, attempts=batch.attempts + 1, after=error)
+                elif retried is None or retried:
+                    yield self._last(batch.deadline, error, open=retried or ())
+                    return
+            else:
+                accepted = tuple(member for member in batch.members if member not in listed)
+                self._any_accepted |= bool(accepted)
+                self._any_listed |= bool(listed)
+                rejected = {member: _LISTED for member in batch.members if member in listed}
+                yield Outcome(batch.deadline, accepted=accepted, rejected=rejected)
+        if self._outage is not None or self._alone:
+            yield self._last(self._client.deadline(), self._outage)
+
+    def _post(self, batch: _Batch) -> frozenset[str]:
+        """The members that Command lists as failed.
+
+        Raises:
+            _AllRejected: Command rejected the call itself, in each encoding.
+            CommandError: anything else.
+        """
+        errors: dict[Encoding, Rejected] = {}
+        if not (candidates := self._encodings.candidates()):
+            raise self._always_misread()
+        for encoding in candidates:
+            self._sending(batch.members)
+            self.sent = True
+            try:
+                listed = self._client.set_status(batch.members, self._status, encoding, deadline=batch.deadline)
+            except Rejected as error:
+                errors[encoding] = error
+                if error.status == _BAD_REQUEST:
+                    continue
+                break
+            except StatusMisread:
+                self._encodings.misread(encoding)
                 raise
+            if len(listed) < len(batch.members):
+                self._encodings.accepted = encoding
+            return listed
+        raise _AllRejected(errors)
 
-        def open_and_passing(error: BaseException) -> bool:
-            return isinstance(error, CommandError) and error.outcome_open and error.transient
+    def _may_retry(self, batch: _Batch, error: CommandError) -> bool:
+        """Whether a call is worth another attempt after one that ended with this error, and was open.
 
-        try:
-            self._client.retrying(deadline, open_and_passing)(attempt)
-        except Rejected as error:
-            return due, error
-        except CommandError as error:
-            # A reading that failed since tells nothing about the call before it: until one comes, it stays open.
-            self._outcome.unreached |= dict.fromkeys(due, was_open)
-            self._outcome.trouble = error
-        return None
+        What passes is tried for as long as there is time; an answer that is none of Command's once more.
+        """
+        if isinstance(error, StatusMisread):
+            return bool(self._encodings.candidates())
+        return (
+            isinstance(error, Unreachable)
+            or batch.after is None
+            or isinstance(batch.after, Unreachable | StatusMisread)
+        )
 
-    def _parts(self, batch: list[str]) -> list[list[str]]:
-        """What to send in place of a refused batch, the last first.
+    def _split(self, batch: _Batch, errors: dict[Encoding, Rejected]) -> bool:
+        """Replaces a batch that was rejected as a whole by its parts; whether to go on with them."""
+        if len(batch.members) > 1:
+            self._waiting += self._parts(batch.members)
+            return True
+        self._alone[batch.members[0]] = errors
+        return not (self._at_fault() and len(self._alone) >= ENOUGH_REFUSALS)
 
-        While nothing was accepted, single members from afar go first: they tell a request that this server
+    def _parts(self, members: Sequence[str]) -> list[tuple[str, ...]]:
+        """What to send in place of a rejected batch, the last first.
+
+        While nothing was accepted, single members from all over it go first: they tell a request that this server
         never takes from one that names a bad member.
         """
         probes: list[int] = []
-        if not (self._outcome.accepted or self._outcome.refused):
-            last = len(batch) - 1
+        if not (self._any_accepted or self._any_listed):
+            last = len(members) - 1
             probes = sorted({last * number // (ENOUGH_REFUSALS - 1) for number in range(ENOUGH_REFUSALS)}, reverse=True)
-        rest = [member for place, member in enumerate(batch) if place not in probes]
+        rest = tuple(member for place, member in enumerate(members) if place not in probes)
         middle = (len(rest) + 1) // 2
-        return [half for half in (rest[middle:], rest[:middle]) if half] + [[batch[place]] for place in probes]
-
-    def _accept(self, batch: Sequence[str], failed: frozenset[str]) -> None:
-        for member in batch:
-            if member in failed:
-                self._outcome.refused[member] = "listed in FailedOrchestratorIds"
-            else:
-                self._outcome.accepted.append(member)
+        return [half for half in (rest[middle:], rest[:middle]) if half] + [(members[place],) for place in probes]
 
     def _at_fault(self) -> bool:
-        """Whether everything points at the request: nothing accepted, the same refusal for each alone."""
-        refusals = {(error.status, error.code, _GUID.sub("", error.came_back)) for error in self._alone.values()}
-        return not self._outcome.accepted and not self._outcome.refused and len(refusals) == 1
+        """Whether everything points at the request: nothing accepted, the same rejection for each alone."""
+        kinds = {
+            tuple((each, error.status, error.code, _GUID.sub("", error.came_back)) for each, error in errors.items())
+            for errors in self._alone.values()
+        }
+        return not (self._any_accepted or self._any_listed) and len(kinds) == 1
 
-    def _judge_refusals(self) -> None:
-        if not self._alone:
-            return
-        if not self._at_fault():
-            self._outcome.refused |= {member: error.came_back for member, error in self._alone.items()}
-            return
-        self._outcome.unreached |= dict.fromkeys(self._alone, False)
-        error = next(iter(self._alone.values()))
-        other = "string" if self._client.settings.status_encoding != "string" else "integer"
-        self._outcome.trouble = self._outcome.trouble or Rejected(
-            f"Every request for status {self._status.value} was refused, whoever it named",
+    def _last(
+        self,
+        deadline: Deadline,
+        error: CommandError | None,
+        *,
+        unsent: Sequence[str] = (),
+        open: Sequence[str] = (),
+    ) -> Outcome:
+        """The outcome that ends it, with everybody that has not been told of yet."""
+        rest = [*unsent, *(member for batch in reversed(self._waiting) for member in batch)]
+        self._waiting.clear()
+        rejected: dict[str, str] = {}
+        if self._alone and self._at_fault():
+            rest += self._alone
+            error = error or self._fault_of_the_request()
+        else:
+            rejected = {member: self._reason(errors) for member, errors in self._alone.items()}
+        if error is not None and error is not self._outage:
+            self._failed(error)
+        if error is not None and open:
+            # Nobody is to read these now and send them again: it is over.
+            error = copy(error)
+            error.transient = False
+        return Outcome(deadline, rejected=rejected, unsent=tuple(rest), open=tuple(open), error=error)
+
+    def _reason(self, errors: Mapping[Encoding, Rejected]) -> str:
+        """Why a member was rejected: in the encoding that this server reads, if that has shown."""
+        known = self._encodings.accepted
+        return (errors[known] if known and known in errors else next(iter(errors.values()))).came_back
+
+    def _over(self) -> CommandError:
+        return CommandError(
+            f"Setting status {self._status.value}",
+            "the timeout of the operation is over",
+            "Raise the resource's timeout, or run again: what was accepted is recorded.",
+        )
+
+    def _always_misread(self) -> BadAnswer:
+        setting = self._client.settings.vocabulary.setting("statusEncoding")
+        next_step = f"Set {setting} to auto." if self._encodings.setting != "auto" else "Report this with its version."
+        return BadAnswer(
+            f"Command took every request with status {self._status.value} for another one",
+            f"it echoes another status than the one requested, with {setting} set to {self._encodings.setting}",
+            next_step,
+        )
+
+    def _fault_of_the_request(self) -> Rejected:
+        errors = next(iter(self._alone.values()))
+        error = next(iter(errors.values()))
+        setting = self._client.settings.vocabulary.setting("statusEncoding")
+        if len(errors) > 1:
+            next_step = f"The status was sent as {', '.join(errors)} ({setting}). {error.next_step}"
+        elif self._encodings.setting == "auto":
+            next_step = error.next_step
+        else:
+            next_step = f"This server may expect the status in another form: set {setting} to auto. {error.next_step}"
+        return Rejected(
+            f"Command rejected every request with status {self._status.value}",
             error.came_back,
-            f"This server may want the status as a {other}: "
-            f"set {self._client.settings.vocabulary.setting('statusEncoding')} to {other}.",
+            next_step,
             status=error.status,
             code=error.code,
         )

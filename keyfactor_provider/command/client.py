@@ -1,20 +1,26 @@
 """The client: one method for each call that this project makes, each with its retries and its errors."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Final, TypeVar
 
 import httpx
 from tenacity import Retrying
 
 from keyfactor_provider.command import wire
-from keyfactor_provider.command.answers import failure_of, transport_failure
-from keyfactor_provider.command.auth import BearerAuth, TokenAuth
-from keyfactor_provider.command.exchange import FAILURES, Connections, exchange
+from keyfactor_provider.command.answers import failure_of, reference, transport_failure
+from keyfactor_provider.command.auth import BearerAuth, TokenAuth, TokenEndpoint
+from keyfactor_provider.command.exchange import FAILURES, MOST_AT_ONCE, Answer, Background, Connections, exchange
 from keyfactor_provider.command.redaction import Redaction
 from keyfactor_provider.command.retrying import Deadline, retrying
 from keyfactor_provider.command.settings import Settings
-from keyfactor_provider.command.tokens import TokenEndpoint
 from keyfactor_provider.errors import BadAnswer, CommandError, Unreachable
 from keyfactor_provider.status import ReenrollmentStatus
 
@@ -24,17 +30,50 @@ _HEADERS: Final = {
     "x-keyfactor-api-version": "1",
     "Accept": "application/json",
 }
+_MOST_DIGITS: Final = 9
 
 Result = TypeVar("Result")
 
 
+class StatusMisread(BadAnswer):
+    """Command answered that it set another status than the one requested."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of the list of agents.
+
+    Attributes:
+        total: how many agents Command says match, whatever page was asked for; None where it does not say.
+    """
+
+    agents: Sequence[wire.Agent]
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class _Request:
+    """One request to Command.
+
+    Attributes:
+        subject: what it does, as the start of a message.
+        path: below the API's own path, with its query.
+        content: the body of a request that changes something; None for one that only reads.
+    """
+
+    subject: str
+    path: str
+    deadline: Deadline
+    content: bytes | None = None
+
+
 class CommandClient:
-    """One Command server, over kept-alive connections.
+    """One Command server, over kept-alive connections; `close` may be called from any thread.
 
     Args:
         settings: where it is and who asks.
         clock: seconds that only grow.
-        sleep: waits for a number of seconds.
+        sleep: waits for a number of seconds; None for a wait that `close` ends.
         transport: replaces the network.
 
     Raises:
@@ -46,47 +85,80 @@ class CommandClient:
         settings: Settings,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] | None = None,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock
-        self.sleep = sleep
+        self._background = Background()
+        self.sleep = sleep or self._background.pause
         self._redact = Redaction(settings.credentials)
         connections = Connections(settings, transport)
         self._http = connections.to(settings.base_url)
         self._clients = [self._http]
         self._auth = self._signer(connections)
+        self._told_time: tuple[datetime, float] | None = None
 
     def close(self) -> None:
-        """Closes the connections."""
-        for client in self._clients:
-            client.close()
+        """Ends what is under way and closes the connections."""
+        self._background.close(*self._clients)
 
-    def deadline(self) -> Deadline:
-        """The time that one request with its retries has from now on."""
-        return Deadline(self.clock() + self.settings.timeout)
-
-    def agents_page(
-        self, page: int, size: int, *, query: str = "", deadline: Deadline | None = None
-    ) -> list[wire.Agent]:
-        """One page of all agents, in the order of their ids (Keyfactor API: GET Agents).
+    def deadline(self, until: float | None = None) -> Deadline:
+        """The time that one request with its retries has from now on.
 
         Args:
-            page: from 1 on.
+            until: a reading of the clock that it never goes beyond; None for no such limit.
+        """
+        own = self.clock() + self.settings.timeout
+        return Deadline(own if until is None else min(own, until))
+
+    def now(self) -> datetime:
+        """The time, by Command's own clock where a response has told it (its Date header), else by this machine's.
+
+        The runs of a roll-out may be made on different machines; what they record has to be comparable.
+        """
+        if self._told_time is None:
+            return datetime.now(UTC)
+        told, at = self._told_time
+        return told + timedelta(seconds=self.clock() - at)
+
+    def agents_page(self, number: int, size: int, *, query: str = "", deadline: Deadline | None = None) -> Page:
+        """One page of the agents, in the order of their ids (Keyfactor API: GET Agents).
+
+        Args:
+            number: from 1 on.
             size: agents wanted on it; the server may give fewer.
             query: in Command's query language; empty for all.
 
         Raises:
             CommandError: no such page could be had.
         """
-        values = {"QueryString": query} if query else {}
-        values |= {"PageReturned": str(page), "ReturnLimit": str(size)}
-        values |= {"SortField": "AgentId", "SortAscending": "0"}
-        # Command 10 documents the names with this prefix, later versions without: a server takes its own.
-        values |= {f"pq.{name[0].lower()}{name[1:]}": value for name, value in values.items()}
-        what = f"Reading page {page} of the orchestrators"
-        return self._call(what, "GET", "/Agents", wire.decode_page, params=values, deadline=deadline)
+        return self._call(self._page_request(number, size, query, deadline), _page)
+
+    def agents_pages(
+        self, numbers: Iterable[int], size: int, *, query: str = "", deadline: Deadline | None = None
+    ) -> Iterator[Page]:
+        """Several pages in their order, at most MOST_AT_ONCE of them requested at one time.
+
+        Raises:
+            CommandError: one of them could not be had.
+        """
+        left = iter(numbers)
+        begun: deque[tuple[_Request, Future[Answer]]] = deque()
+        try:
+            while True:
+                for number in islice(left, MOST_AT_ONCE - len(begun)):
+                    request = self._page_request(number, size, query, deadline)
+                    try:
+                        begun.append((request, self._begin(request)))
+                    except FAILURES as error:
+                        raise self._transport_failure(request, error) from None
+                if not begun:
+                    return
+                yield self._call(begun[0][0], _page, begun.popleft()[1])
+        finally:
+            for _, future in begun:
+                future.cancel()
 
     def agent(self, agent_id: str, *, deadline: Deadline | None = None) -> list[wire.Agent]:
         """What GET /Agents/{id} answers: the agent, alone or in a list.
@@ -95,23 +167,32 @@ class CommandClient:
             Rejected, NotFound: this server does not know it so; ask the list.
             CommandError: anything else that kept it from answering.
         """
-        what = f"Reading orchestrator {agent_id}"
-        return self._call(what, "GET", f"/Agents/{agent_id}", wire.decode_one, deadline=deadline)
+        request = self._request(f"Reading orchestrator {agent_id}", f"/Agents/{agent_id}", deadline)
+        return self._call(request, lambda answer: wire.decode_one(answer.body))
 
-    def ask(
-        self, members: Sequence[str], status: ReenrollmentStatus, *, deadline: Deadline | None = None
+    def set_status(
+        self,
+        members: Sequence[str],
+        status: ReenrollmentStatus,
+        encoding: wire.Encoding,
+        *,
+        deadline: Deadline | None = None,
     ) -> frozenset[str]:
         """Sets the flag of many orchestrators in one call; gives the GUIDs that Command says failed.
 
         A call that may have been carried out is never repeated here: its error has `outcome_open`.
 
         Raises:
+            StatusMisread: Command says that it set another status.
             CommandError: Command did not say that it did so.
         """
-        body = wire.encode_ask(members, status, as_integer=self.settings.status_encoding != "string")
-        what = f"Asking {len(members)} orchestrators for status {status.value}"
-        path = "/Agents/SetAuthCertificateReenrollment"
-        return self._call(what, "POST", path, wire.decode_outcome, content=body, deadline=deadline)
+        request = self._request(
+            f"Setting status {status.value} for {len(members)} orchestrators",
+            "/Agents/SetAuthCertificateReenrollment",
+            deadline,
+            wire.encode_request(members, status, encoding),
+        )
+        return self._call(request, lambda answer: wire.decode_outcome(answer.body, members, status))
 
     def retrying(self, deadline: Deadline, worth_another: Callable[[BaseException], bool]) -> Retrying:
         """Tries again after the errors that are worth it, by this client's clock."""
@@ -126,39 +207,60 @@ class CommandClient:
         http = connections.to(credentials.token_url)
         self._clients.append(http)
         endpoint = TokenEndpoint(credentials, http, self.clock, self._redact, self.settings.vocabulary)
-        return TokenAuth(credentials, endpoint)
+        return TokenAuth(endpoint, self.clock)
 
-    def _call(
+    def _page_request(self, number: int, size: int, query: str, deadline: Deadline | None) -> _Request:
+        values = {"QueryString": query} if query else {}
+        values |= {"PageReturned": str(number), "ReturnLimit": str(size)}
+        values |= {"SortField": "AgentId", "SortAscending": "0"}
+        # Command 10 documents the names with this prefix, later versions without: a server takes its own.
+        values |= {f"pq.{name[0].lower()}{name[1:]}": value for name, value in values.items()}
+        return self._request(f"Reading page {number} of the orchestrators", "/Agents", deadline, params=values)
+
+    def _request(
         self,
         what: str,
-        method: str,
         path: str,
-        decode: Callable[[bytes], Result],
-        *,
-        params: Mapping[str, str] | None = None,
+        deadline: Deadline | None,
         content: bytes | None = None,
-        deadline: Deadline | None = None,
-    ) -> Result:
-        deadline = deadline or self.deadline()
+        params: Mapping[str, str] | None = None,
+    ) -> _Request:
+        method = "GET" if content is None else "POST"
         subject = f"{what} ({method} {self.settings.base_url}{path})"
+        return _Request(subject, path + _query(params), deadline or self.deadline(), content)
+
+    def _call(
+        self, request: _Request, read: Callable[[Answer], Result], begun: "Future[Answer] | None" = None
+    ) -> Result:
+        """What `read` makes of the response, which must be a success.
+
+        Args:
+            begun: the first attempt, where it is under way already.
+        """
 
         def attempt() -> Result:
-            body = self._send(subject, method, path + _query(params), content, deadline)
+            nonlocal begun
             try:
-                return decode(body)
-            except ValueError as error:
+                under_way, begun = begun or self._begin(request), None
+                answer = self._background.result(under_way, request.deadline.until - self.clock())
+                return self._read(request, answer, read)
+            except CommandError:
+                raise
+            except FAILURES as error:
+                raise self._transport_failure(request, error) from None
+            except Exception as error:  # a MemoryError included: what was sent must not be forgotten
                 raise BadAnswer(
-                    subject,
-                    f"its answer is not what Command's API gives ({self._redact.line(str(error))})",
-                    f"Check that hostname and {self.settings.vocabulary.setting('apiPath')} lead to Keyfactor Command, "
-                    "and its version.",
-                    outcome_open=content is not None,
+                    request.subject,
+                    f"the exchange failed ({type(error).__name__})",
+                    "Report this with the name of the error.",
+                    outcome_open=request.content is not None,
+                    transient=request.content is not None,
                 ) from None
 
         def worth_another(error: BaseException) -> bool:
             return isinstance(error, CommandError) and error.transient and not error.outcome_open
 
-        again = self.retrying(deadline, worth_another)
+        again = self.retrying(request.deadline, worth_another)
         try:
             return again(attempt)
         except CommandError as error:
@@ -175,43 +277,79 @@ class CommandClient:
                 transient=True,
             ) from None
 
-    def _send(self, subject: str, method: str, path: str, content: bytes | None, deadline: Deadline) -> bytes:
-        """One request; the body of its answer, which must be a success."""
-        may_be_done = content is not None
-        try:
-            answer = exchange(
+    def _begin(self, request: _Request) -> "Future[Answer]":
+        """Starts one attempt.
+
+        Raises:
+            Interrupted: the client is closed.
+        """
+        changes = request.content is not None
+        return self._background.start(
+            exchange(
                 self._http,
-                method,
-                self.settings.base_url + path,
-                until=deadline.until,
+                "POST" if changes else "GET",
+                self.settings.base_url + request.path,
+                until=request.deadline.until,
                 clock=self.clock,
-                content=content,
-                headers=_HEADERS | ({"Content-Type": "application/json"} if may_be_done else {}),
+                content=request.content,
+                headers=_HEADERS | ({"Content-Type": "application/json"} if changes else {}),
                 auth=self._auth,
             )
-        except FAILURES as error:
-            where = f"{self.settings.base_url} (host from {self.settings.host_source})"
-            raise transport_failure(
-                subject,
-                error,
-                self._redact.line(str(error)),
-                where=where,
-                may_be_done=may_be_done,
-                vocabulary=self.settings.vocabulary,
-            ) from None
+        )
+
+    def _note_time(self, header: str | None) -> None:
+        with suppress(ValueError, TypeError, IndexError, OverflowError):
+            told = parsedate_to_datetime(header or "")
+            self._told_time = (told if told.tzinfo else told.replace(tzinfo=UTC)), self.clock()
+
+    def _transport_failure(self, request: _Request, error: Exception) -> CommandError:
+        return transport_failure(
+            request.subject,
+            error,
+            self._redact.line(str(error)),
+            where=f"{self.settings.base_url} (host from {self.settings.host_source})",
+            may_be_done=request.content is not None,
+            vocabulary=self.settings.vocabulary,
+        )
+
+    def _read(self, request: _Request, answer: Answer, read: Callable[[Answer], Result]) -> Result:
+        self._note_time(answer.headers.get("Date"))
+        may_be_done = request.content is not None
         code, message = wire.decode_error(answer.body) if answer.status >= 400 else (None, "")
         failure = failure_of(
-            subject,
+            request.subject,
             answer,
             self._redact.line(code) if code else None,
             self._redact.line(message),
             who=self.settings.credentials.describe(),
             may_be_done=may_be_done,
+            base_url=self.settings.base_url,
             vocabulary=self.settings.vocabulary,
         )
-        if failure is not None:
-            raise failure
-        return answer.body
+        if failure is None:
+            try:
+                return read(answer)
+            except ValueError as error:
+                kind = StatusMisread if isinstance(error, wire.OtherStatus) else BadAnswer
+                failure = kind(
+                    request.subject,
+                    f"its response is not what Command's API gives ({self._redact.line(str(error))})",
+                    f"Check that hostname and {self.settings.vocabulary.setting('apiPath')} lead to Keyfactor Command, "
+                    "and its version.",
+                    status=answer.status,
+                    outcome_open=may_be_done,
+                    transient=may_be_done,
+                )
+        failure.next_step = " ".join(
+            part for part in (failure.next_step, self._redact.line(reference(answer.headers))) if part
+        )
+        raise failure
+
+
+def _page(answer: Answer) -> Page:
+    text = answer.headers.get("X-Total-Count", "").strip()
+    total = int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+    return Page(wire.decode_page(answer.body), total)
 
 
 def _query(params: Mapping[str, str] | None) -> str:

@@ -1,50 +1,164 @@
-"""One request and its whole answer, bounded in time and size; and the connections that carry it."""
+"""One request and its whole response, bounded in time and size; and the connections that carry it."""
 
+import asyncio
 import logging
+import os
 import ssl
-from collections.abc import Callable, Mapping
+import threading
+import time
+import zlib
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent import futures
+from contextlib import suppress
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import httpx
 import truststore
 
+from keyfactor_provider.command.proxies import proxy_for
 from keyfactor_provider.command.settings import Settings
-from keyfactor_provider.command.sources import is_loopback
 from keyfactor_provider.errors import SettingsError
 
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""Of one answer: a page of 1,000 orchestrators has about one."""
+"""The most that one response may have, compressed or not: a page of 1,000 orchestrators has one to three MiB."""
+MOST_AT_ONCE: Final = 4
+"""Requests that are under way side by side."""
 
 FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
-"""Everything that httpx raises instead of giving an answer; `TooLarge` is one of them."""
+"""Everything that httpx raises instead of giving a response; `TooLarge` and `Interrupted` are among them."""
 
 _CONNECT: Final = 10.0
+"""Seconds for a connection, so that an attempt that hangs leaves time for another one."""
 _PAUSE: Final = 10.0
-"""Seconds for which an answer that has begun may stand still."""
+"""Seconds for which a response that has begun may stand still."""
 _LEAST: Final = 0.05
+_GRACE: Final = 1.0
+"""Seconds after its deadline at which a request is given up even if the event loop does not get to it."""
+_BEAT: Final = 0.2
+"""Seconds after which a waiting thread looks up: a wait without a timeout can't be interrupted on every platform."""
 
+Result = TypeVar("Result")
 
-# Its debug log has the headers of every answer, in which a server may repeat what it was sent.
+# Its debug log has the headers of every response, in which a server may repeat what it was sent.
 logging.getLogger("httpcore").setLevel(logging.INFO)
 
 
 class TooLarge(httpx.HTTPError):
-    """An answer with more than MOST_BYTES."""
+    """A response with more than MOST_BYTES."""
+
+
+class Interrupted(httpx.HTTPError):
+    """The client was closed, or the process is ending, while the request was under way."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer, its body decompressed."""
+    """A whole response, its body decompressed."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
 
-def exchange(
-    http: httpx.Client,
+class Background:
+    """An event loop in a thread of its own, on which requests run while ordinary code waits for them.
+
+    Only an event loop can end a request at its deadline whatever it is doing: connecting, shaking hands, or
+    reading headers that never end. The thread starts with the first request.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._closed = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self, work: Coroutine[Any, Any, Result]) -> "futures.Future[Result]":
+        """Starts a piece of work.
+
+        Raises:
+            Interrupted: it is closed.
+        """
+        with self._lock:
+            if self._closed.is_set():
+                work.close()
+                raise Interrupted("the client is closed")
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=_run, args=(self._loop,), name="keyfactor-command", daemon=True)
+                self._thread.start()
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def result(self, work: "futures.Future[Result]", seconds: float) -> Result:
+        """Waits for a piece of work; a KeyboardInterrupt ends the wait and the work.
+
+        Args:
+            seconds: until its deadline.
+
+        Raises:
+            Interrupted: the client was closed, or the program has ended and only waits for its threads.
+        """
+        give_up = time.monotonic() + max(seconds, 0) + _GRACE
+        try:
+            while not work.done():
+                futures.wait([work], timeout=_BEAT)
+                if self._ending():
+                    raise Interrupted("the client was closed")
+                if not work.done() and time.monotonic() > give_up:
+                    raise httpx.ReadTimeout("no end of it in time")
+            return work.result()
+        except futures.CancelledError:
+            raise Interrupted("the client was closed") from None
+        finally:
+            work.cancel()
+
+    def pause(self, seconds: float) -> None:
+        """Sleeps, but not on after the client was closed or the program has ended."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not self._ending():
+            self._closed.wait(min(left, _BEAT))
+
+    def close(self, *clients: httpx.AsyncClient) -> None:
+        """Ends all work and closes the clients; safe from any thread, and more than once."""
+        with self._lock:
+            first, loop, thread = not self._closed.is_set(), self._loop, self._thread
+            self._closed.set()
+        if first and loop is not None and thread is not None:
+            asyncio.run_coroutine_threadsafe(_end(clients), loop)
+            thread.join(2 * _GRACE)
+
+    def _ending(self) -> bool:
+        # Once the main thread has ended, the interpreter waits for other threads: for those that wait here too.
+        return self._closed.is_set() or not threading.main_thread().is_alive()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+async def _end(clients: tuple[httpx.AsyncClient, ...]) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.wait(others, timeout=_GRACE / 2)
+        for client in clients:
+            with suppress(Exception):
+                await asyncio.wait_for(client.aclose(), _GRACE / 2)
+        # Closed transports say goodbye in the next turn of the loop.
+        await asyncio.sleep(0)
+    finally:
+        loop.call_soon(loop.stop)
+
+
+async def exchange(
+    http: httpx.AsyncClient,
     method: str,
     url: str,
     *,
@@ -55,35 +169,76 @@ def exchange(
     data: Mapping[str, str] | None = None,
     auth: httpx.Auth | None = None,
 ) -> Answer:
-    """Sends one request and reads its answer to the end.
+    """Sends one request and reads its response to the end.
 
     Args:
-        until: a reading of the clock, at which it is given up.
+        until: a reading of the clock at which it is given up, whatever the peer is doing.
 
     Raises:
-        one of FAILURES: there is no whole answer.
+        one of FAILURES: there is no whole response.
     """
+    loop = asyncio.get_running_loop()
     left = max(_LEAST, until - clock())
+    end = loop.time() + left
     body = bytearray()
-    with http.stream(
-        method,
-        url,
-        content=content,
-        data=data,
-        headers=headers,
-        auth=auth or httpx.USE_CLIENT_DEFAULT,
-        timeout=httpx.Timeout(left, connect=min(_CONNECT, left / 2)),
-        extensions={"until": until},
-    ) as response:
-        # The timeouts are for one read each: a server that drips, or stops half-way, would get many of them.
-        response.request.extensions["timeout"]["read"] = max(_LEAST, min(_PAUSE, until - clock()))
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > MOST_BYTES:
-                raise TooLarge(f"the answer is larger than {MOST_BYTES // 1024**2} MiB")
-            if clock() > until:
-                raise httpx.ReadTimeout("the answer drips in too slowly", request=response.request)
-    return Answer(response.status_code, response.headers, bytes(body))
+    sent = False
+
+    async def trace(event: str, info: Mapping[str, Any]) -> None:
+        nonlocal sent
+        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            sent = True
+
+    try:
+        async with (
+            asyncio.timeout_at(end) as limit,
+            http.stream(
+                method,
+                url,
+                content=content,
+                data=data,
+                headers=headers,
+                auth=auth or httpx.USE_CLIENT_DEFAULT,
+                timeout=httpx.Timeout(None, connect=min(_CONNECT, left / 2)),
+                extensions={"until": until, "trace": trace},
+            ) as response,
+        ):
+            limit.reschedule(min(end, loop.time() + _PAUSE))
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > MOST_BYTES:
+                    raise TooLarge(_TOO_LARGE)
+                limit.reschedule(min(end, loop.time() + _PAUSE))
+    except TimeoutError:
+        kind = httpx.ReadTimeout if sent else httpx.ConnectTimeout
+        raise kind(f"no complete response within {left:.3g} s") from None
+    except OSError as error:
+        # TLS that breaks while the response is read comes through httpx as it is.
+        raise (httpx.ReadError if sent else httpx.ConnectError)(type(error).__name__) from error
+    return Answer(
+        response.status_code, response.headers, _decompressed(body, response.headers.get("Content-Encoding", ""))
+    )
+
+
+_TOO_LARGE: Final = f"the response is larger than {MOST_BYTES // 1024**2} MiB"
+
+
+def _decompressed(body: bytearray, encoding: str) -> bytes:
+    """The body of a response that was compressed although `identity` was asked for, at most MOST_BYTES of it."""
+    layers = [layer for each in encoding.split(",") if (layer := each.strip().lower()) not in ("", "identity")]
+    if not layers:
+        return bytes(body)
+    if layers not in (["gzip"], ["x-gzip"], ["deflate"]):
+        raise httpx.DecodingError("the response is compressed in a way that was not asked for")
+    decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+    try:
+        plain = decompressor.decompress(body, MOST_BYTES + 1)
+    except zlib.error:
+        raise httpx.DecodingError("the response is not compressed as it says") from None
+    if len(plain) > MOST_BYTES:
+        raise TooLarge(_TOO_LARGE)
+    if not decompressor.eof or decompressor.unused_data:
+        raise httpx.DecodingError("the compressed response is cut off or followed by something else")
+    return plain
 
 
 class Connections:
@@ -96,24 +251,26 @@ class Connections:
         SettingsError: the private CA can't be used.
     """
 
-    def __init__(self, settings: Settings, transport: httpx.BaseTransport | None) -> None:
+    def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None) -> None:
         self._tls = _tls(settings)
         self._transport = transport
 
-    def to(self, url: str) -> httpx.Client:
+    def to(self, url: str) -> httpx.AsyncClient:
         """A client for the server of this URL.
 
         Raises:
             SettingsError: the environment names a proxy that can't be used.
         """
         try:
-            return httpx.Client(
+            return httpx.AsyncClient(
                 verify=self._tls,
-                # As in Keyfactor's own tools (Go's net/http), nothing for this machine goes to a proxy:
-                # http is allowed on loopback because there nobody else reads the credentials.
-                trust_env=not is_loopback(url),
+                # The environment is read as Keyfactor's own tools (Go) read it, and not as httpx would.
+                proxy=proxy_for(url, os.environ),
+                trust_env=False,
                 transport=self._transport,
-                limits=httpx.Limits(max_connections=4),
+                limits=httpx.Limits(max_connections=MOST_AT_ONCE),
+                # A few bytes that decompress to gigabytes are not even asked for.
+                headers={"Accept-Encoding": "identity"},
                 # No cookie is kept: nothing here needs one, and a broken one would break every later request.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             )

@@ -1,41 +1,243 @@
-"""What no message may show, in every form in which a server could echo it."""
+"""What no message may show, in every form in which a server or a proxy could echo it."""
 
+import html
+import logging
+import re
 from base64 import b64encode
 from collections import deque
-from urllib.parse import quote, quote_plus
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from html.entities import html5
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import quote, unquote
 
 from keyfactor_provider.command.credentials import Credentials
+from keyfactor_provider.text import flat, safe
+
+MARK: Final = "[secret]"
+WITHHELD: Final = "[withheld: it repeats a secret]"
+"""For a text in which a secret stands in a form that can be recognised and not be cut out."""
+
+_READ: Final = 64 * 1024
+"""Characters of a text that are looked at: a message has a few hundred."""
+_SHORT: Final = 4
+"""Secrets with fewer characters are replaced only where they stand alone: gaps within words would tell them."""
+_TELLING: Final = 6
+"""Letters and digits in a row that tell something of a secret."""
+
+_BLANK: Final = "|".join(
+    [
+        r"[\s\x00-\x20\x7f-\xa0]|\+|\\{1,16}(?:[tnr]|x(?:09|20|a0)|u00(?:09|20|a0))",
+        "%(?:25){0,9}(?:09|0a|0d|20|a0|c2%(?:25){0,9}a0)",
+        "&(?:amp;){0,9}(?:nbsp|tab|newline|#0{0,9}(?:9|10|13|32|160)|#x0{0,9}(?:9|a|d|20|a0));",
+    ]
+)
+"""A blank in any spelling."""
+_CONTROLS: Final = {"\x0b": "v", "\x0c": "f", "\x08": "b"}
+_ESCAPE: Final = re.compile(r"(?<!\\)\\++(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[tnrvfb0])")
+_OTHER: Final = re.compile(r"[^A-Za-z0-9]+")
+_BASE64_LETTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
+_BASE64_REST: Final = re.compile(r"(?:[A-Za-z0-9+/_-]|%2[bBfF])*(?:=|%3[dD])*")
 
 
 class Redaction:
-    """Takes the secrets of one client out of texts."""
+    """Takes the secrets of one client out of texts.
 
-    def __init__(self, credentials: Credentials) -> None:
-        plain = [credentials.password, credentials.client_secret, credentials.access_token]
-        pairs = [
-            f"{credentials.username}:{credentials.password}" if credentials.password else "",
-            f"{quote(credentials.client_id, safe='')}:{quote(credentials.client_secret, safe='')}"
-            if credentials.client_secret
-            else "",
-        ]
-        forms = [b64encode(pair.encode()).decode() for pair in pairs if pair]
-        for secret in plain:
-            forms += [secret, quote(secret, safe=""), quote_plus(secret)]
-        self._known = tuple(sorted({form for form in forms if form}, key=len, reverse=True))
-        self._fetched: deque[str] = deque(maxlen=16)
+    Args:
+        more: other secrets, such as those of `secrets_of_proxies`.
+    """
+
+    def __init__(self, credentials: Credentials, more: Iterable[str] = ()) -> None:
+        plain = [credentials.password, credentials.client_secret, credentials.access_token, *more]
+        if credentials.password:
+            plain.append(f"{credentials.username}:{credentials.password}")
+        if credentials.client_secret:
+            # RFC 6749, 2.3.1: both are form-encoded before they are joined.
+            plain.append(f"{quote(credentials.client_id, safe='')}:{quote(credentials.client_secret, safe='')}")
+        self._known = tuple(_Secret(each) for each in sorted(set(plain), key=len, reverse=True) if each.strip())
+        self._fetched: deque[_Secret] = deque(maxlen=16)
 
     def add(self, secret: str) -> None:
         """A token that was fetched; the last few are remembered."""
-        self._fetched.append(secret)
+        self._fetched.append(_Secret(secret))
 
     def __call__(self, text: str) -> str:
-        """The text with `[secret]` where one stood."""
-        for secret in (*self._known, *self._fetched):
-            text = text.replace(secret, "[secret]")
-        return text
+        """The text with `[secret]` where one stood; a text that can't be cleaned of one is withheld as a whole."""
+        read = text[:_READ]
+        replaced = self._replaced(read)
+        if self._is_repeated_in(replaced):
+            return WITHHELD
+        return replaced if len(text) <= _READ else f"{replaced}…"
 
     def line(self, text: str, most: int = 300) -> str:
-        """What a server said, as one printable line of at most so many characters, without secrets."""
-        flat = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-        # Before and after: a line break within a secret would hide it from the first.
-        return self(" ".join(self(flat).split()))[:most]
+        """What a server said as one safe line without secrets.
+
+        Args:
+            most: characters. It is cut after the secrets are out, so that no part of one is left at its end.
+        """
+        # Before and after: a line break or an escape sequence within a secret would hide it from the first.
+        return safe(self(flat(self(text))), most)
+
+    def _replaced(self, text: str) -> str:
+        return MARK.join(map(self._cut, text.split(MARK)))
+
+    def _cut(self, text: str) -> str:
+        spans = sorted(span for secret in self._secrets() for span in secret.spans(text))
+        parts, end = [], 0
+        for start, stop in spans:
+            if start >= end:
+                parts += [text[end:start], MARK]
+            end = max(end, stop)
+        return "".join([*parts, text[end:]])
+
+    def _is_repeated_in(self, text: str) -> bool:
+        parts = [_bare(part) for part in text.split(MARK)]
+        forms = [form for secret in self._secrets() for form in secret.bare]
+        # A peer that cuts what it repeats leaves the beginning of a secret, at the end or before more of its own.
+        telling = {form[: max(_TELLING, len(form) // 2)] for form in forms}
+        return any(form in part for form in telling for part in parts) or any(
+            _ends_in(parts[-1], form) for form in forms
+        )
+
+    def _secrets(self) -> tuple["_Secret", ...]:
+        return (*self._known, *tuple(self._fetched))
+
+
+def secrets_of_proxies(environment: Mapping[str, str]) -> list[str]:
+    """The credentials in the addresses of proxies that an environment names, also in those that can't be used."""
+    found: list[str] = []
+    for name, address in environment.items():
+        if not name.lower().endswith("_proxy") or name.lower() == "no_proxy" or "@" not in address:
+            continue
+        account = address.rpartition("@")[0].rpartition("://")[2]
+        user, _, password = account.partition(":")
+        for secret in (account, password or user):
+            found += [secret, unquote(secret)]
+    return list(dict.fromkeys(each for each in found if each))
+
+
+class _Secret:
+    """One secret: where it stands in a text, and what is left of it when everything but letters and digits goes."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Beginning and end of each place where it stands, in clear or in base64."""
+        for match in self._clear.finditer(text):
+            yield match.span()
+        for match in self._base64.finditer(text) if self._base64 else ():
+            # What is around it is one value with it: `user:password` as a whole.
+            start, rest = match.start(), _BASE64_REST.match(text, match.end())
+            while start and text[start - 1] in _BASE64_LETTERS:
+                start -= 1
+            yield start, rest.end() if rest else match.end()
+
+    @cached_property
+    def _clear(self) -> re.Pattern[str]:
+        spelled = [
+            f"(?:{_BLANK}|{'|'.join(map(_spelled, sorted(set(part))))}){{0,99}}+"
+            if part.isspace()
+            else "".join(map(_spelled, part))
+            for part in re.split(r"(\s+)", self._secret)
+        ]
+        pattern = f"(?:{re.escape(self._secret)}|{''.join(spelled)})"
+        if len(self._secret) < _SHORT:
+            pattern = rf"(?<![^\W_]){pattern}(?![^\W_])"
+        return re.compile(pattern, re.IGNORECASE)
+
+    @cached_property
+    def _base64(self) -> re.Pattern[str] | None:
+        special = {"+": r"(?:\+|-|%2b)", "/": "(?:/|_|%2f)"}
+        cores = [core for core in _cores(self._secret) if len(core) >= _TELLING]
+        written = ["".join(special.get(char, char) for char in core) for core in cores]
+        return re.compile("|".join(written), re.IGNORECASE) if written else None
+
+    @cached_property
+    def bare(self) -> tuple[str, ...]:
+        """Its forms without everything that encodings and line breaks change; empty where too little is left."""
+        forms = [self._secret, *_cores(self._secret), self._secret.encode("utf-8", "replace").hex()]
+        return tuple(dict.fromkeys(form for each in forms if len(form := _bare(each)) >= _TELLING))
+
+
+def _spelled(char: str) -> str:
+    """A pattern for one character in any of its spellings: as it is, and URL-, JSON-, HTML- and repr-escaped."""
+    if char.isascii() and char.isalnum():
+        return char
+    number = ord(char)
+    utf8 = char.encode("utf-8", "surrogatepass")
+    utf16 = char.encode("utf-16-be", "surrogatepass")
+    units = [utf16[at : at + 2].hex() for at in range(0, len(utf16), 2)]
+    # What is escaped may be escaped again: more backslashes, `25` and `amp;` than one. They are bounded, as blanks are:
+    # a text of nothing else would take the square of its length.
+    backslashes, percent, ampersand = r"\\{1,16}", "%(?:25){0,9}", "&(?:amp;){0,9}"
+    spellings = [
+        backslashes if char == "\\" else rf"\\{{0,16}}{re.escape(char)}",
+        "".join(f"{percent}{byte:02x}" for byte in utf8),
+        "".join(f"{backslashes}x{byte:02x}" for byte in utf8),
+        "".join(f"{backslashes}u{unit}" for unit in units),
+        f"{backslashes}U{number:08x}",
+        f"{ampersand}#0{{0,9}}{number};",
+        f"{ampersand}#x0{{0,9}}{number:x};",
+        *(f"{ampersand}{name}" for name, meant in html5.items() if meant == char and name.endswith(";")),
+    ]
+    if number < 256:
+        spellings += [f"{percent}{number:02x}", f"{backslashes}x{number:02x}"]
+    if char in _CONTROLS:
+        spellings.append(f"{backslashes}{_CONTROLS[char]}")
+    return f"(?:{'|'.join(dict.fromkeys(spellings))})"
+
+
+def _cores(secret: str) -> list[str]:
+    """What base64 makes of a secret: by itself, and wherever it begins in more, without the ends that others change."""
+    data = secret.encode("utf-8", "replace")
+    cores = [b64encode(data).decode().rstrip("=")]
+    for before in range(3):
+        encoded = b64encode(bytes(before) + data).decode()
+        cores.append(encoded[(before * 8 + 5) // 6 : (before + len(data)) * 8 // 6])
+    return cores
+
+
+def _bare(text: str) -> str:
+    """Its ASCII letters and digits alone, in lower case, after every escaping is undone.
+
+    Other letters are left out: a peer may have read them in a wrong encoding.
+    """
+    for _ in range(4):
+        undone = _ESCAPE.sub(_undone, unquote(html.unescape("".join(flat(text).split()))))
+        if undone == text:
+            break
+        text = undone
+    return _OTHER.sub("", text).lower()
+
+
+def _undone(match: re.Match[str]) -> str:
+    code = match[1] or match[2]
+    return chr(int(code, 16)) if code else ""
+
+
+def _ends_in(text: str, form: str) -> bool:
+    """Whether a text ends in a telling part of the beginning of a form."""
+    tail = text[-len(form) :]
+    at = tail.find(form[:_TELLING])
+    while at >= 0:
+        if form.startswith(tail[at:]):
+            return True
+        at = tail.find(form[:_TELLING], at + 1)
+    return False
+
+
+class _OwnReason(logging.Filter):
+    """httpx logs the reason that a server or proxy gives with its status: anything may stand there."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Puts the usual reason of the status in its place."""
+        if isinstance(record.args, tuple) and len(record.args) == 5:
+            status = record.args[3]
+            usual = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+            record.args = (*record.args[:4], usual)
+        return True
+
+
+logging.getLogger("httpx").addFilter(_OwnReason())

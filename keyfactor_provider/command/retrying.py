@@ -1,16 +1,16 @@
 """When to try again: backoff with jitter, never before the server said so, never past the time there is."""
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from tenacity import RetryCallState, Retrying, retry_if_exception, wait_exponential, wait_random
+from tenacity import RetryCallState, Retrying, retry_if_exception
 
 from keyfactor_provider.errors import CommandError
 
-_BACKOFF: Final = wait_exponential(multiplier=0.5, max=8) + wait_random(0, 0.5)
 _LONGEST: Final = 1e9
 
 
@@ -27,6 +27,16 @@ class Deadline:
     retries: bool = True
 
 
+def pause_after(error: BaseException | None, attempts: int) -> float:
+    """Seconds to wait after so many attempts, of which the last one ended with this error.
+
+    Twice as long each time, at most 8 s and a little chance, or as long as the server asked for.
+    """
+    asked = error.retry_after if isinstance(error, CommandError) else None
+    # "Retry-After: 0" must not become a loop without a pause.
+    return max(asked or 0.0, min(8.0, 0.5 * 2.0 ** (min(attempts, 9) - 1)) + random.uniform(0, 0.5))  # noqa: S311
+
+
 def retrying(
     deadline: Deadline,
     worth_another: Callable[[BaseException], bool],
@@ -40,10 +50,7 @@ def retrying(
     """
 
     def wait(state: RetryCallState) -> float:
-        error = state.outcome.exception() if state.outcome else None
-        asked = error.retry_after if isinstance(error, CommandError) else None
-        # "Retry-After: 0" must not become a loop without a pause.
-        return max(asked or 0.0, _BACKOFF(state))
+        return pause_after(state.outcome.exception() if state.outcome else None, state.attempt_number)
 
     def over(state: RetryCallState) -> bool:
         return not deadline.retries or clock() + state.upcoming_sleep >= deadline.until

@@ -1,15 +1,19 @@
 """The readings of one process, shared by all its fleets: few agents one by one, many by paging."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Final
 
-from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.client import CommandClient, Page
 from keyfactor_provider.command.retrying import Deadline
 from keyfactor_provider.command.wire import Agent
-from keyfactor_provider.errors import NotFound, Rejected
+from keyfactor_provider.errors import BadAnswer, NotFound, Rejected
+from keyfactor_provider.text import count
 
 FEW: Final = 3
-"""Up to so many agents are read one by one: a list costs two pages at the least."""
+"""Up to so many agents are read one by one: a list may cost two pages at the least."""
 PAGE_SIZE: Final = 1000
 FRESH_FOR: Final = 60.0
 """Seconds for which a reading is good enough to decide by."""
@@ -69,35 +73,43 @@ class Roster:
             self._known.pop(agent_id, None)
 
     def everyone(self, *, deadline: Deadline | None = None) -> Sequence[Agent]:
-        """Every agent that Command lists, read to the last page.
+        """Every agent that Command has.
 
-        Where somebody deletes an agent while several pages are read, the list moves up and another one falls
-        between two of them. So it is read twice then, and whom one of the readings lacks is looked at.
+        One reading is enough where Command counts its agents and the pages add up to that. Otherwise the list is
+        read once more, since an agent that is deleted meanwhile makes another one fall between two pages, and
+        those whom only the first reading shows are looked at one by one.
 
         Raises:
+            BadAnswer: the pages don't add up, twice: rather no list than one that lacks somebody.
             CommandError: a page could not be read.
         """
         first = _Listing(self._client)
-        found = self._rest_of(first, deadline)
-        if first.pages > 1:
-            again = self._rest_of(_Listing(self._client), deadline)
-            self._read_each([agent_id for agent_id in found if agent_id not in again], deadline, sure=True)
-            found |= again
-        known = [self._known[agent_id][0] for agent_id in found]
-        return tuple(agent for agent in known if agent is not None)
+        agents = self._all_of(first, deadline)
+        if not first.whole:
+            second = _Listing(self._client)
+            again = self._all_of(second, deadline)
+            alone = [agent_id for agent_id in agents if agent_id not in again]
+            if len(alone) > max(_IN_ONE_QUERY, first.pages + 1):
+                raise _incomplete(f"two readings one after the other differ by {count(len(alone))}")
+            self._read_each(alone, deadline, sure=True)
+            agents |= again
+            agents = {agent_id: agent for agent_id in agents if (agent := self._known[agent_id][0]) is not None}
+            if not second.whole and (first.counted or second.counted) and len(agents) != second.total:
+                raise _incomplete(f"it counts {second.total or first.total} and shows {len(agents)}")
+        return tuple(agents.values())
 
-    def _rest_of(self, listing: "_Listing", deadline: Deadline | None) -> dict[str, Agent]:
-        found: dict[str, Agent] = {}
-        while (page := listing.next_page(deadline)) is not None:
+    def _all_of(self, listing: "_Listing", deadline: Deadline | None) -> dict[str, Agent]:
+        agents: dict[str, Agent] = {}
+        for page in listing.read(deadline):
             self._learn(page)
-            found |= {agent.id: agent for agent in page}
-        return found
+            agents.update((agent.id, agent) for agent in page)
+        return agents
 
     def everyone_lately(self) -> Sequence[Agent]:
         """As `everyone`, from the last whole reading where that is fresh enough.
 
         Raises:
-            CommandError: a page could not be read.
+            CommandError: the list could not be read, or not as a whole.
         """
         began = self._client.clock()
         if self._everyone is None or self._everyone[1] < began - FRESH_FOR:
@@ -108,9 +120,9 @@ class Roster:
         oldest = self._client.clock() - FRESH_FOR
         return [agent_id for agent_id in ids if self._known.get(agent_id, _NEVER)[1] < oldest]
 
-    def _learn(self, found: Iterable[Agent], gone: Iterable[str] = ()) -> None:
+    def _learn(self, agents: Iterable[Agent], gone: Iterable[str] = ()) -> None:
         now = self._client.clock()
-        self._known.update((agent.id, (agent, now)) for agent in found)
+        self._known.update((agent.id, (agent, now)) for agent in agents)
         self._known.update((agent_id, (None, now)) for agent_id in gone)
 
     def _read_many(self, lacking: list[str], deadline: Deadline | None) -> None:
@@ -119,88 +131,170 @@ class Roster:
         if listing is None or listing.began < self._client.clock() - FRESH_FOR or listing.has_shown(lacking):
             listing = self._listing = _Listing(self._client)
         # One page less than agents, since those that are not found then may cost a query besides.
-        lacking = self._carry_on(listing, lacking, max(1, len(lacking) - 1), deadline)
+        lacking = self._carry_on(listing, lacking, deadline, most=max(1, len(lacking) - 1))
         if not listing.ended:
             self._read_each(lacking, deadline)
             return
         self._listing = None
-        # The list may have shifted while it was read, so what it lacks is looked up once more: one by one,
-        # or by a second list, but a fleet full of unknown GUIDs does not turn into as many requests.
+        # The list may have moved while it was read, so nobody is gone before a second look: one by one, or by
+        # queries for a few each, or by a second list; a fleet of unknown GUIDs must not become as many requests.
         if len(lacking) <= listing.pages + 1:
-            self._read_each(lacking, deadline, sure=True)
+            self._read_each(lacking, deadline, sure=not listing.short)
+        elif len(lacking) <= _IN_ONE_QUERY * (listing.pages + 1):
+            self._ask_list(lacking, deadline)
         else:
             second = _Listing(self._client)
-            self._learn((), gone=self._carry_on(second, lacking, listing.pages + 1, deadline))
+            lacking = self._carry_on(second, lacking, deadline)
+            if lacking and second.short:
+                raise _incomplete(f"it counts {second.total} and shows {second.shown}")
+            self._learn((), gone=lacking)
 
-    def _carry_on(self, listing: "_Listing", lacking: list[str], most: int, deadline: Deadline | None) -> list[str]:
+    def _carry_on(
+        self, listing: "_Listing", lacking: Iterable[str], deadline: Deadline | None, most: int | None = None
+    ) -> list[str]:
         """Reads up to `most` pages, until nobody is lacking; those who still are."""
         left = dict.fromkeys(lacking)
-        while most and left and (page := listing.next_page(deadline)) is not None:
-            most -= 1
+        for page in listing.read(deadline, most):
             self._learn(page)
             for agent in page:
                 left.pop(agent.id, None)
+            if not left:
+                break
         return list(left)
 
     def _read_each(self, ids: Sequence[str], deadline: Deadline | None, *, sure: bool = False) -> None:
         """Reads agents one by one.
 
         Args:
-            sure: a whole list lacked them, so that a 400 or 404 needs no second opinion.
+            sure: a whole list lacked them, so that an answer without them needs no second opinion.
         """
         unknown = []
         for agent_id in ids:
             try:
                 answer = self._client.agent(agent_id, deadline=deadline)
             except (NotFound, Rejected):
+                answer = []
+            if agents := [agent for agent in answer if agent.id == agent_id]:
+                self._learn(agents)
+            else:
                 unknown.append(agent_id)
-                continue
-            found = [agent for agent in answer if agent.id == agent_id]
-            self._learn(found, gone=() if found else [agent_id])
         if sure:
             self._learn((), gone=unknown)
         else:
-            for start in range(0, len(unknown), _IN_ONE_QUERY):
-                self._ask_list(unknown[start : start + _IN_ONE_QUERY], deadline)
+            self._ask_list(unknown, deadline)
 
     def _ask_list(self, ids: Sequence[str], deadline: Deadline | None) -> None:
-        query = " OR ".join(f'AgentId -eq "{agent_id}"' for agent_id in ids)
-        listing, found = _Listing(self._client, query), dict[str, Agent]()
-        try:
-            # The server may cap the page size.
-            while len(found) < len(ids) and (page := listing.next_page(deadline)) is not None:
-                found |= {agent.id: agent for agent in page}
-            understood = found.keys() <= set(ids)
-        except Rejected:
-            understood = False
-        # A server that does not know the query's field refuses the query, or ignores it.
-        answers = list(found.values()) if understood else self.everyone(deadline=deadline)
-        self._learn((), gone=ids)
-        self._learn(answers)
+        """Asks the list for agents, a few in one query; the whole list where this server does not know the query."""
+        for start in range(0, len(ids), _IN_ONE_QUERY):
+            part = ids[start : start + _IN_ONE_QUERY]
+            query = " OR ".join(f'AgentId -eq "{agent_id}"' for agent_id in part)
+            listing, agents = _Listing(self._client, query), dict[str, Agent]()
+            try:
+                # The server may cap the page size.
+                for page in listing.read(deadline):
+                    agents.update((agent.id, agent) for agent in page)
+                    if len(agents) >= len(part):
+                        break
+                understood = agents.keys() <= set(part) and not listing.short
+            except Rejected:
+                understood = False
+            if not understood:
+                # A server that does not know the query's field refuses the query, or ignores it.
+                everyone = self.everyone(deadline=deadline)
+                self._learn((), gone=ids[start:])
+                self._learn(everyone)
+                return
+            self._learn((), gone=part)
+            self._learn(agents.values())
 
 
 class _Listing:
-    """Paging through the list until an empty page, or one that brings nothing new."""
+    """Paging through the list, once, by what the first page says of the others.
+
+    With a count of all agents the pages are known, and read side by side; without one they are read one after
+    another to an empty page, or one that brings nothing new.
+
+    Attributes:
+        began: a reading of the client's clock.
+        pages: how many brought somebody.
+        total: what Command last counted; None where it does not count.
+        counted: whether it counted on the first page.
+        ended: whether the last page was read.
+    """
 
     def __init__(self, client: CommandClient, query: str = "") -> None:
         self._client = client
         self._query = query
-        self._seen: set[str] = set()
+        self._shown: set[str] = set()
+        self._last: int | None = None
+        self._moved = False
+        self._next = 1
         self.began = client.clock()
         self.pages = 0
+        self.total: int | None = None
+        self.counted = False
         self.ended = False
+
+    @property
+    def shown(self) -> int:
+        """How many agents it has shown."""
+        return len(self._shown)
+
+    @property
+    def whole(self) -> bool:
+        """Whether Command counted its agents, the same on each page, and all of them were shown."""
+        return self.counted and self.ended and not self._moved and self.shown == self.total
+
+    @property
+    def short(self) -> bool:
+        """Whether Command counted its agents and the pages did not add up to that."""
+        return self.counted and self.ended and not self.whole
 
     def has_shown(self, agent_ids: Iterable[str]) -> bool:
         """Whether it has shown one of them already."""
-        return not self._seen.isdisjoint(agent_ids)
+        return not self._shown.isdisjoint(agent_ids)
 
-    def next_page(self, deadline: Deadline | None) -> list[Agent] | None:
-        """The agents of the next page; None after the last, which ends it."""
-        page = self._client.agents_page(self.pages + 1, PAGE_SIZE, query=self._query, deadline=deadline)
-        new = [agent for agent in page if agent.id not in self._seen]
-        if not new:
-            self.ended = True
-            return None
-        self.pages += 1
-        self._seen.update(agent.id for agent in new)
+    def read(self, deadline: Deadline | None, most: int | None = None) -> Iterator[list[Agent]]:
+        """Of each next page the agents that no page showed before.
+
+        Args:
+            most: pages to read this time; all where it is None.
+        """
+        with closing(self._requested(deadline, most)) as pages:
+            for page in pages:
+                if agents := self._take(page):
+                    yield agents
+                if self.ended:
+                    return
+
+    def _requested(self, deadline: Deadline | None, most: int | None) -> Generator[Page, None, None]:
+        left = sys.maxsize if most is None else most
+        page_of = partial(self._client.agents_page, size=PAGE_SIZE, query=self._query, deadline=deadline)
+        while left > 0 and not self._last:
+            left -= 1
+            yield page_of(self._next)
+        if self._last:
+            numbers = range(self._next, min(self._last + 1, self._next + left))
+            yield from self._client.agents_pages(numbers, PAGE_SIZE, query=self._query, deadline=deadline)
+
+    def _take(self, page: Page) -> list[Agent]:
+        new = [agent for agent in page.agents if agent.id not in self._shown]
+        if self._next == 1 and page.total is not None:
+            self.counted = True
+            # The server may cap the page size: all pages are as large as the first.
+            self._last = max(1, -(-page.total // max(1, len(page.agents))))
+        elif page.total != self.total:
+            self._moved = True
+        self.total = page.total
+        self._next += 1
+        self._shown.update(agent.id for agent in new)
+        self.pages += bool(new)
+        # A page that brings nothing new is the end, whatever was counted.
+        self.ended = not new or (self._last is not None and self._next > self._last)
         return new
+
+
+def _incomplete(came_back: str) -> BadAnswer:
+    return BadAnswer(
+        "Reading the list of orchestrators", f"it is not complete: {came_back}", "Nothing was decided by it. Run again."
+    )

@@ -5,9 +5,11 @@ agent is an object or a list), so everything that a reading does not need to be 
 and unknown fields are ignored. Only an AgentId must be a GUID: without it nobody knows who is meant.
 """
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from functools import lru_cache
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 
@@ -91,10 +93,18 @@ _anything = msgspec.json.Decoder()
 
 Decoded = TypeVar("Decoded")
 
+Encoding = Literal["integer", "string", "digits"]
+"""How a status is written: 1, "Requested" or "1"."""
 
-def encode_ask(members: Sequence[str], status: ReenrollmentStatus, *, as_integer: bool) -> bytes:
+
+class OtherStatus(ValueError):
+    """The answer says that another status was set than the one requested."""
+
+
+def encode_request(members: Sequence[str], status: ReenrollmentStatus, encoding: Encoding) -> bytes:
     """The body of POST /Agents/SetAuthCertificateReenrollment."""
-    return msgspec.json.encode({"OrchestratorIds": members, "Status": status.number if as_integer else status.value})
+    written = {"integer": status.number, "string": status.value, "digits": str(status.number)}[encoding]
+    return msgspec.json.encode({"OrchestratorIds": members, "Status": written})
 
 
 def decode_page(body: bytes) -> list[Agent]:
@@ -121,25 +131,41 @@ def decode_one(body: bytes) -> list[Agent]:
         return [_agent(_loosely(agent)) for agent in _listed(_decoded(_loose_one_or_many.decode, body))]
 
 
-def decode_outcome(body: bytes) -> frozenset[str]:
-    """The canonical GUIDs that Command says failed.
+def decode_outcome(body: bytes, members: Sequence[str], status: ReenrollmentStatus) -> frozenset[str]:
+    """The members that Command says failed; it says so of the others that their flag is set.
+
+    Only an object that echoes the status, or has FailedOrchestratorIds as a list, says anything. Either may be
+    null or absent where the other is there, and the status may be an integer, digits or a name.
 
     Raises:
-        ValueError: the body is not such an answer.
+        OtherStatus: it echoes another status, and does not list all members as failed.
+        ValueError: the body is no such answer, or one to another request.
     """
     answer = _decoded(_anything.decode, body)
-    if answer is None or answer == {}:
-        return frozenset()
     if not isinstance(answer, dict):
         raise ValueError(f"expected an object, got {type(answer).__name__}")
     fields = _folded(answer)
-    failed = fields.get("failedorchestratorids") or []
-    # Somebody else's object must not count as "nothing failed".
-    if not fields.keys() & {"failedorchestratorids", "status"}:
+    if len(fields) < len(answer):
+        raise ValueError("it has a field twice")
+    if fields.get("errorcode") is not None:
+        raise ValueError("it has an ErrorCode")
+    failed, echoed = fields.get("failedorchestratorids"), fields.get("status")
+    if failed is None and echoed is None:
         raise ValueError("it has neither FailedOrchestratorIds nor Status")
-    if not isinstance(failed, list) or not all(isinstance(each, str) for each in failed):
+    if failed is not None and not (isinstance(failed, list) and all(isinstance(each, str) for each in failed)):
         raise ValueError("FailedOrchestratorIds is not a list of texts")
-    return frozenset(guid.canonical(each) for each in failed)
+    ids = frozenset(guid.canonical(each) for each in failed or ())
+    if not ids <= set(members):
+        raise ValueError("FailedOrchestratorIds has orchestrators that were not requested")
+    if echoed is not None:
+        try:
+            set_to = ReenrollmentStatus.parse(echoed)
+        except ValueError:
+            raise ValueError("Status is none that an orchestrator can have") from None
+        # Where all failed no status was set, so that none can have been misread.
+        if set_to is not status and ids != set(members):
+            raise OtherStatus(f"Status is {set_to.value}, and {status.value} was requested")
+    return ids
 
 
 def decode_error(body: bytes) -> tuple[str | None, str]:
@@ -198,23 +224,30 @@ def _loosely(given: Mapping[str, Any]) -> _WireAgent:
 
 
 def _agent(wire: _WireAgent) -> Agent:
+    thumbprint, last_used = _thumbprint(wire.thumbprint), _thumbprint(wire.last_thumbprint_used)
+    # What many agents have in common is kept once: 100,000 of them are held at a time.
     return Agent(
         id=guid.canonical(wire.agent_id),
         machine=wire.client_machine or "",
-        identity=wire.username or "",
+        identity=sys.intern(wire.username or ""),
         platform=_integer(wire.agent_platform) or 0,
-        version=wire.version or "",
+        version=sys.intern(wire.version or ""),
         status=_integer(wire.status) or 0,
         last_seen=wire.last_seen or "",
-        capabilities=tuple(wire.capabilities or ()),
-        blueprint=wire.blueprint or "",
-        thumbprint=_thumbprint(wire.thumbprint),
+        capabilities=_kept_once(tuple(wire.capabilities or ())),
+        blueprint=sys.intern(wire.blueprint or ""),
+        thumbprint=thumbprint,
         legacy_thumbprint=_thumbprint(wire.legacy_thumbprint),
-        last_thumbprint_used=_thumbprint(wire.last_thumbprint_used),
+        last_thumbprint_used=thumbprint if last_used == thumbprint else last_used,
         last_error_code=_integer(wire.last_error_code),
-        last_error_message=wire.last_error_message or "",
-        flag=_flag(wire.auth_certificate_reenrollment),
+        last_error_message=sys.intern(wire.last_error_message or ""),
+        flag=sys.intern(_flag(wire.auth_certificate_reenrollment)),
     )
+
+
+@lru_cache(maxsize=512)
+def _kept_once(capabilities: tuple[str, ...]) -> tuple[str, ...]:
+    return capabilities
 
 
 def _integer(value: Any) -> int | None:

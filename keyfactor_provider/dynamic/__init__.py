@@ -4,8 +4,9 @@ The path of the provider classes (`keyfactor_provider.dynamic.ReenrollmentProvid
 never changes. The providers run in the SDK's provider host, the resources in the program.
 """
 
+from keyfactor_provider.dynamic.lookup import orchestrators
 from keyfactor_provider.dynamic.providers import CompletionProvider, ReenrollmentProvider
-from keyfactor_provider.dynamic.resources import OrchestratorReenrollment, ReenrollmentCompletion, orchestrators
+from keyfactor_provider.dynamic.resources import OrchestratorReenrollment, ReenrollmentCompletion
 
 __all__ = [
     "CompletionProvider",

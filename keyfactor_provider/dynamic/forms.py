@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pulumi.output import Unknown
 
+from keyfactor_provider.dynamic.inputs import given
 from keyfactor_provider.errors import InputError, Problem
 from keyfactor_provider.reenrollment.desired import (
     GIVEN,
@@ -20,8 +21,8 @@ from keyfactor_provider.status import ReenrollmentStatus
 PROVIDER: Final = "__provider"
 ORCHESTRATORS: Final = "orchestrators"
 """The members as the engine keeps and compares them: a map from GUID to status, so that one more is one line."""
-PREVIEW: Final = "preview"
-"""What only a previewing program adds to its inputs, and is never kept: the resources that unknown inputs come from."""
+RUN: Final = "run"
+"""What a program tells the check of its run, and what is never kept: see `About`."""
 
 
 @dataclass(frozen=True)
@@ -31,31 +32,50 @@ class Written:
     Attributes:
         fleet: its name.
         values: by the names of the arguments; UNKNOWN for what is known only during the run.
+        partly: whether the engine mixed old and new members, because `ignore_changes` names a part of the set.
         preview: whether nothing is changed in this run.
+        failures: the file by which the program learns of a failure; empty where it does not want to know.
         after: the resources that unknown arguments come from, by name.
     """
 
     fleet: str
     values: Mapping[str, Any]
+    partly: bool
     preview: bool
+    failures: str
     after: tuple[str, ...]
 
 
-def written(news: Mapping[str, Any]) -> Written:
-    """What the engine passes on to be checked."""
-    values = {name: plain(news[name]) for name in GIVEN if name in news}
-    if ORCHESTRATORS in news:
-        # The engine put the old members there: the program says ignore_changes.
-        kept = plain(news[ORCHESTRATORS])
-        values["orchestrator_ids"] = list(kept) if isinstance(kept, Mapping) else kept
-    after = plain(news.get(PREVIEW))
-    preview = after is not None
+def written(news: Mapping[str, Any], olds: Mapping[str, Any]) -> Written:
+    """What the engine passes on to be checked.
+
+    Args:
+        olds: the inputs of the last run; empty for a new fleet.
+    """
+    values = {name: given(plain(news[name])) for name in GIVEN if name in news}
+    stored = plain(news.get(ORCHESTRATORS))
+    about = news.get(RUN)
+    told = about if isinstance(about, Mapping) else {}
+    if "orchestrator_ids" not in values:
+        if stored is None and about is not None:
+            # The program says ignore_changes, and the engine left the members out for that.
+            stored = plain(olds.get(ORCHESTRATORS))
+        if stored is not None:
+            values["orchestrator_ids"] = list(stored) if isinstance(stored, Mapping) else stored
+    preview = bool(told.get("preview"))
     if not preview:
         # What comes from a resource that failed is left out: only --continue-on-error gets here, and holds this fleet
         # back after its check.
         values = {"orchestrator_ids": UNKNOWN, "status": UNKNOWN, **values}
-    names = after if isinstance(after, list) else ()
-    return Written(str(news["fleet"]), values, preview, tuple(sorted(str(name) for name in names)))
+    after = told.get("after")
+    return Written(
+        fleet=str(news["fleet"]),
+        values=values,
+        partly=stored is not None and "orchestrator_ids" in news,
+        preview=preview,
+        failures=str(told.get("failures") or ""),
+        after=tuple(sorted(str(name) for name in after)) if isinstance(after, list) else (),
+    )
 
 
 def inputs(desired: Desired) -> dict[str, Any]:

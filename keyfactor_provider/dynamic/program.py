@@ -1,28 +1,35 @@
 """The program's side of one run: what its resources share, and the hooks that fail or wait in it.
 
-An Automation API process may run several programs, one after another or side by side, so nothing here
-outlives a run: it hangs on the run's root resource.
+One process may run several programs, in turn or side by side (the Automation API), and a component provider has no
+program of its own. So nothing here outlives a run, and a hook's name is the name of one resource: an engine takes each
+name once, whatever process of a run it comes from.
 """
 
 import asyncio
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from weakref import WeakKeyDictionary
 
+import grpc
 import pulumi
+from pulumi.runtime.mocks import MockMonitor
 from pulumi.runtime.proto import engine_pb2
+from pulumi.runtime.stack import Stack
 
 from keyfactor_provider.dynamic.needs import Need
+from keyfactor_provider.dynamic.signals import QuietEnd
 from keyfactor_provider.errors import ProviderError
+from keyfactor_provider.messages import Message
 from keyfactor_provider.reenrollment import report
-from keyfactor_provider.reenrollment.record import Record
+from keyfactor_provider.reenrollment.state import from_state, members_from_state
 
 if TYPE_CHECKING:
     from keyfactor_provider.command.client import CommandClient
     from keyfactor_provider.operations.lookup import Orchestrator
-    from keyfactor_provider.operations.run import Operations
+    from keyfactor_provider.operations.operations import Operations
 
 ENGINE_NEEDED: Final = ">=3.238.0"
 """From this version on a failing after hook fails the deployment (Pulumi's changelog)."""
@@ -33,53 +40,99 @@ _runs: "WeakKeyDictionary[Any, Run]" = WeakKeyDictionary()
 
 
 class Run:
-    """What the resources of one program run share."""
+    """What the resources of one program run share, or those of one component that a provider constructs."""
 
     def __init__(self) -> None:
-        _require_engine()
+        self.mocked = isinstance(pulumi.runtime.settings.get_monitor(), MockMonitor)
+        """Whether this is a unit test under `pulumi.runtime.set_mocks`."""
+        if not self.mocked:
+            _require_engine()
         _refuse_plain_secrets()
-        self.verdict = pulumi.ResourceHook("keyfactor-reenrollment-verdict", self._fail_on_failed_members)
-        self.gate = pulumi.ResourceHook("keyfactor-reenrollment-gate", self._hold_back)
-        self.wait = pulumi.ResourceHook("keyfactor-reenrollment-wait", self._wait)
+        self._quiet_end = None if self.mocked else QuietEnd.install()
         self._failed: set[str] = set()
-        self._needs: dict[tuple[str, str], Sequence[Need]] = {}
-        self._awaited: dict[str, pulumi.Output[Any]] = {}
+        self._names: set[str] = set()
         self._everyone: Sequence[Orchestrator] | None = None
         self._operations: Operations | None = None
+        self._users = 0
 
     @classmethod
     def current(cls) -> "Run":
         """The run that is under way in this program.
 
         Raises:
-            pulumi.RunError: the engine is too old, or a secret stands in the stack's config in plain text.
+            pulumi.RunError: no engine is there or it is too old, or a secret stands in the stack's config in plain
+                text.
         """
-        root = pulumi.runtime.get_root_resource()
-        if root is None:
-            return cls()
-        if root not in _runs:
-            _runs[root] = cls()
-        return _runs[root]
+        # A component provider has no root resource, and a connection of its own for each component.
+        key = pulumi.runtime.get_root_resource() or pulumi.runtime.settings.get_monitor()
+        if key is None:
+            raise pulumi.RunError("No Pulumi engine: this is not a run of a Pulumi program. Run it with `pulumi up`.")
+        if key not in _runs:
+            _runs[key] = cls()
+        return _runs[key]
 
-    def holds_back(self, kind: str, name: str, needs: Sequence[Need]) -> None:
-        """Remembers what the fleet or completion of this name depends on.
+    @property
+    def failures(self) -> str:
+        """The file by which the provider host says that a step has failed; empty where nobody wants to know."""
+        return str(self._quiet_end.failures) if self._quiet_end else ""
+
+    def name(self, kind: str, name: str, parent: pulumi.Resource | None) -> str:
+        """What messages and claims call a resource, which no other one of this kind has in this run.
 
         Args:
-            kind: its type, without the provider's name.
-
-        Raises:
-            pulumi.RunError: another one has this name: both would claim orchestrators by it.
+            kind: "re-enrollment" or "completion".
+            name: its logical name.
+            parent: of its options: the same logical name in two components is two resources.
         """
-        if (kind, name) in self._needs:
-            raise pulumi.RunError(
-                f'Two resources of type {kind} are called "{name}", one of them perhaps in a component. '
-                "Give each a name of its own."
-            )
-        self._needs[kind, name] = needs
+        within = "" if parent is None or isinstance(parent, Stack) else _name_of(parent)
+        kind_of_parent = parent.pulumi_resource_type.rpartition(":")[2] if parent is not None and within else ""
+        found = f"{within}/{name}" if within else name
+        # Components that providers construct know nothing of each other, and may be called alike.
+        if within and (pulumi.runtime.get_root_resource() is None or f"{kind} {found}" in self._names):
+            found = f"{kind_of_parent} {found}"
+        number, candidate = 1, found
+        while f"{kind} {candidate}" in self._names:
+            number += 1
+            candidate = f"{found} ({number})"
+        self._names.add(f"{kind} {candidate}")
+        return candidate
 
-    def awaits(self, name: str, members: "pulumi.Output[Any]") -> None:
-        """Remembers the members that the completion of this name waits for."""
-        self._awaited[name] = members
+    def fleet_hooks(self, name: str, needs: Sequence[Need]) -> pulumi.ResourceHookBinding | None:
+        """The hooks of a fleet: it is held back where one that it needs has failed, and judged once it is carried out.
+
+        Args:
+            name: see `name`.
+        """
+
+        async def reenrollment(args: pulumi.ResourceHookArgs) -> None:
+            if args.new_outputs is None:
+                await self._hold_back(needs)
+            else:
+                await self._judge(args)
+
+        if (hook := self._hook(f"re-enrollment of {name}", reenrollment)) is None:
+            return None
+        before = [hook] if needs else []
+        return pulumi.ResourceHookBinding(
+            before_create=[*before], before_update=[*before], after_create=[hook], after_update=[hook]
+        )
+
+    def completion_hooks(
+        self, name: str, needs: Sequence[Need], members: "pulumi.Output[Any]"
+    ) -> pulumi.ResourceHookBinding | None:
+        """The hooks of a completion, which wait before it is created or updated.
+
+        Args:
+            name: see `name`.
+            members: of the fleet that it waits for.
+        """
+
+        async def completion(args: pulumi.ResourceHookArgs) -> None:
+            await self._hold_back(needs)
+            await self._wait(name, await members.future() or {}, args)
+
+        hook = self._hook(f"completion {name}", completion)
+        return None if hook is None else pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
     def client(self) -> "CommandClient":
         """A client with the settings of this program's stack, environment and profile.
@@ -92,69 +145,100 @@ class Run:
 
         return CommandClient(load(pulumi.Config(_CONFIG).get, os.environ))
 
-    def everyone(self) -> "Sequence[Orchestrator]":
+    async def everyone(self) -> "Sequence[Orchestrator]":
         """Every agent that Command lists, read once in a run.
 
         Raises:
             SettingsError, CommandError: Command can't be read.
         """
         if self._everyone is None:
-            from keyfactor_provider.command.roster import Roster
-
-            client = self.client()
-            for warning in client.settings.warnings:
-                _tell("warning", warning)
-            self._everyone = Roster(client).everyone()
+            async with self._using_command() as operations:
+                self._everyone = await asyncio.to_thread(operations.lookups.everyone)
         return self._everyone
 
-    def operations(self) -> "Operations":
-        """The operations that this run's waiting shares."""
+    @asynccontextmanager
+    async def _using_command(self) -> "AsyncIterator[Operations]":
+        """The operations that look-ups and waits of this run share; closed when nobody uses them any more."""
+        from keyfactor_provider.operations.operations import Operations
+
         if self._operations is None:
-            from keyfactor_provider.operations.run import Operations
+            self._operations = Operations(self.client, _show)
+        operations = self._operations
+        self._users += 1
+        try:
+            yield operations
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._operations = None
+                await asyncio.to_thread(operations.close)
 
-            client = self.client()
-            self._operations = Operations(lambda: client, _tell)
-        return self._operations
+    def _hook(self, name: str, call: Callable[[pulumi.ResourceHookArgs], Any]) -> pulumi.ResourceHook | None:
+        """A hook whose failure ends the program quietly; none in a preview, in which no hook is called."""
+        if pulumi.runtime.is_dry_run():
+            return None
 
-    async def _fail_on_failed_members(self, args: pulumi.ResourceHookArgs) -> None:
-        record = Record.from_state(await _laid_open(args.new_outputs or {}))
+        async def guarded(args: pulumi.ResourceHookArgs) -> None:
+            try:
+                await call(args)
+            except Exception:
+                if self._quiet_end is not None:
+                    self._quiet_end.note_failure()
+                raise
+
+        return pulumi.ResourceHook(name, guarded)
+
+    async def _judge(self, args: pulumi.ResourceHookArgs) -> None:
+        record = from_state(await _laid_open(args.new_outputs or {}))
+        before = from_state(await _laid_open(args.old_outputs)) if args.old_outputs else None
         failure = report.failure(record)
+        if failure is None or record.on_failure == "warn":
+            await asyncio.to_thread(_show, report.outcome(record, before), args.urn)
         if failure is None:
             return
         if record.on_failure == "warn":
-            _tell("warning", str(failure), args.urn)
+            warning = Message(
+                record.fleet, "warning", "failure", failure.what, f"{failure.came_back}. {failure.next_step}"
+            )
+            await asyncio.to_thread(_show, warning, args.urn)
             return
         self._failed.add(args.urn)
         raise failure
 
-    async def _hold_back(self, args: pulumi.ResourceHookArgs) -> None:
+    async def _hold_back(self, needs: Sequence[Need]) -> None:
         # Only --continue-on-error gets here after a failure: it counts a failed hook as success.
         if not self._failed:
             return
-        for need in self._needs.get((args.type.partition(":")[2], args.name), ()):
+        for need in needs:
             for resource in await need():
                 if await resource.urn.future() in self._failed:
+                    name = resource.pulumi_resource_name
                     raise ProviderError(
-                        f'"{args.name}" is held back',
-                        f'"{resource._name}", which it depends on, has failed orchestrators in this run',
-                        "It goes on in the run in which that one succeeds.",
+                        "Skipped",
+                        f'depends on "{name}", which has failed orchestrators',
+                        f'It continues once "{name}" succeeds.',
                     )
 
-    async def _wait(self, args: pulumi.ResourceHookArgs) -> None:
+    async def _wait(self, name: str, members: Mapping[str, Any], args: pulumi.ResourceHookArgs) -> None:
         from keyfactor_provider.operations.waiting import Wait
 
         inputs = await _laid_open(args.new_inputs or {})
-        members = await self._awaited[args.name].future() or {}
-        wait = Wait(self.operations().progress, f'"{args.name}"', members, float(inputs["timeout"]), time.monotonic)
-        while True:
-            look = await asyncio.to_thread(wait.look)
-            for warning in look.warnings:
-                _tell("warning", warning, args.urn)
-            if look.news:
-                _tell("info", f'Waiting for "{args.name}": {look.news}.', args.urn)
-            if look.pause is None:
-                return
-            await asyncio.sleep(look.pause)
+        budget = str(inputs.get("max_failed") or "0")
+        async with self._using_command() as operations:
+            recorded = members_from_state(await _laid_open(members))
+            wait = Wait(operations.run.progress, name, recorded, float(inputs["timeout"]), time.monotonic, budget)
+            while True:
+                step = await asyncio.to_thread(wait.step)
+                for message in step.messages:
+                    await asyncio.to_thread(_show, message, args.urn)
+                if step.pause is None:
+                    return
+                await asyncio.sleep(step.pause)
+
+
+def _name_of(parent: pulumi.Resource) -> str:
+    # A component that another process constructs is known here by its URN alone, which comes later.
+    return getattr(parent, "_name", "")
 
 
 async def _laid_open(value: Any) -> Any:
@@ -166,20 +250,25 @@ async def _laid_open(value: Any) -> Any:
     return [await _laid_open(item) for item in value] if isinstance(value, list) else value
 
 
-def _tell(severity: str, message: str, urn: str = "") -> None:
-    """Shows a message on a resource, also on one that a hook holds: pulumi.log would wait until it is made."""
+def _show(message: Message, urn: str = "") -> None:
+    """Shows a message on a resource, also on one that a hook holds: pulumi.log would wait until it is made.
+
+    It waits for the engine's answer, so it runs in a thread of its own; a message that the engine does not take is no
+    reason to fail a run.
+    """
     engine = pulumi.runtime.settings.get_engine()
-    assert engine is not None, "a run without an engine ends before it has anything to tell"
-    level = engine_pb2.WARNING if severity == "warning" else engine_pb2.INFO
-    engine.Log(engine_pb2.LogRequest(severity=level, message=message, urn=urn, streamId=0))
+    level = engine_pb2.WARNING if message.severity == "warning" else engine_pb2.INFO
+    if engine is not None:
+        with suppress(grpc.RpcError, ValueError):
+            text = message.text().encode("utf-8", "replace").decode("utf-8")
+            engine.Log(engine_pb2.LogRequest(severity=level, message=text, urn=urn, streamId=0))
 
 
 def _require_engine() -> None:
+    if pulumi.runtime.settings.get_engine() is None:
+        raise pulumi.RunError("No Pulumi engine: this is not a run of a Pulumi program. Run it with `pulumi up`.")
     try:
         pulumi.require_pulumi_version(ENGINE_NEEDED)
-    except AttributeError:
-        # A unit test under pulumi.runtime.set_mocks: its engine is no engine and answers no such question.
-        return
     except pulumi.RunError:
         # The engine is ending the run already, and says why.
         raise

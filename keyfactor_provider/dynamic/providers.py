@@ -17,10 +17,10 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from keyfactor_provider.dynamic import forms
-from keyfactor_provider.dynamic.host import HOST
+from keyfactor_provider.dynamic.host import HOST, time_allowed
 from keyfactor_provider.errors import CommandError, ProviderError, ReenrollmentFailed, SettingsError
 from keyfactor_provider.operations.waiting import MOST_SECONDS
-from keyfactor_provider.reenrollment.desired import Checked, check
+from keyfactor_provider.reenrollment.desired import Checked, amount, check
 from keyfactor_provider.reenrollment.fleet import forecast
 from keyfactor_provider.reenrollment.record import Record
 from keyfactor_provider.reenrollment.state import from_state, to_state
@@ -42,7 +42,8 @@ class ReenrollmentProvider(_Stateless):
     """OrchestratorReenrollment in the provider host."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        written = forms.written(news)
+        written = forms.written(news, _olds)
+        HOST.reports_failures_to(written.failures)
         checked = check(written.fleet, written.values)
         before = HOST.operations().before
         problems = [
@@ -51,6 +52,10 @@ class ReenrollmentProvider(_Stateless):
             *before.check_settings(required=not written.preview),
         ]
         failures = [CheckFailure(problem.property, problem.reason) for problem in problems]
+        if written.partly:
+            failures.append(CheckFailure("orchestrator_ids", "ignore_changes names a part of this set; name all of it"))
+        if failures:
+            HOST.note_failure()
         if not failures and written.preview:
             HOST.previewed[written.fleet] = (checked, written)
             if not _olds:
@@ -65,21 +70,25 @@ class ReenrollmentProvider(_Stateless):
         if not forms.is_known(_news):
             if previewed is not None:
                 _announce(record, *previewed)
-            return DiffResult(changes=True)
+            return DiffResult(changes=None)
         desired = forms.desired_of(_news)
         ahead = forecast(record, desired)
         changes = ahead.changes or (ahead.unfinished and desired.fleet not in HOST.read)
         # Refresh calls diff too, with its arguments turned and without a check before it.
         if changes and previewed is not None and previewed[0].desired == desired:
             _announce(record, *previewed)
-        return DiffResult(changes=changes)
+        # An unknown answer lets the engine compare the inputs itself, which alone makes replace_on_changes work.
+        return DiffResult(changes=None if changes and record.desired() != desired else changes)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         desired = forms.desired_of(props)
-        return CreateResult(desired.fleet, to_state(HOST.operations().run.apply(Record(desired.fleet), desired)))
+        record = HOST.operations().run.apply(Record(desired.fleet), desired, within=time_allowed())
+        return CreateResult(desired.fleet, to_state(record))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
-        return UpdateResult(to_state(HOST.operations().run.apply(from_state(_olds), forms.desired_of(_news))))
+        desired = forms.desired_of(_news)
+        record = HOST.operations().run.apply(from_state(_olds), desired, within=time_allowed())
+        return UpdateResult(to_state(record))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         try:
@@ -93,7 +102,7 @@ class ReenrollmentProvider(_Stateless):
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
         try:
-            HOST.operations().run.destroy(from_state(_props))
+            HOST.operations().run.destroy(from_state(_props), within=time_allowed())
         except ReenrollmentFailed as error:
             raise (_with_program_hint(error) if error.__cause__ else copy(error)) from None
 
@@ -102,16 +111,21 @@ class CompletionProvider(_Stateless):
     """ReenrollmentCompletion in the provider host: it only records; the waiting is the program's."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        problems = []
+        budget = news.get("max_failed")
+        if budget is not None and not isinstance(budget, Unknown) and amount(budget) is None:
+            reason = f'{budget!r} is not a number of orchestrators; expected such as 2, or "5%"'
+            problems.append(CheckFailure("max_failed", reason))
         timeout = news.get("timeout")
         wrong = not isinstance(timeout, (int, float, Unknown)) or isinstance(timeout, bool)
         if wrong or (isinstance(timeout, (int, float)) and not 0 <= timeout <= MOST_SECONDS):
             reason = f"{timeout!r} is not a time to wait; expected seconds from 0 up to {MOST_SECONDS} (7 days)"
-            return CheckResult(news, [CheckFailure("timeout", reason)])
-        return CheckResult(news, [])
+            problems.append(CheckFailure("timeout", reason))
+        return CheckResult(news, problems)
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         changed = forms.has_unknown(_news) or _olds.get("awaited") != _news.get("awaited")
-        return DiffResult(changes=changed)
+        return DiffResult(changes=None if changed else False)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         return CreateResult(props["fleet"], _without_provider(props))

@@ -1,112 +1,171 @@
-"""The dynamic resources as a program declares them, and the look-up."""
+"""The dynamic resources as a program declares them."""
 
-from collections.abc import Iterator, KeysView, Mapping, Sequence, Set, ValuesView
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import signature
+from typing import Any, Final, Literal
+from uuid import UUID
 
 import pulumi
-from pulumi.dynamic import Resource
+from pulumi.dynamic import Resource, ResourceProvider
 
-from keyfactor_provider.dynamic.needs import needs_of, resolved
+from keyfactor_provider.dynamic import forms, inputs, options
+from keyfactor_provider.dynamic.needs import Need, needs_of, resolved
 from keyfactor_provider.dynamic.program import Run
 from keyfactor_provider.dynamic.providers import CompletionProvider, ReenrollmentProvider
-from keyfactor_provider.errors import ProviderError
 from keyfactor_provider.reenrollment.completion import round_of
-from keyfactor_provider.reenrollment.record import FAILED, Phase
+from keyfactor_provider.reenrollment.record import Record
+from keyfactor_provider.reenrollment.state import members_from_state
 from keyfactor_provider.status import ReenrollmentStatus
 
-if TYPE_CHECKING:
-    from keyfactor_provider.operations.lookup import Found
-
-_ORCHESTRATORS: Final = "orchestrators"
+_NEITHER: Final = frozenset({"self", "name", "opts"})
+"""Parameters that are no arguments of a resource."""
 
 
-class OrchestratorReenrollment(Resource, module="keyfactor", name="OrchestratorReenrollment"):
+class _Resource(Resource):
+    """A dynamic resource that sees its options as they are registered, after every transformation."""
+
+    def __init__(
+        self,
+        provider: ResourceProvider,
+        name: str,
+        props: dict[str, Any],
+        opts: pulumi.ResourceOptions | None,
+        finish: Callable[[pulumi.ResourceOptions], None],
+    ) -> None:
+        self._finish = finish
+        super().__init__(provider, name, props, opts)
+
+    def _get_providers(self, t: str, pkg: str | None, opts: pulumi.ResourceOptions) -> Any:
+        # The one call of the SDK between the last transformation and the registration, with its own copy of them.
+        self._finish(opts)
+        return super()._get_providers(t, pkg, opts)
+
+
+class OrchestratorReenrollment(_Resource, module="keyfactor", name="OrchestratorReenrollment"):
     """A fleet of orchestrators that are to enroll for a new client-authentication certificate.
 
     Args:
         name: of the resource, and of the fleet in messages.
-        orchestrator_ids: their GUIDs; order, duplicates, case and braces do not matter.
+        orchestrator_ids: their GUIDs, in any collection; order, duplicates, case and braces do not matter.
         status: what to set: a ReenrollmentStatus, 0, 1 or 2, or its name.
         triggers: any texts; a change of them starts a new round.
-        on_removal: whether a request that still stands is taken back when a member leaves or the
-            resource is destroyed ("unset"), or left ("retain").
+        on_removal: whether a request that still stands is cleared when a member leaves or the resource is destroyed
+            ("unset"), or left ("retain").
         on_failure: whether failed orchestrators end the run with an error or a warning.
-        opts: as of any resource.
+        waves: sizes of the waves in which members are requested, such as [5, "10%", "100%"]: numbers, or percents of the
+            members; the last size repeats. Without waves and canaries everybody is requested at once.
+        canary_ids: members that are requested first; nobody else is before each of them has re-enrolled.
+        max_failed: how many members may be bad (rejected, not found or overdue) before the roll-out halts: a number, or
+            a percent of those started so far, such as "2%".
+        overdue_after: after how long a requested member is overdue, such as "48h" or "2d", or seconds; 7 days where
+            there are waves or canaries, else never.
+        paused: nobody new is requested.
+        opts: as of any resource; keyfactor_provider/dynamic/options.py says what each of them does.
 
     Raises:
-        pulumi.RunError: the engine is too old, a secret stands in plain config, or the members come from
-            a look-up that must not rule a fleet.
+        pulumi.RunError: a value or an option can't be used, the engine is too old, a secret stands in plain config,
+            or the members come from a look-up that must not rule a fleet. A wrong value comes with the line of the
+            program.
     """
 
     members: pulumi.Output[Mapping[str, Any]]
-    """What is recorded of each, by GUID: status, phase, baseline, reason and more."""
+    """What is recorded of each, by GUID; `MemberState` names the fields."""
+    trouble: pulumi.Output[str]
+    """What went wrong between this project and Command in the last run; empty when nothing did."""
 
     def __init__(
         self,
         name: str,
         *,
-        orchestrator_ids: pulumi.Input[Sequence[pulumi.Input[str]]],
+        orchestrator_ids: pulumi.Input[Iterable[pulumi.Input[str | UUID]]],
         status: pulumi.Input[ReenrollmentStatus | int | str],
         triggers: pulumi.Input[Mapping[str, pulumi.Input[str]]] | None = None,
         on_removal: pulumi.Input[Literal["unset", "retain"]] = "unset",
         on_failure: pulumi.Input[Literal["error", "warn"]] = "error",
+        waves: pulumi.Input[Sequence[pulumi.Input[str | int]]] | None = None,
+        canary_ids: pulumi.Input[Iterable[pulumi.Input[str | UUID]]] | None = None,
+        max_failed: pulumi.Input[str | int] | None = None,
+        overdue_after: pulumi.Input[str | float] | None = None,
+        paused: pulumi.Input[bool] = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         run = Run.current()
-        orchestrator_ids = _members(name, orchestrator_ids)
-        needs = needs_of(opts, orchestrator_ids, status, triggers, on_removal, on_failure)
-        gate = [run.gate] if needs else []
-        run.holds_back(self._resource_type_name, name, needs)
-        made = pulumi.ResourceOptions.merge(None, opts)
-        made.ignore_changes = _ignored(name, made.ignore_changes)
-        hooks = pulumi.ResourceHookBinding(
-            before_create=[*gate],
-            before_update=[*gate],
-            after_create=[run.verdict],
-            after_update=[run.verdict],
-        )
+        _refuse_unstable(name, orchestrator_ids)
+        members = inputs.members(orchestrator_ids)
+        # The SDK waits for every property of every resource in turn, over and over (wait_for_rpcs): what need not be
+        # one is none.
+        optional = {
+            key: value
+            for key, value, default in (
+                ("triggers", triggers, None),
+                ("on_removal", on_removal, "unset"),
+                ("on_failure", on_failure, "error"),
+                ("waves", waves, None),
+                ("canary_ids", None if canary_ids is None else inputs.members(canary_ids), None),
+                ("max_failed", max_failed, None),
+                ("overdue_after", overdue_after, None),
+                ("paused", paused, False),
+            )
+            if value is not None and value is not default
+        }
+        inputs.refuse_wrong(name, {"orchestrator_ids": members, "status": status, **optional})
+        subject = f'Fleet "{name}"'
+        options.refuse_unknown_names(subject, opts, signature(OrchestratorReenrollment).parameters.keys() - _NEITHER)
+        fleet = run.name("re-enrollment", name, opts.parent if opts else None)
+
+        def finish(opts: pulumi.ResourceOptions) -> None:
+            options.refuse_without_effect(subject, opts)
+            options.time_limits(subject, opts)
+            options.in_stored_names(subject, opts)
+            needs = needs_of(opts, orchestrator_ids, status, *optional.values())
+            opts.hooks = pulumi.ResourceHookBinding.merge(opts.hooks, run.fleet_hooks(fleet, needs))
+
         super().__init__(
             ReenrollmentProvider(),
             name,
             {
-                "fleet": name,
-                "orchestrator_ids": orchestrator_ids,
-                "status": status,
+                "fleet": fleet,
+                "orchestrator_ids": members,
+                "status": inputs.later(status),
                 "members": None,
-                # The SDK waits for every property of every resource in turn, over and over (wait_for_rpcs): what
-                # need not be one is none.
-                **({} if triggers is None else {"triggers": triggers}),
-                **({} if on_removal in (None, "unset") else {"on_removal": on_removal}),
-                **({} if on_failure in (None, "error") else {"on_failure": on_failure}),
-                **({"preview": True} if pulumi.runtime.is_dry_run() else {}),
+                "trouble": None,
+                **optional,
+                forms.RUN: _about_run(run, members, needs_of(None, orchestrator_ids, status, *optional.values())),
             },
-            pulumi.ResourceOptions.merge(made, pulumi.ResourceOptions(hooks=hooks)),
+            opts,
+            finish,
         )
 
     @property
     def failed_orchestrator_ids(self) -> pulumi.Output[Sequence[str]]:
-        """Refused by Command, not reached, or not there; the next run asks them alone."""
-        return self._having(*FAILED)
+        """Rejected by Command, not reached, or not found; the next run retries them."""
+        return self._of_record(Record.failed_ids)
 
     @property
     def pending_orchestrator_ids(self) -> pulumi.Output[Sequence[str]]:
-        """Asked, and not re-enrolled yet at the last reading."""
-        return self._having(Phase.PENDING)
+        """Requested, and not re-enrolled at the last observation."""
+        return self._of_record(Record.pending_ids)
 
     @property
     def reenrolled_orchestrator_ids(self) -> pulumi.Output[Sequence[str]]:
-        """Hold a certificate other than at the start of the round."""
-        return self._having(Phase.REENROLLED)
+        """Hold another certificate than at the start of the round."""
+        return self._of_record(Record.reenrolled_ids)
 
-    def _having(self, *phases: Phase) -> pulumi.Output[Sequence[str]]:
-        wanted = {phase.value for phase in phases}
-        return self.members.apply(
-            lambda members: sorted(each for each, member in (members or {}).items() if member["phase"] in wanted)
-        )
+    @property
+    def queued_orchestrator_ids(self) -> pulumi.Output[Sequence[str]]:
+        """Not requested yet because of a limit of the roll-out."""
+        return self._of_record(Record.queued_ids)
+
+    @property
+    def overdue_orchestrator_ids(self) -> pulumi.Output[Sequence[str]]:
+        """Requested longer ago than allowed, and not both re-enrolled and in use."""
+        return self._of_record(Record.overdue_ids)
+
+    def _of_record(self, ids: Callable[[Record], list[str]]) -> pulumi.Output[Sequence[str]]:
+        return self.members.apply(lambda members: ids(Record("", members=members_from_state(members or {}))))
 
 
-class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCompletion"):
+class ReenrollmentCompletion(_Resource, module="keyfactor", name="ReenrollmentCompletion"):
     """The completion of a fleet's round, for the next wave to depend on.
 
     It is created once every member has re-enrolled and uses its new certificate. It waits in the program,
@@ -115,8 +174,13 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
     Args:
         name: of the resource.
         fleet: the fleet to wait for.
-        timeout: seconds after which the run fails, naming those still to come.
-        opts: as of any resource.
+        timeout: seconds after which the run fails, naming the members that are not complete; 0 looks once.
+        max_failed: how many members may be bad (rejected, not found or overdue), and how many may not be complete when a
+            positive timeout is over: a number, or a percent of the members.
+        opts: as of any resource; keyfactor_provider/dynamic/options.py says what each of them does.
+
+    Raises:
+        pulumi.RunError: an option can't be meant, the engine is too old, or a secret stands in plain config.
     """
 
     def __init__(
@@ -125,87 +189,39 @@ class ReenrollmentCompletion(Resource, module="keyfactor", name="ReenrollmentCom
         *,
         fleet: OrchestratorReenrollment,
         timeout: pulumi.Input[float] = 3600,
+        max_failed: pulumi.Input[str | int] | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         run = Run.current()
-        run.holds_back(self._resource_type_name, name, [*needs_of(opts), lambda: resolved(fleet)])
-        run.awaits(name, fleet.members)
-        before = [run.gate, run.wait]
-        hooks = pulumi.ResourceHookBinding(before_create=[*before], before_update=[*before])
+        subject = f'Completion "{name}"'
+        options.refuse_unknown_names(subject, opts, {"fleet", "timeout", "max_failed", "awaited"})
+        label = run.name("completion", name, opts.parent if opts else None)
+
+        def finish(opts: pulumi.ResourceOptions) -> None:
+            options.refuse_without_effect(subject, opts)
+            options.time_limits(subject, opts, instead="timeout")
+            needs = [*needs_of(opts), lambda: resolved(fleet)]
+            opts.hooks = pulumi.ResourceHookBinding.merge(opts.hooks, run.completion_hooks(label, needs, fleet.members))
+
         super().__init__(
             CompletionProvider(),
             name,
             {
                 "fleet": fleet._name,
-                "awaited": fleet.members.apply(lambda members: round_of(members or {})),
+                "awaited": fleet.members.apply(lambda members: round_of(members_from_state(members or {}))),
                 "timeout": timeout,
+                **({} if max_failed is None else {"max_failed": max_failed}),
             },
-            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(hooks=hooks, depends_on=[fleet])),
+            pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[fleet])),
+            finish,
         )
 
 
-def orchestrators(
-    *,
-    machine: str | Sequence[str] = (),
-    platform: str | int | Sequence[str | int] = (),
-    capability: str | Sequence[str] = (),
-    identity: str | Sequence[str] = (),
-    exclude: str | Sequence[str] = (),
-    status: str | int | Sequence[str | int] = (),
-    seen_within: timedelta | None = None,
-    at_least: int = 0,
-    at_most: int | None = None,
-) -> "Found":
-    """Looks up orchestrators in Command, over every page of its list, while the program runs.
-
-    `.ids` of the answer are the members for a fleet. Every argument that is given must match; of several
-    values in one argument, any.
-
-    Args:
-        machine: ClientMachine; * and ? stand for any text, case does not matter.
-        platform: Unknown, .NET, Java, Mac, Android, Native, Bash or Universal, or its number.
-        capability: a whole capability, in any case.
-        identity: Username, with * and ?.
-        exclude: GUIDs, or ClientMachine with * and ?.
-        status: New, Approved or Disapproved, or its number. Not for the members of a fleet.
-        seen_within: how long ago it was seen at most. Not for the members of a fleet.
-        at_least: fewer are refused.
-        at_most: more are refused.
+def _refuse_unstable(name: str, orchestrator_ids: Any) -> None:
+    """Refuses members from a look-up under whose filters orchestrators come and go.
 
     Raises:
-        pulumi.RunError: Command can't be read, an argument is wrong, or a bound is broken.
-    """
-    from keyfactor_provider.operations.lookup import Filter, find
-
-    wanted = Filter(
-        machine=_several(machine),
-        platform=_several(platform),
-        capability=_several(capability),
-        identity=_several(identity),
-        exclude=_several(exclude),
-        status=_several(status),
-        seen_within=seen_within,
-        at_least=at_least,
-        at_most=at_most,
-    )
-    try:
-        found = find(Run.current().everyone(), wanted)
-    except ProviderError as error:
-        raise pulumi.RunError(str(error)) from None
-    if found.unmatched:
-        pulumi.log.warn(f"The look-up with {wanted.describe()}: exclude {', '.join(found.unmatched)} excludes nobody.")
-    return found
-
-
-def _several(value: Any) -> tuple[Any, ...]:
-    return (value,) if isinstance(value, (str, int)) else tuple(value)
-
-
-def _members(name: str, orchestrator_ids: Any) -> Any:
-    """The members as the SDK takes them, which knows lists alone.
-
-    Raises:
-        pulumi.RunError: they come from a look-up under whose filters members come and go.
+        pulumi.RunError: names the filters.
     """
     # Any attribute of an Output is another Output, so its kind is looked at first.
     if isinstance(orchestrator_ids, list) and (unstable := getattr(orchestrator_ids, "unstable", ())):
@@ -213,23 +229,25 @@ def _members(name: str, orchestrator_ids: Any) -> Any:
             f'Fleet "{name}": its members come from a look-up by {" and ".join(unstable)}, under which they '
             "would leave and enter the fleet by themselves. Use machine, platform, capability or identity."
         )
-    if isinstance(orchestrator_ids, (Set, KeysView, ValuesView, Iterator)):
-        return list(orchestrator_ids)
-    return orchestrator_ids
 
 
-def _ignored(name: str, properties: Sequence[str] | None) -> list[str] | None:
-    """`ignore_changes` in the names of the inputs that the engine keeps, where the members are a map.
+def _about_run(run: Run, members: Any, needs: Sequence[Need]) -> Any:
+    """What the provider's check is told of the run, and takes out of the inputs again; None under mocks.
 
-    Raises:
-        pulumi.RunError: a part of the members is named; what is left of a set has no place of its own.
+    - `preview`: nothing is changed in this run.
+    - `failures`: the file in which the provider reports a failure.
+    - `after`: the resources that the arguments come from, which a preview names where they are unknown.
+
+    All of it is unknown where the members come from a resource that failed: only then may they be left out, and not
+    because of `ignore_changes`.
     """
-    if properties is None:
+    if run.mocked:
         return None
-    parts = [each for each in properties if each.startswith(("orchestrator_ids[", "orchestrators[", "orchestrators."))]
-    if parts:
-        raise pulumi.RunError(
-            f'Fleet "{name}": ignore_changes names {parts[0]}, a part of a set. '
-            "Expected orchestrator_ids, which ignores every change of the members."
-        )
-    return [_ORCHESTRATORS if each == "orchestrator_ids" else each for each in properties]
+    if pulumi.runtime.is_dry_run():
+        return {"preview": True, "failures": run.failures, "after": _names(needs)}
+    told = {"failures": run.failures}
+    return pulumi.Output.from_input(members).apply(lambda _: told) if inputs.has_later(members) else told
+
+
+async def _names(needs: Sequence[Need]) -> list[str]:
+    return sorted({resource.pulumi_resource_name for need in needs for resource in await need()})

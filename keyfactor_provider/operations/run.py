@@ -1,6 +1,7 @@
 """The run: what an engine has carried out for a fleet, on what is desired and what is recorded."""
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Final
 
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import CommandError, LookupRefused, ProviderError, SettingsError
@@ -14,7 +15,9 @@ from keyfactor_provider.reenrollment.life import Moment
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
 from keyfactor_provider.text import listed, safe
 
-_LOOK_AGAIN = 2.0
+_WITHIN: Final = 60.0
+"""Seconds that such an observation may take."""
+_LOOK_AGAIN: Final = 2.0
 """Seconds between two observations of members of which Command may still show what stood before a request."""
 
 
@@ -45,12 +48,11 @@ class Run:
         members = fleet.members_of(record, desired)
         with context.lock:
             leaving = fleet.removed_from(record, desired, context.claims.held(record.members))
-            at = context.moment(desired.rollout.deadline)
-            until = None if within is None else context.session.clock() + within
             agents: Mapping[str, Agent | None] = {}
             trouble: ProviderError | None = None
             try:
-                agents, at = self._look(record, members, leaving, desired, at)
+                until = context.session.until(within)
+                agents, at = self._look(record, members, leaving, desired, until)
                 observed = observations(agents)
                 plan = fleet.observe(members, leaving, observed, at)
                 fleet.start(plan, desired.rollout, observed, only)
@@ -96,11 +98,12 @@ class Run:
         context = self._context
         with context.lock:
             leaving = fleet.removed_from(record, None, context.claims.held(record.members))
-            until = None if within is None else context.session.clock() + within
             trouble: ProviderError | None = None
             try:
+                until = context.session.until(within)
+                observed = observations(context.session.agents(leaving, until=until))
                 at = context.moment()
-                plan = fleet.observe({}, leaving, observations(context.session.agents(leaving)), at)
+                plan = fleet.observe({}, leaving, observed, at)
                 cleared = sorted(plan.clears)
                 trouble = carry_out(plan, context.session, at, until)
             except (CommandError, SettingsError) as error:
@@ -158,11 +161,11 @@ class Run:
         members: Mapping[str, Member],
         leaving: Mapping[str, Member],
         desired: Desired,
-        at: Moment,
+        until: float | None,
     ) -> tuple[Mapping[str, Agent | None], Moment]:
         """An observation that is fresh enough to begin rounds by, and its moment."""
         session = self._context.session
-        agents = dict(session.agents([*members, *leaving]))
+        agents = dict(session.agents([*members, *leaving], until=until))
         at = self._context.moment(desired.rollout.deadline)
         while doubtful := fleet.doubtful(record, members, observations(agents), at):
             self._context.tell_once(
@@ -175,7 +178,7 @@ class Run:
                 )
             )
             session.wait(_LOOK_AGAIN)
-            agents |= session.agents_now(doubtful, session.timeout)
+            agents |= session.agents_now(doubtful, _WITHIN)
             at = self._context.moment(desired.rollout.deadline)
         return agents, at
 

@@ -131,7 +131,7 @@ def check(fleet: str, written: Mapping[str, Any]) -> Checked:
     rollout = Rollout(
         waves=reader.waves(),
         canary_ids=canaries,
-        max_failed=reader.amount("max_failed", "0", least=0),
+        max_failed=reader.amount("max_failed", "0"),
         overdue_after=reader.seconds("overdue_after"),
         paused=reader.flag("paused"),
     )
@@ -176,7 +176,7 @@ def rollout_from_inputs(inputs: Mapping[str, Any]) -> Rollout:
     rollout = Rollout(
         waves=reader.waves(),
         canary_ids=reader.guids("canary_ids", required=False),
-        max_failed=reader.amount("max_failed", "0", least=0),
+        max_failed=reader.amount("max_failed", "0"),
         overdue_after=reader.seconds("overdue_after"),
         paused=reader.flag("paused"),
     )
@@ -297,15 +297,14 @@ class _Reader:
                 found.append(size)
         return tuple(found)
 
-    def amount(self, name: str, default: str, *, least: int) -> str:
+    def amount(self, name: str, default: str) -> str:
         value = self._given(name)
         if value is None:
             return default
-        if (size := _size(value, least=least)) is None:
+        if (size := amount(value)) is None:
             expected = 'expected a number of orchestrators such as 2, or a percent from "0%" to "100%"'
             self.refuse(name, f"{value!r} is not a number of orchestrators; {expected}")
-            return default
-        return "0" if size == "0%" else size
+        return size or default
 
     def seconds(self, name: str) -> int | None:
         value = self._given(name)
@@ -334,6 +333,12 @@ def duration(value: object) -> int | None:
         return None
     seconds = int(match[1]) * _UNITS[match[2] or "s"]
     return seconds if 0 < seconds <= _LONGEST else None
+
+
+def amount(value: object) -> str | None:
+    """A number of members, or a percent of them, in canonical text; None where it is none."""
+    size = _size(value, least=0)
+    return "0" if size == "0%" else size
 
 
 def _size(value: object, *, least: int) -> str | None:

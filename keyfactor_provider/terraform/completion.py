@@ -2,22 +2,27 @@
 
 import time
 import uuid
-from typing import Any
+from concurrent import futures
+from typing import Any, Final
 
 from tf.schema import Attribute, Schema
 from tf.types import Map, Number, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import ProviderError
-from keyfactor_provider.operations.waiting import MOST_SECONDS, Wait
+from keyfactor_provider.operations.waiting import MOST_SECONDS, Step, Wait
 from keyfactor_provider.reenrollment.completion import round_of
+from keyfactor_provider.reenrollment.desired import amount
+from keyfactor_provider.reenrollment.record import Phase
+from keyfactor_provider.reenrollment.state import VERSION
 from keyfactor_provider.terraform.calls import Call, Planned, State
-from keyfactor_provider.terraform.fleetstate import MEMBER
-from keyfactor_provider.terraform.logs import LOG
+from keyfactor_provider.terraform.fleetstate import MEMBER, members_of
 from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import UNKNOWN, has_unknown, is_unknown
 
-_DEFAULT_SECONDS = 3600
+_DEFAULT_SECONDS: Final = 3600
+_TURN: Final = 0.01
+"""Seconds between two looks of different completions."""
 
 
 class Completion:
@@ -45,24 +50,37 @@ class Completion:
                 Attribute(
                     "timeout",
                     Number(),
-                    f"Seconds to wait at most, {_DEFAULT_SECONDS} by default; then the apply fails, naming those still "
-                    "to come, and the next one waits again.",
+                    f"Seconds to wait at most, {_DEFAULT_SECONDS} by default; then the apply fails, naming those that are "
+                    "not complete, and the next one waits again. 0 looks once.",
+                    optional=True,
+                ),
+                Attribute(
+                    "max_failed",
+                    String(),
+                    "How many members may be bad (rejected, not found or overdue): a number, or a percent of the members; "
+                    "`0` by default.",
                     optional=True,
                 ),
                 Attribute("id", String(), "Random.", computed=True),
             ],
-            version=1,
+            version=VERSION,
             description="The completion of a re-enrollment, for the next wave to depend on.",
         )
 
     def validate(self, diagnostics: Diagnostics, config: State) -> None:
-        """Refuses a time that is none."""
-        timeout = config["timeout"]
-        if timeout is not None and not is_unknown(timeout) and not 0 < timeout <= MOST_SECONDS:
+        """Refuses a timeout and a budget that can't be used."""
+        timeout, max_failed = config["timeout"], config["max_failed"]
+        if timeout is not None and not is_unknown(timeout) and not 0 <= timeout <= MOST_SECONDS:
             diagnostics.add_error(
-                "Wrong value for timeout",
-                f"{timeout} is not a time to wait; expected seconds above 0, up to 7 days ({MOST_SECONDS}).",
+                "Invalid value for timeout",
+                f"{timeout} is not a time to wait; expected seconds from 0 up to {MOST_SECONDS} (7 days).",
                 path=["timeout"],
+            )
+        if max_failed is not None and not is_unknown(max_failed) and amount(max_failed) is None:
+            diagnostics.add_error(
+                "Invalid value for max_failed",
+                f'{max_failed!r} is not a number of orchestrators; expected such as 2, or "5%".',
+                path=["max_failed"],
             )
 
     def plan(self, _call: Call, prior: State | None, config: State | None) -> Planned:
@@ -100,34 +118,60 @@ class Completion:
         )
 
     def _wait(self, call: Call, planned: State) -> None:
-        members: dict[str, Any] = {
-            member_id: {name: value for name, value in member.items() if value is not None}
-            for member_id, member in planned["members"].items()
-        }
-        timeout = float(planned["timeout"] or _DEFAULT_SECONDS)
-        wait = Wait(self._shared.operations.progress, "The re-enrollment", members, timeout, time.monotonic)
-        said = "it is not complete"
+        members = members_of(planned["members"])
+        timeout = float(_DEFAULT_SECONDS if planned["timeout"] is None else planned["timeout"])
+        budget = amount(planned["max_failed"] or "0") or "0"
+        wait = Wait(self._shared.operations.run.progress, "", members, timeout, time.monotonic, budget)
+        progress = "it is not complete"
         while True:
-            look = wait.look()
-            said = look.news or said
-            for warning in look.warnings:
-                call.diagnostics.add_warning("Complete, with something to know", warning)
-            if look.news:
-                LOG.info("Waiting for a completion: %s", look.news)
-            if look.pause is None:
+            looking = self._shared.looks.submit(_look, wait)
+            either: list[futures.Future[Any]] = [looking, self._shared.stopping]
+            futures.wait(either, return_when=futures.FIRST_COMPLETED)
+            if not looking.done():
+                # Nothing is lost with a look that nobody waits for: it changes nothing.
+                looking.cancel()
+                raise _interrupted(progress)
+            step = looking.result()
+            for message in step.messages:
+                progress = message.detail
+                with self._shared.tell.into(call.diagnostics):
+                    self._shared.tell(message)
+            if step.pause is None:
                 return
-            if self._shared.stopping.wait(look.pause):
-                raise ProviderError(
-                    "The wait for the re-enrollment was interrupted",
-                    said,
-                    "The next apply waits again.",
-                )
+            futures.wait([self._shared.stopping], step.pause)
+            if self._shared.stopping.done():
+                raise _interrupted(progress)
+
+
+def _look(wait: Wait) -> Step:
+    try:
+        return wait.step()
+    finally:
+        # A call that needs Command now gets its turn before the look of the next completion.
+        time.sleep(_TURN)
+
+
+def _interrupted(progress: str) -> ProviderError:
+    return ProviderError("The wait for the re-enrollment was interrupted", progress, "The next apply waits again.")
 
 
 def _awaited(prior: Any, config: Any) -> Any:
     """The members of a plan: those of the round that was waited for, until a new one begins."""
     if is_unknown(config) or any(map(is_unknown, config.values())):
         return config
-    if any(has_unknown([each["status"], each["baseline"]]) for each in config.values()):
+    if any(has_unknown([member["status"], member["baseline_thumbprint"]]) for member in config.values()):
         return config
-    return prior if round_of(config) == round_of(prior) else config
+    return prior if _rounds(config) == _rounds(prior) else config
+
+
+def _rounds(members: State) -> dict[str, str]:
+    """The rounds of members of which the rest may not be known yet."""
+    telling = {
+        member_id: {
+            "status": member["status"],
+            "phase": Phase.PENDING.value if is_unknown(member["phase"]) else member["phase"],
+            "baseline_thumbprint": member["baseline_thumbprint"],
+        }
+        for member_id, member in members.items()
+    }
+    return round_of(members_of(telling))

@@ -112,6 +112,14 @@ def members_of(attribute: Mapping[str, Any]) -> dict[str, Member]:
     return members_from_state(_without_nulls(attribute))
 
 
+def upgraded(state: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """A state of an older version with the names of today; what its reading computes is left out."""
+    if version >= VERSION:
+        return dict(state)
+    members = members_to_state(members_of(state.get("members") or {}))
+    return {**state, "members": {member_id: MEMBER.encode(member) for member_id, member in members.items()}}
+
+
 def computed(record: Record) -> dict[str, Any]:
     """The computed attributes of a record."""
     members = {one: MEMBER.encode(member) for one, member in members_to_state(record.members).items()}

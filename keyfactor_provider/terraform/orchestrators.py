@@ -136,6 +136,14 @@ class Orchestrators:
             reason = f"{hours} is not a time; expected hours above 0, up to {_MOST_HOURS}"
             add_problems(diagnostics, [Problem("seen_within_hours", reason)])
             return
+        wrong = [
+            Problem(name, f"{config[name]} is not a whole number")
+            for name in ("at_least", "at_most")
+            if config[name] is not None and not isinstance(config[name], int)
+        ]
+        if wrong:
+            add_problems(diagnostics, wrong)
+            return
         from keyfactor_provider.operations.lookup import check
 
         try:
@@ -147,7 +155,7 @@ class Orchestrators:
         """Looks them up over every page of Command's list."""
         from keyfactor_provider.operations.lookup import find
 
-        found = find(self._shared.operations.everyone(), _filter(config))
+        found = find(self._shared.operations.lookups.everyone(), _filter(config))
         if found.unmatched:
             call.diagnostics.add_warning("Nothing matches an entry of exclude", f"It is {', '.join(found.unmatched)}.")
         return {
@@ -165,7 +173,7 @@ def _filter(config: State) -> Any:
     several = ("machine", "platform", "capability", "identity", "exclude", "status")
     return Filter(
         **{name: tuple(config[name] or ()) for name in several},
-        seen_within=None if hours is None else timedelta(hours=hours),
+        seen_within=None if hours is None else timedelta(hours=float(hours)),
         at_least=config["at_least"] or 0,
         at_most=config["at_most"],
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from tf.iface import Provider
 from tf.schema import Schema
@@ -9,6 +10,7 @@ from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import MissingSettings, SettingsError
 from keyfactor_provider.terraform import block
+from keyfactor_provider.terraform.calls import DataSource, Resource
 from keyfactor_provider.terraform.completion import Completion
 from keyfactor_provider.terraform.diagnostics import add_settings_error, add_settings_warning
 from keyfactor_provider.terraform.orchestrators import OneOrchestrator, Orchestrators
@@ -18,6 +20,9 @@ from keyfactor_provider.terraform.values import has_unknown, is_unknown
 
 ADDRESS: Final = "terraform.local/keyfactor/keyfactorcommand"
 """Where Terraform looks for it until it is in a public registry."""
+
+_RESOURCES: Final[tuple[type[Resource], ...]] = (Reenrollment, Completion)
+_DATA_SOURCES: Final[tuple[type[DataSource], ...]] = (OneOrchestrator, Orchestrators)
 
 
 class CommandProvider(Provider):
@@ -56,7 +61,7 @@ class CommandProvider(Provider):
     def configure_provider(self, diags: Diagnostics, config: Mapping[str, Any]) -> None:
         """Takes the settings for this process, and says what is to be said about them once."""
         from keyfactor_provider.command.client import CommandClient
-        from keyfactor_provider.operations.run import Operations
+        from keyfactor_provider.operations.operations import Operations
 
         unknown = [name for name, value in config.items() if is_unknown(value)]
         self.shared.readable = not unknown
@@ -68,33 +73,34 @@ class CommandProvider(Provider):
                     f"the provider block's {unknown[0]} is known only after apply",
                     "Existing orchestrators are not looked at.",
                 )
-            return CommandClient(block.settings(config))
+            settings = block.settings(config)
+            url = urlsplit(settings.base_url)
+            self.shared.server = f"{url.hostname}:{url.port or url.scheme}"
+            return CommandClient(settings)
 
         self.shared.operations = Operations(connect, self.shared.tell, block.VOCABULARY)
         try:
             with self.shared.tell.into(diags):
                 self.shared.operations.connect()
         except MissingSettings as error:
-            add_settings_warning(diags, error, "" if unknown else " A plan may go on without; apply will fail.")
+            add_settings_warning(
+                diags, error, "" if unknown else " The plan continues; `terraform apply` will fail without it."
+            )
         except SettingsError as error:
             add_settings_error(diags, error, dict(block.ATTRIBUTES))
 
-    def close(self) -> None:
-        """Closes the connections to Command."""
-        self.shared.close()
-
     def get_resources(self) -> list[Any]:
         """Its resource types."""
-        return [Reenrollment, Completion]
+        return list(_RESOURCES)
 
     def get_data_sources(self) -> list[Any]:
         """Its data sources."""
-        return [OneOrchestrator, Orchestrators]
+        return list(_DATA_SOURCES)
 
-    def new_resource(self, kind: Any) -> Any:
+    def resource(self, kind: type[Resource]) -> Resource:
         """A resource type at work for one call."""
         return kind(self.shared)
 
-    def new_data_source(self, kind: Any) -> Any:
+    def data_source(self, kind: type[DataSource]) -> DataSource:
         """A data source at work for one call."""
         return kind(self.shared)

@@ -9,7 +9,7 @@ from tf.types import Bool, List, Map, Set, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider import guid
-from keyfactor_provider.errors import ProviderError, ReenrollmentFailed
+from keyfactor_provider.errors import Problem, ProviderError, ReenrollmentFailed
 from keyfactor_provider.reenrollment import report
 from keyfactor_provider.reenrollment.desired import check, duration
 from keyfactor_provider.reenrollment.fleet import forecast
@@ -122,7 +122,11 @@ class Reenrollment:
         record = fleetstate.record_of(prior) if prior else Record(name)
         checked = check(name, fleetstate.given(config))
         before = self._shared.operations.before
-        problems = [*checked.problems, *before.claim(name, checked.known_members)]
+        problems = [
+            *checked.problems,
+            *before.claim(name, checked.known_members),
+            *self._claimed_by_others(checked.known_members),
+        ]
         if problems:
             add_problems(call.diagnostics, problems)
             return Planned(prior)
@@ -150,6 +154,7 @@ class Reenrollment:
         desired = fleetstate.desired_of(planned, name)
         with self._shared.tell.into(call.diagnostics):
             record = self._shared.operations.run.apply(Record(name), desired, only=call.private.get("first"))
+            self._shared.tell(report.outcome(record, None))
         failure = report.failure(record)
         if failure is not None and record.trouble and not record.having(*set(Phase) - {Phase.DUE}):
             failure.next_step = "Nothing was requested and nothing is recorded: the next apply starts anew."
@@ -172,9 +177,9 @@ class Reenrollment:
         name = prior["id"]
         desired = fleetstate.desired_of(planned, name)
         with self._shared.tell.into(call.diagnostics):
-            record = self._shared.operations.run.apply(
-                fleetstate.record_of(prior), desired, only=call.private.get("first")
-            )
+            before = fleetstate.record_of(prior)
+            record = self._shared.operations.run.apply(before, desired, only=call.private.get("first"))
+            self._shared.tell(report.outcome(record, before))
         after: State = planned | fleetstate.computed(record)
         failure = report.failure(record)
         if failure is not None and (record.on_failure == "error" or not is_unknown(planned["members"])):
@@ -214,6 +219,12 @@ class Reenrollment:
             "status": record.status.value,
             **fleetstate.computed(record),
         }
+
+    def _claimed_by_others(self, members: frozenset[str]) -> list[Problem]:
+        """A problem for each member that a resource of another provider configuration (alias) claims in this run."""
+        reason = "also in a fleet of another provider configuration (alias); expected each orchestrator in one"
+        taken = sorted(self._shared.claim(members))
+        return [Problem("orchestrator_ids", f"{member_id} is {reason}") for member_id in taken]
 
 
 def _as_written(prior: State | None, config: State) -> State:

@@ -1,10 +1,12 @@
 """Asking for many: batches, a refused batch taken apart, and a server that refuses the request itself."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from keyfactor_provider.command import wire
 from keyfactor_standins.command.process import Command
 from tests.support.clients import SET, Lab
 
@@ -21,8 +23,18 @@ def test_members_go_out_in_batches_of_the_size_that_was_set(
     assert sorted(each for _, ids in command.posts() for each in ids) == command.ids()
 
 
-@pytest.mark.parametrize(("encoding", "sent"), [("integer", [1, 2, 0]), ("string", ["Requested", "Required", "None"])])
-def test_a_status_goes_out_as_integer_or_as_string(command: Command, lab: Labs, encoding: str, sent: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("encoding", "sent"),
+    [
+        ("auto", [1, 2, 0]),
+        ("integer", [1, 2, 0]),
+        ("string", ["Requested", "Required", "None"]),
+        ("digits", ["1", "2", "0"]),
+    ],
+)
+def test_a_status_goes_out_in_the_encoding_that_was_set(
+    command: Command, lab: Labs, encoding: str, sent: list[Any]
+) -> None:
     made = lab(statusEncoding=encoding)
     fleet = made.fleet()
     ids = command.ids()[:1]
@@ -47,12 +59,15 @@ def test_a_status_goes_out_as_integer_or_as_string(command: Command, lab: Labs, 
         ([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], 23),
     ],
 )
+@pytest.mark.parametrize("encoding", ["integer", "auto"])
 def test_bad_members_of_a_refused_batch_are_found_and_the_others_asked(
-    command: Command, lab: Labs, rejected: list[int], most: int
+    command: Command, lab: Labs, rejected: list[int], most: int, encoding: str
 ) -> None:
     ids = command.ids()
     command.faults(rejected=[ids[place] for place in rejected])
-    fleet = lab().fleet()
+    fleet = lab(statusEncoding=encoding).fleet()
+    # Until one of them is accepted, a rejection may be about the encoding: each call goes out in two more.
+    most += 4 if encoding == "auto" else 0
     phases = fleet.up(ids)
     assert [place for place, each in enumerate(ids) if phases[each] == "refused"] == rejected
     assert fleet.counts() == {"pending": 12 - len(rejected), "refused": len(rejected)}
@@ -86,15 +101,15 @@ def test_a_server_that_refuses_every_integer_is_found_out_after_a_few_calls(
     command: Command, lab: Labs, members: int, calls: int
 ) -> None:
     command.faults(refuses_integers=True)
-    fleet = lab().fleet()
+    fleet = lab(statusEncoding="integer").fleet()
     ids = command.ids()[:members]
     fleet.up(ids)
     assert fleet.counts() == {"unreached": members}
     assert len(command.posts()) == calls
-    assert "Every request for status Requested was refused, whoever it named" in fleet.trouble
-    assert "set keyfactor:statusEncoding to string" in fleet.trouble
+    assert "rejected every request with status Requested" in fleet.trouble
+    assert "set keyfactor:statusEncoding to auto" in fleet.trouble
     # As soon as it is set, the next run succeeds.
-    again = lab(statusEncoding="string").fleet(state=fleet.state)
+    again = lab(statusEncoding="auto").fleet(state=fleet.state)
     again.up(ids)
     assert again.counts() == {"pending": members}
 
@@ -103,11 +118,79 @@ def test_a_server_that_refuses_every_integer_is_found_out_with_many_batches_to_s
     command: Command, lab: Labs
 ) -> None:
     command.faults(refuses_integers=True)
-    fleet = lab(batchSize="3").fleet()
+    fleet = lab(batchSize="3", statusEncoding="integer").fleet()
     fleet.up(command.ids())
     # The three of the first batch, and the second with two of its own.
     assert len(command.posts()) == 7
     assert fleet.counts() == {"unreached": 12}
+
+
+def test_auto_sends_a_refused_integer_as_a_name_and_stays_with_it_in_this_process(command: Command, lab: Labs) -> None:
+    command.faults(refuses_integers=True)
+    made = lab(batchSize="6")
+    ids = command.ids()
+    assert set(made.fleet().up(ids[:10]).values()) == {"pending"}
+    assert set(made.fleet("core").up(ids[10:]).values()) == {"pending"}
+    assert [status for status, _ in command.posts()] == [1, "Requested", "Requested", "Requested"]
+
+
+def test_auto_ends_with_digits(command: Command, lab: Labs) -> None:
+    command.faults(faults=[{"on": SET, "act": "status", "status": 400, "times": 2}])
+    fleet = lab().fleet()
+    ids = command.ids()
+    assert set(fleet.up(ids).values()) == {"pending"}
+    assert command.posts() == [(status, tuple(ids)) for status in (1, "Requested", "1")]
+
+
+def test_auto_finds_the_one_bad_member_of_a_server_that_takes_names_alone(command: Command, lab: Labs) -> None:
+    ids = command.ids()
+    command.faults(refuses_integers=True, rejected=ids[:1])
+    fleet = lab().fleet()
+    assert [member for member, phase in fleet.up(ids).items() if phase == "refused"] == ids[:1]
+    # Of the reasons that the encodings got, the one of the encoding that this server reads.
+    assert fleet.state["members"][ids[0]]["reason"] == f"400, 0xA0110001: Agent {ids[0]} can't be changed."
+
+
+def test_a_request_that_no_encoding_mends_rejects_nobody(command: Command, lab: Labs) -> None:
+    command.faults(faults=[{"on": SET, "act": "status", "status": 400}])
+    fleet = lab().fleet()
+    fleet.up(command.ids())
+    assert fleet.counts() == {"unreached": 12}
+    assert len(command.posts()) == 3 * 6
+    assert "integer, string, digits (keyfactor:statusEncoding)" in fleet.trouble
+
+
+@pytest.mark.parametrize("echoed", [2, "2", "Required", 0, "None"])
+def test_auto_goes_on_with_the_next_encoding_where_another_status_is_echoed(
+    command: Command, lab: Labs, echoed: int | str
+) -> None:
+    answer = f'{{"FailedOrchestratorIds": [], "Status": {json.dumps(echoed)}}}'
+    command.faults(faults=[{"on": SET, "act": "body", "body": answer, "times": 1}])
+    made = lab()
+    fleet = made.fleet()
+    ids = command.ids()
+    assert set(fleet.up(ids).values()) == {"pending"}
+    assert [status for status, _ in command.posts()] == [1, "Requested"]
+    # Nobody was asked a second time before a look at them.
+    calls = [entry["method"] for entry in command.journal()]
+    assert calls[calls.index("POST") + 1] == "GET"
+
+
+@pytest.mark.parametrize(("encoding", "calls"), [("integer", 1), ("auto", 3)])
+def test_a_server_that_takes_every_status_for_another_one_accepts_nothing(
+    command: Command, lab: Labs, encoding: str, calls: int
+) -> None:
+    command.faults(faults=[{"on": SET, "act": "body", "body": '{"FailedOrchestratorIds": [], "Status": 0}'}])
+    made = lab(statusEncoding=encoding)
+    fleet = made.fleet()
+    fleet.up(command.ids()[:6])
+    assert fleet.counts() == {"unreached": 6}
+    assert "Status is None, and Requested was requested" in fleet.trouble
+    # It is remembered: the next fleet of this process sends nothing.
+    other = made.fleet("core")
+    other.up(command.ids()[6:])
+    assert other.counts() == {"unreached": 6}
+    assert len(command.posts()) == calls
 
 
 def test_members_refused_for_different_reasons_do_not_put_the_request_at_fault(command: Command, lab: Labs) -> None:
@@ -117,7 +200,7 @@ def test_members_refused_for_different_reasons_do_not_put_the_request_at_fault(c
         text = f'{{"Message": "Reason {number} for {ids[0].upper()}"}}'
         answers.append({"on": SET, "act": "status", "status": 400, "times": 1, "body": text})
     command.faults(faults=answers)
-    fleet = lab().fleet()
+    fleet = lab(statusEncoding="integer").fleet()
     fleet.up(ids)
     assert fleet.counts() == {"refused": 3}
 
@@ -125,7 +208,7 @@ def test_members_refused_for_different_reasons_do_not_put_the_request_at_fault(c
 def test_the_same_reason_with_each_ones_guid_in_it_puts_the_request_at_fault(command: Command, lab: Labs) -> None:
     ids = command.ids()
     command.faults(rejected=ids)
-    fleet = lab().fleet()
+    fleet = lab(statusEncoding="integer").fleet()
     fleet.up(ids)
     assert fleet.counts() == {"unreached": 12}
     assert len(command.posts()) == 6
@@ -143,7 +226,7 @@ def test_an_outage_while_a_batch_is_taken_apart_is_what_is_reported(command: Com
     ids = command.ids()
     refused = {"on": SET, "act": "status", "status": 400, "body": '{"Message": "No"}', "times": 2}
     command.faults(faults=[refused, {"on": SET, "act": "status", "status": 429}])
-    made = lab()
+    made = lab(statusEncoding="integer")
     fleet = made.fleet()
     fleet.up(ids[:11])
     assert fleet.counts() == {"unreached": 11}
@@ -176,7 +259,7 @@ def test_a_refusal_is_told_in_commands_own_words(command: Command, lab: Labs, te
     ids = command.ids()[:2]
     one = {"on": SET, "act": "status", "status": 400, "body": text}
     command.faults(faults=[{**one, "times": 1}, {"on": SET, "act": "pass", "times": 1}, one])
-    fleet = lab().fleet()
+    fleet = lab(statusEncoding="integer").fleet()
     fleet.up(ids)
     assert fleet.counts() == {"pending": 1, "refused": 1}
     assert fleet.state["members"][ids[1]]["reason"].startswith(shown)
@@ -194,18 +277,39 @@ def test_escalation_and_taking_back_go_out_as_one_call_for_each_status(command: 
 @pytest.mark.parametrize(
     ("text", "phase"),
     [
+        # What Command's contract says, in each of its published types.
         ('{"FailedOrchestratorIds": null, "Status": "Requested"}', "pending"),
+        ('{"FailedOrchestratorIds": [], "Status": null}', "pending"),
+        ('{"FailedOrchestratorIds": []}', "pending"),
         ('{"Status": 1}', "pending"),
-        ("{}", "pending"),
-        ("null", "pending"),
+        ('{"Status": "1"}', "pending"),
+        ('{"status": "requested", "New": {"a": [1]}}', "pending"),
         ('{"failedOrchestratorIds": ["{ID}"], "status": "Requested"}', "refused"),
-        ('{"FailedOrchestratorIds": ["{ID}"], "Status": "Requested", "New": {"a": [1]}}', "refused"),
-        # Somebody else's object, or one that can't be read, must not count as "nothing failed".
+        ('{"FailedOrchestratorIds": ["{ID}", "{ID}"], "Status": "Requested", "New": {"a": [1]}}', "refused"),
+        # No status was set, whatever is echoed.
+        ('{"FailedOrchestratorIds": ["{ID}"], "Status": 0}', "refused"),
+        # Anything else, and above all somebody else's object, must not count as "nothing failed".
+        ("{}", "unreached"),
+        ("null", "unreached"),
+        ("true", "unreached"),
+        ('"Requested"', "unreached"),
+        ("[]", "unreached"),
+        ('[{"FailedOrchestratorIds": [], "Status": 1}]', "unreached"),
+        ('{"FailedOrchestratorIds": null}', "unreached"),
+        ('{"Status": null}', "unreached"),
+        ('{"status": "error"}', "unreached"),
+        ('{"status": 404}', "unreached"),
+        ('{"status": true}', "unreached"),
+        ('{"Status": [1]}', "unreached"),
+        ('{"Status": 1, "status": "error"}', "unreached"),
+        ('{"ErrorCode": "0xA0140002", "Message": "No", "Status": 1}', "unreached"),
+        ('{"type": "about:blank", "title": "Not found", "status": 404, "FailedOrchestratorIds": []}', "unreached"),
         ('{"message": "Service is starting"}', "unreached"),
         ('{"FailedOrchestratorIds": ["all of them"]}', "unreached"),
+        ('{"FailedOrchestratorIds": ["00000000-0000-4000-8000-000000000000"], "Status": 1}', "unreached"),
         ('{"FailedOrchestratorIds": [7]}', "unreached"),
         ('{"FailedOrchestratorIds": "none"}', "unreached"),
-        ("[]", "unreached"),
+        ('{"FailedOrchestratorIds": {}, "Status": 1}', "unreached"),
     ],
 )
 def test_an_answer_is_read_tolerantly_but_never_as_more_than_it_says(
@@ -215,3 +319,47 @@ def test_an_answer_is_read_tolerantly_but_never_as_more_than_it_says(
     shown = text.replace("{ID}", f"{{{agent_id.upper()}}}")
     command.faults(faults=[{"on": SET, "act": "body", "body": shown}])
     assert lab().fleet().up([agent_id]) == {agent_id: phase}
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [(200, '{"status": "error"}'), (200, ""), (204, ""), (202, '{"Status": 1}'), (200, "<html>signing in</html>")],
+)
+@pytest.mark.parametrize("applied", [True, False])
+def test_an_answer_that_is_not_commands_is_followed_by_a_reading(
+    command: Command, lab: Labs, status: int, text: str, applied: bool
+) -> None:
+    fault = {"on": SET, "act": "status", "status": status, "body": text, "times": 1, "applied": applied}
+    command.faults(faults=[fault])
+    fleet = lab().fleet()
+    fleet.up(command.ids())
+    assert fleet.counts() == {"pending": 12}
+    assert [entry["method"] for entry in command.journal()][1:] == ["POST", "GET", *([] if applied else ["POST"])]
+
+
+def test_an_answer_that_is_never_commands_is_tried_twice_and_stays_open(command: Command, lab: Labs) -> None:
+    command.faults(faults=[{"on": SET, "act": "body", "body": '{"status": "error"}'}])
+    fleet = lab(batchSize="6").fleet()
+    fleet.up(command.ids())
+    assert fleet.counts() == {"unreached": 12}
+    assert len(command.posts()) == 2
+    ours = [member.get("ours", []) for member in fleet.state["members"].values()]
+    assert sorted(ours) == [[]] * 6 + [["Requested"]] * 6
+
+
+@pytest.mark.parametrize("error", [MemoryError, RecursionError, ZeroDivisionError, KeyError])
+def test_whatever_happens_to_an_answer_leaves_a_record_with_the_outcome_open(
+    command: Command, lab: Labs, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def fail(*_: object) -> None:
+        raise error("canary")
+
+    monkeypatch.setattr(wire, "decode_outcome", fail)
+    ids = command.ids()
+    command.faults(faults=[{"on": SET, "act": "body", "body": "[]"}])
+    fleet = lab().fleet()
+    fleet.up(ids)
+    assert fleet.counts() == {"unreached": 12}
+    assert all(member["ours"] == ["Requested"] for member in fleet.state["members"].values())
+    assert error.__name__ in fleet.trouble
+    assert "canary" not in fleet.trouble

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
+import httpx
 import pytest
 
 from keyfactor_provider.command import exchange
@@ -33,9 +34,9 @@ DENIED = '{"ErrorCode": "0xA0140002", "Message": "User lacks /agents/management/
 
 # The fault; the error; whether it is tried again; whether a POST may have been carried out; what it says.
 TROUBLE: list[tuple[dict[str, Any], type[CommandError], bool, bool, str]] = [
-    ({"act": "drop"}, Unreachable, True, True, "no whole answer came (RemoteProtocolError"),
-    ({"act": "reset"}, Unreachable, True, True, "no whole answer came (ReadError"),
-    ({"act": "truncate"}, Unreachable, True, True, "no whole answer came (RemoteProtocolError"),
+    ({"act": "drop"}, Unreachable, True, True, "incomplete response (RemoteProtocolError"),
+    ({"act": "reset"}, Unreachable, True, True, "incomplete response (ReadError"),
+    ({"act": "truncate"}, Unreachable, True, True, "incomplete response (RemoteProtocolError"),
     (status(429), Unreachable, True, False, "429 without a message"),
     (
         status(429, **{"Retry-After": "2"}),
@@ -57,14 +58,15 @@ TROUBLE: list[tuple[dict[str, Any], type[CommandError], bool, bool, str]] = [
     (status(409, '{"Message": "Locked"}'), Rejected, False, False, "409, Locked"),
     (body(HTML, "text/html"), BadAnswer, False, True, "200 with an HTML page instead of JSON"),
     (body(HTML), BadAnswer, False, True, "200 with an HTML page instead of JSON"),
-    (body("not JSON", "text/plain"), BadAnswer, False, True, "its answer is not what Command's API gives"),
-    (body('[{"AgentId": "3f2504'), BadAnswer, False, True, "its answer is not what Command's API gives"),
-    (body(""), BadAnswer, False, True, "its answer is not what Command's API gives"),
-    (body("17"), BadAnswer, False, True, "its answer is not what Command's API gives"),
-    (body('["text"]'), BadAnswer, False, True, "its answer is not what Command's API gives"),
+    (body("not JSON", "text/plain"), BadAnswer, False, True, "its response is not what Command's API gives"),
+    (body('[{"AgentId": "3f2504'), BadAnswer, False, True, "its response is not what Command's API gives"),
+    (body(""), BadAnswer, False, True, "its response is not what Command's API gives"),
+    (body("17"), BadAnswer, False, True, "its response is not what Command's API gives"),
+    (body('["text"]'), BadAnswer, False, True, "its response is not what Command's API gives"),
     (body('[{"New":' + "[" * 100_000), BadAnswer, False, True, "it is nested too deeply"),
-    (status(204), BadAnswer, False, True, "its answer is not what Command's API gives"),
-    ({"act": "huge"}, BadAnswer, False, True, "the answer is larger than 64 MiB"),
+    (status(204), BadAnswer, False, True, "204, which is not what Command's API gives"),
+    (status(206, "[]"), BadAnswer, False, True, "206, which is not what Command's API gives"),
+    ({"act": "huge"}, BadAnswer, False, True, "the response is larger than 64 MiB"),
     ({"act": "redirect", "to": "https://sso.example.com/x"}, BadAnswer, False, False, "a redirect to sso.example.com"),
     (status(300, Location="https://sso:port"), BadAnswer, False, False, "300, a redirect to an unreadable address"),
     ({"act": "redirect", "to": "https://sso.example.com:port"}, Unreachable, True, True, "Invalid URL in location"),
@@ -108,7 +110,8 @@ def test_an_asking_that_meets_trouble_fails_whole_and_remembers_whether_it_may_h
     assert says in fleet.trouble
     ours = [member.get("ours", []) for member in fleet.state["members"].values()]
     assert ours == ([["Requested"]] if may_be_done else [[]]) * 4
-    assert (sum(REQUEST in entry["path"] for entry in command.journal()) > 1) is again
+    # What is none of Command's answers is sent once more, after a reading.
+    assert (sum(REQUEST in entry["path"] for entry in command.journal()) > 1) is (again or may_be_done)
 
 
 @pytest.mark.parametrize("fault", [row[0] for row in TROUBLE if row[2]])
@@ -198,7 +201,7 @@ def test_a_server_that_is_too_slow_is_given_up_when_the_time_is_over(
     command.faults(faults=[{"on": slow, **fault}])
     made = lab(method, timeout="1")
     began = made.clock()
-    with pytest.raises(Unreachable, match=r"no whole answer came \(ReadTimeout"):
+    with pytest.raises(Unreachable, match=r"incomplete response \(ReadTimeout"):
         made.client.agents_page(1, 50)
     assert 0.9 < made.clock() - began < 2
 
@@ -214,7 +217,7 @@ def test_an_answer_that_stops_half_way_is_given_up_sooner_than_one_that_has_not_
         made.client.agents_page(1, 50, deadline=Deadline(made.clock() + 60, retries=False))
     assert made.clock() - began < 2
     command.faults(faults=[{"on": LIST, "act": "delay", "seconds": 0.4}])
-    assert len(made.client.agents_page(1, 50)) == 12
+    assert len(made.client.agents_page(1, 50).agents) == 12
 
 
 def date(seconds: float) -> str:
@@ -241,7 +244,7 @@ def test_a_server_that_asks_for_a_pause_gets_it(
     text = header if isinstance(header, str) else header()
     command.faults(faults=[{"on": LIST, "times": 1, **status(number, **{"Retry-After": text})}])
     made = lab()
-    assert len(made.client.agents_page(1, 50)) == 12
+    assert len(made.client.agents_page(1, 50).agents) == 12
     assert len(made.clock.slept) == 1
     assert least <= made.clock.slept[0] <= most
 
@@ -266,7 +269,7 @@ def test_credentials_do_not_follow_a_redirect_to_another_host(
         command.faults(faults=[{"on": on, "act": "redirect", "to": f"http://{other.host}/Agents"}])
         made = lab(method)
         if on == "POST /identity" and method != "oauth":
-            assert made.client.agents_page(1, 50)
+            assert made.client.agents_page(1, 50).agents
         else:
             with pytest.raises(BadAnswer):
                 made.client.agents_page(1, 50)
@@ -285,7 +288,7 @@ def test_a_wrong_content_type_does_not_hide_a_right_answer(
     command: Command, lab: Labs, text: str, content_type: str, agents: int
 ) -> None:
     command.faults(faults=[{"on": LIST, **body(text, content_type)}])
-    assert len(lab().client.agents_page(1, 50)) == agents
+    assert len(lab().client.agents_page(1, 50).agents) == agents
 
 
 def test_a_permission_taken_away_half_way_keeps_what_was_asked_and_names_what_is_needed(
@@ -331,8 +334,12 @@ def test_a_cookie_is_neither_kept_nor_able_to_break_the_next_request(command: Co
         command.faults(faults=[{"on": LIST, "times": 1, **status(503, **{"Set-Cookie": cookie})}])
         made = lab()
         sent: list[str] = []
-        made.client._http.event_hooks = {"request": [lambda request, sent=sent: sent.append(str(request.headers))]}
-        assert len(made.client.agents_page(1, 50)) == 12, number
+
+        async def watch(request: httpx.Request, sent: list[str] = sent) -> None:
+            sent.append(str(request.headers))
+
+        made.client._http.event_hooks = {"request": [watch]}
+        assert len(made.client.agents_page(1, 50).agents) == 12, number
         assert len(sent) == 2
         assert "cookie" not in sent[1].lower()
 
@@ -346,7 +353,7 @@ def test_with_the_preview_only_one_try_is_made_and_three_seconds_are_spent(comma
         made.operations.check(raw, {}, preview=True)
     assert 2.9 < made.clock() - began < 4
     assert len(command.journal()) == 1
-    assert sum("Preview without a look at Command" in text for _, text in made.said) == 1
+    assert sum("without a look at Command" in text for _, text in made.said) == 1
 
 
 def test_a_client_of_its_own_waits_on_the_real_clock(command: Command) -> None:
@@ -354,6 +361,6 @@ def test_a_client_of_its_own_waits_on_the_real_clock(command: Command) -> None:
     clock = Clock()
     client = CommandClient(settings_for(command), clock=clock)
     began = clock()
-    assert len(client.agents_page(1, 50)) == 12
+    assert len(client.agents_page(1, 50).agents) == 12
     assert 0.4 < clock() - began < 3
     client.close()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from keyfactor_provider.command.outage import SHARED_FOR, Outage
+from keyfactor_provider.command.session import SHARED_FOR, Outage
 from keyfactor_provider.errors import Forbidden, ReenrollmentFailed, Unauthorized, Unreachable
 from keyfactor_standins.command.process import Command
 from tests.support.clients import LIST, ONE, SET, Lab
@@ -131,6 +131,45 @@ def test_watching_goes_on_through_an_outage(command: Command, lab: Labs) -> None
         made.operations.progress(fleet.state["members"], 60)
     command.faults(faults=[])
     assert len(made.operations.progress(fleet.state["members"], 60).waiting) == 12
+    # Command is back for everybody.
+    assert list(made.fleet("core").up(command.world(populate=1)).values()) == ["pending"]
+
+
+def test_a_poll_that_finds_command_down_spares_the_fleets_after_it_the_same(command: Command, lab: Labs) -> None:
+    made = lab()
+    fleet = made.fleet()
+    ids = command.ids()
+    fleet.up(ids[:6])
+    command.faults(faults=[DOWN])
+    with pytest.raises(Unreachable):
+        made.operations.progress(fleet.state["members"], 60)
+    command.forget()
+    assert set(made.fleet("core").up(ids[6:]).values()) == {"unreached"}
+    assert command.journal() == []
+
+
+def test_refused_credentials_are_tried_once_however_many_completions_wait(command: Command, lab: Labs) -> None:
+    made = lab()
+    fleets = [made.fleet(f"fleet-{number}") for number in range(4)]
+    for fleet, agent_id in zip(fleets, command.ids(), strict=False):
+        fleet.up([agent_id])
+    command.faults(faults=[{"on": "GET", "act": "status", "status": 401}])
+    command.forget()
+    for _ in range(3):
+        for fleet in fleets:
+            with pytest.raises(Unauthorized):
+                made.operations.progress(fleet.state["members"], 60)
+        made.clock.sleep(3600)
+    assert len(command.journal()) == 1
+
+
+def test_a_preview_that_is_refused_spares_the_others_the_same(command: Command, lab: Labs) -> None:
+    made = lab(password="wrong-canary")
+    raw = {"fleet": "edge", "status": "Requested", "orchestrator_ids": command.ids()[:1]}
+    made.operations.check(raw, {}, preview=True)
+    with pytest.raises(Unauthorized):
+        made.operations.everyone()
+    assert len(command.journal()) == 1
 
 
 def test_an_outage_is_given_out_as_copies() -> None:
@@ -151,5 +190,14 @@ def test_an_outage_is_what_concerns_every_call() -> None:
     assert outage.standing(0.0) is None
     outage.note(Unauthorized("Asking", "401", "Correct."), 0.0)
     assert isinstance(outage.standing(1e9), Unauthorized)
-    outage.clear()
+    # For good: neither an answer nor another failure ends it.
+    outage.passed()
+    outage.note(Unreachable("Asking", "no answer", "Wait."), 0.0)
+    assert isinstance(outage.standing(1e9), Unauthorized)
+
+
+def test_an_answer_ends_an_outage() -> None:
+    outage = Outage()
+    outage.note(Unreachable("Asking", "no answer", "Wait."), 0.0)
+    outage.passed()
     assert outage.standing(0.0) is None

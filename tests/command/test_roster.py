@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from keyfactor_provider.command import roster as roster_module
@@ -232,7 +233,11 @@ def test_a_query_goes_out_without_a_plus_and_under_both_names(command: Command, 
     command.faults(faults=[{"on": ONE, "act": "status", "status": 404}])
     sent: list[str] = []
     made = lab()
-    made.client._http.event_hooks = {"request": [lambda request: sent.append(str(request.url))]}
+
+    async def watch(request: httpx.Request) -> None:
+        sent.append(str(request.url))
+
+    made.client._http.event_hooks = {"request": [watch]}
     Roster(made.client).look(command.ids()[:2])
     assert "QueryString=AgentId%20-eq%20%22" in sent[-1]
     assert "%20OR%20AgentId" in sent[-1]

@@ -41,7 +41,7 @@ def test_a_private_ca_is_trusted(secure: Command, inline: bool) -> None:
     if inline:
         environment["KEYFACTOR_CA_CERT"] = Path(environment["KEYFACTOR_CA_CERT"]).read_text()
     client = client_of(environment)
-    assert len(client.agents_page(1, 5)) == 3
+    assert len(client.agents_page(1, 5).agents) == 3
     client.close()
 
 
@@ -57,7 +57,7 @@ def other_ca() -> str:
 def test_a_private_ca_is_added_to_the_systems(secure: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", secure.said["ca_cert"])
     client = client_of(without_ca(secure, KEYFACTOR_CA_CERT=other_ca()))
-    assert client.agents_page(1, 5)
+    assert client.agents_page(1, 5).agents
     client.close()
 
 
@@ -71,7 +71,7 @@ def test_the_private_ca_counts_for_the_token_endpoint_as_well(secure: Command) -
         "KEYFACTOR_AUTH_TOKEN_URL": said["token_url"],
     }
     client = client_of(environment)
-    assert client.agents_page(1, 5)
+    assert client.agents_page(1, 5).agents
     client.close()
     del environment["KEYFACTOR_CA_CERT"]
     client = client_of(environment)
@@ -139,7 +139,7 @@ def test_a_proxy_is_used_and_sees_no_credentials(
         # The stand-in's certificate is for this machine alone.
         environment = without_ca(secure, KEYFACTOR_HOSTNAME="command.example.com:444", KEYFACTOR_SKIP_VERIFY="1")
         client = client_of(environment)
-        assert len(client.agents_page(1, 5)) == 3
+        assert len(client.agents_page(1, 5).agents) == 3
         client.close()
     assert [line.split("\n")[0] for line in proxy.seen] == ["CONNECT command.example.com:444"]
     assert "\nAuthorization" not in proxy.seen[0]
@@ -153,7 +153,7 @@ def test_a_host_in_no_proxy_and_this_machine_are_reached_without_it(
             monkeypatch.setenv(name, f"http://{proxy.host}")
         for command in (secure, plain):
             client = client_of(command.environment())
-            assert client.agents_page(1, 5)
+            assert client.agents_page(1, 5).agents
             client.close()
     assert proxy.seen == []
 

@@ -142,7 +142,7 @@ def test_when_an_agent_was_seen_is_read_in_every_form(text: str, at: datetime | 
     assert read(LastSeen=text).seen_at == at
 
 
-@pytest.mark.parametrize(("as_integer", "status"), [(True, 2), (False, "Required")])
-def test_the_request_is_that_of_the_vendors_page(as_integer: bool, status: Any) -> None:
-    sent = json.loads(wire.encode_ask([GUID, OTHER], ReenrollmentStatus.REQUIRED, as_integer=as_integer))
+@pytest.mark.parametrize(("encoding", "status"), [("integer", 2), ("string", "Required"), ("digits", "2")])
+def test_the_request_is_that_of_the_vendors_page(encoding: wire.Encoding, status: Any) -> None:
+    sent = json.loads(wire.encode_request([GUID, OTHER], ReenrollmentStatus.REQUIRED, encoding))
     assert sent == {"OrchestratorIds": [GUID, OTHER], "Status": status}

@@ -3,11 +3,11 @@
 Written from `keyfactor-command.md` alone; it imports nothing of what decides.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.client import CommandClient, Page
 from keyfactor_provider.command.credentials import Credentials
 from keyfactor_provider.command.retrying import Deadline
 from keyfactor_provider.command.settings import Settings
@@ -133,13 +133,15 @@ class Event:
 
 
 class Client:
-    """The four methods of a CommandClient that Operations uses, on a World."""
+    """The methods of a CommandClient that Operations uses, on a World."""
 
     retrying = CommandClient.retrying
 
     def __init__(self, world: World, stack: str, faults: Sequence[str] = ()) -> None:
         self.world, self.stack, self.faults = world, stack, list(faults)
-        self.settings = Settings("https://command", Credentials("token", access_token="t"), batch_size=2)
+        self.settings = Settings(
+            "https://command", Credentials("token", access_token="t"), batch_size=2, status_encoding="integer"
+        )
         self.events: list[Event] = []
         self._now = 0.0
 
@@ -164,16 +166,23 @@ class Client:
             raise NotFound("Reading", "404", "")
         return [shown]
 
-    def agents_page(self, page: int, _size: int, *, query: str = "", deadline: Deadline | None = None) -> list[Agent]:
+    def agents_page(self, page: int, size: int, *, query: str = "", deadline: Deadline | None = None) -> Page:  # noqa: ARG002
         self._reading(deadline)
         found = [shown for agent_id in sorted(self.world.agents) if (shown := self.world.show(agent_id))]
         if query:
             found = [agent for agent in found if f'"{agent.id}"' in query]
         elif page == 1:
             self.events.append(Event("read", {agent_id: self.world.show(agent_id) for agent_id in IDS}))
-        return found if page == 1 else []
+        return Page(found if page == 1 else [])
 
-    def ask(self, members: Sequence[str], status: Any, *, deadline: Deadline | None = None) -> frozenset[str]:
+    def agents_pages(
+        self, numbers: Iterable[int], size: int, *, query: str = "", deadline: Deadline | None = None
+    ) -> Iterator[Page]:
+        return (self.agents_page(number, size, query=query, deadline=deadline) for number in numbers)
+
+    def set_status(
+        self, members: Sequence[str], status: Any, _encoding: str, *, deadline: Deadline | None = None
+    ) -> frozenset[str]:
         ids = tuple(members)
         fault = self._fault(deadline, Event("ask", status=status.value, ids=ids))
         if fault in ("renewed", "lost-renewed"):

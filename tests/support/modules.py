@@ -48,10 +48,7 @@ class Module:
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        plugins = self.folder / ".plugins"
-        plugins.mkdir()
-        script = install(plugins, sys.executable, "0.0.0", "any")
-        shutil.copy(script, plugins / "terraform-provider-keyfactorcommand")
+        plugins = install(Path(self.environment.get("HOME", os.environ["HOME"])), sys.executable).parent
         config = self.folder / ".tfrc"
         config.write_text(f'provider_installation {{ dev_overrides {{ "{ADDRESS}" = "{plugins}" }}\n direct {{}} }}\n')
         self.environment = {

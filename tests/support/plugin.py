@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import grpc
@@ -26,6 +27,8 @@ FLEET = "keyfactorcommand_orchestrator_reenrollment"
 COMPLETION = "keyfactorcommand_reenrollment_completion"
 ONE = "keyfactorcommand_orchestrator"
 MANY = "keyfactorcommand_orchestrators"
+GHOST = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
+"""A GUID that no orchestrator of a test has."""
 COOKIE = {"TF_PLUGIN_MAGIC_COOKIE": "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2"}
 
 UNKNOWN = msgpack.ExtType(0, b"\x00")
@@ -225,14 +228,18 @@ def plugin(environment: Mapping[str, str], *, configured: bool = True) -> Iterat
     Raises:
         RuntimeError: it did not serve; has what it said instead.
     """
-    with subprocess.Popen(
-        [sys.executable, "-W", "error", "-m", "keyfactor_provider.terraform"],
-        cwd=ROOT,
-        env={**bare_environment(), **COOKIE, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        # Or it would take another plugin of the same test for a process of the same Terraform.
+        TemporaryDirectory(dir="/tmp") as temporary,
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "keyfactor_provider.terraform"],
+            cwd=ROOT,
+            env={**bare_environment(), **COOKIE, "TMPDIR": temporary, **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         assert process.stdout is not None
         handshake = process.stdout.readline().strip()
         if not handshake:
@@ -354,7 +361,10 @@ def _said(answer: Any) -> list[Said]:
             names[each.severity],
             each.summary,
             each.detail,
-            ".".join(step.attribute_name for step in each.attribute.steps),
+            "".join(
+                step.attribute_name or f"[{step.element_key_string or step.element_key_int!r}]"
+                for step in each.attribute.steps
+            ),
         )
         for each in answer.diagnostics
     ]

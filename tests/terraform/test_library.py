@@ -16,9 +16,24 @@ def test_the_library_is_there() -> None:
     assert tf
 
 
-@pytest.mark.parametrize("module", ["keyfactor_provider.terraform", "keyfactor_provider.terraform.install"])
-def test_without_the_library_one_line_says_what_is_needed(module: str) -> None:
-    without = f"import runpy, sys; sys.modules['tf'] = None; runpy.run_module({module!r}, run_name='__main__')"
-    ran = subprocess.run([sys.executable, "-c", without], cwd=ROOT, capture_output=True, text=True, check=False)
+def _without(then: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.modules['tf'] = None; {then}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_without_the_library_the_script_says_in_one_line_which_extra_is_needed() -> None:
+    ran = _without("from keyfactor_provider.scripts import terraform; sys.exit(terraform())")
     assert (ran.returncode, len(ran.stderr.splitlines())) == (1, 1), ran.stderr
-    assert "needs its library tf" in ran.stderr
+    assert "keyfactor-provider[terraform]" in ran.stderr
+
+
+@pytest.mark.parametrize("module", ["terraform", "terraform.install"])
+def test_without_the_library_an_import_fails_as_imports_do(module: str) -> None:
+    ran = _without(f"""exec('try: import keyfactor_provider.{module}\\nexcept ImportError as error: print(error)')""")
+    assert ran.returncode == 0, ran.stderr
+    assert "keyfactor-provider[terraform]" in ran.stdout

@@ -3,31 +3,20 @@
 import json
 import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from keyfactor_provider.terraform import install
-from keyfactor_provider.terraform.provider import ADDRESS
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
 from tests.support.modules import BINARIES, FIRST_FOUND, Module
-from tests.support.plugin import FLEET
-from tests.support.stacks import ROOT
+from tests.support.plugin import COMPLETION, FLEET
+from tests.support.processes import wait_until
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
-
-
-@pytest.fixture
-def command() -> Iterator[Command]:
-    with running("--orchestrators", "12") as command:
-        yield command
 
 
 @pytest.fixture(params=BINARIES)
@@ -260,6 +249,32 @@ def test_one_orchestrator_in_two_resources_is_refused_by_the_plan(module: Module
     assert ran.says("Error: Wrong value for orchestrator_ids", f"{ids[1]} is in another", "in resource")
 
 
+def test_an_orchestrator_in_two_aliases_is_refused_and_one_that_moves_between_them_keeps_its_flag(
+    module: Module, command: Command
+) -> None:
+    ids = command.ids()[:3]
+
+    def fleets(**members: list[str]) -> None:
+        provider = [{"alias": name} for name in members]
+        made = {
+            name: {"provider": f"keyfactorcommand.{name}", "orchestrator_ids": each, "status": "Requested"}
+            for name, each in members.items()
+        }
+        text = json.dumps({"provider": {"keyfactorcommand": provider}, "resource": {FLEET: made}})
+        module.write("aliases.tf.json", text)
+
+    fleets(one=ids[:2], two=ids[1:])
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (1, [])
+    assert ran.says("Error: Wrong value for orchestrator_ids", ids[1], "alias")
+    fleets(one=ids[:1], two=ids[1:])
+    assert module.run("apply").exit_code == 0
+    fleets(one=ids[:2], two=ids[2:])
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (0, [])
+    assert module.run("plan", "-detailed-exitcode").exit_code == 0
+
+
 def test_members_and_settings_that_only_an_apply_gives_are_taken_then(either: Module, command: Command) -> None:
     ids = command.ids()[:2]
     either.write(
@@ -315,6 +330,73 @@ def test_ctrl_c_in_the_middle_of_an_apply_keeps_what_was_asked(module: Module, c
     assert module.phases("edge") == dict.fromkeys(ids, "pending")
 
 
+def test_ctrl_c_ends_seventy_waiting_completions_at_once(module: Module, command: Command) -> None:
+    module.fleets(fleet("edge", command.ids()[:2]))
+    assert module.run("apply").exit_code == 0
+    module.write(
+        "waits.tf",
+        f"""
+        resource "{COMPLETION}" "done" {{
+          count   = 70
+          members = {FLEET}.edge.members
+          timeout = 600
+        }}
+        """,
+    )
+    log = module.folder / "log"
+    log.touch()
+    module.environment |= {"TF_LOG_PROVIDER": "INFO", "TF_LOG_PATH": str(log)}
+    with module.started("apply", "-parallelism=100") as running_apply, ThreadPoolExecutor(1) as pool:
+        text = pool.submit(running_apply.communicate, timeout=90)
+        wait_until(lambda: text.done() or log.read_text().count("Waiting for a completion") >= 70, 60)
+        began = time.monotonic()
+        os.killpg(running_apply.pid, signal.SIGINT)
+        shown, _ = text.result()
+        assert time.monotonic() - began < 15
+    assert running_apply.returncode == 1
+    assert shown.count("was interrupted") == 70, shown
+    assert module.tainted() == []
+
+
+def test_a_time_to_wait_may_have_decimals(module: Module, command: Command) -> None:
+    ids = command.ids()[:1]
+    module.fleets(fleet("edge", ids), {"name": "done", "completes": "edge", "timeout": 1.1})
+    ran = module.run("apply")
+    assert ran.exit_code == 1
+    assert ran.says("after 1.1 s")
+    command.world(reenroll=ids)
+    assert module.run("apply").exit_code == 0
+    assert module.run("plan", "-detailed-exitcode").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('triggers = {{ ca = "1", "a b" = null }}', 'triggers["a b"] is null'),
+        ('triggers = {{ "a b" = terraform_data.late.output.nothing }}', 'triggers["a b"] is null'),
+        ('orchestrator_ids = ["{id}", null]', "orchestrator_ids has a null element"),
+    ],
+    ids=["written", "known after apply", "in a set"],
+)
+def test_a_null_element_is_refused_with_its_key(module: Module, command: Command, text: str, says: str) -> None:
+    given = {"orchestrator_ids": f'["{command.ids()[0]}"]', "status": '"Requested"'}
+    name, _, value = text.format(id=command.ids()[0]).partition(" = ")
+    block = "\n".join(f"  {key} = {item}" for key, item in {**given, name: value}.items())
+    module.write(
+        "late.tf",
+        f"""
+        resource "terraform_data" "late" {{ input = {{ nothing = null, something = timestamp() }} }}
+        resource "{FLEET}" "edge" {{
+        {block}
+        }}
+        """,
+    )
+    ran = module.run("apply")
+    assert (ran.exit_code, ran.posts) == (1, [])
+    assert ran.says(says)
+    assert "defect" not in ran.text
+
+
 def test_no_secret_is_in_the_state_the_plan_or_the_log(module: Module, command: Command) -> None:
     secret = command.said["password"]
     module.environment.pop("KEYFACTOR_PASSWORD")
@@ -327,42 +409,3 @@ def test_no_secret_is_in_the_state_the_plan_or_the_log(module: Module, command: 
     assert "/KeyfactorAPI/Agents" in log.read_text()
     for text in (ran.text, log.read_text(), (module.folder / "terraform.tfstate").read_text()):
         assert secret not in text
-
-
-@pytest.mark.parametrize("binary", BINARIES)
-def test_from_an_empty_directory_a_plain_init_finds_what_was_installed(
-    binary: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = Module(binary, tmp_path / "module", command, {"HOME": str(tmp_path), "TF_CLI_CONFIG_FILE": ""})
-    monkeypatch.setenv("HOME", str(tmp_path))
-    installed = subprocess.run(
-        [sys.executable, "-m", "keyfactor_provider.terraform.install"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert f"Installed {ADDRESS}" in installed.stdout
-    ids = command.ids()[:2]
-    module.fleets(fleet("edge", ids))
-    ran = module.run("init")
-    assert ran.exit_code == 0, ran.text
-    ran = module.run("apply")
-    assert (ran.exit_code, ran.posts) == (0, [(1, tuple(ids))])
-    assert "overrides" not in ran.text
-
-
-def test_where_no_script_can_be_started_nothing_is_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert install.main("nt") == 1
-    assert "needs a POSIX shell" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_an_install_names_the_machine_as_terraform_does() -> None:
-    assert re.fullmatch(r"(linux|darwin)_(amd64|arm64|386)", install.target())
-    if terraform := shutil.which("terraform"):
-        said = subprocess.run([terraform, "version", "-json"], capture_output=True, text=True, check=True).stdout
-        assert json.loads(said)["platform"] == install.target()

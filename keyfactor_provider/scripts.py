@@ -1,0 +1,13 @@
+"""The console scripts; each says in one line which extra of the package it lacks."""
+
+import sys
+
+
+def terraform() -> int:
+    """`terraform-provider-keyfactorcommand`; the exit code."""
+    try:
+        from keyfactor_provider.terraform.__main__ import main
+    except ImportError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return main(sys.argv[1:])

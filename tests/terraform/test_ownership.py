@@ -1,0 +1,118 @@
+"""Orchestrators that are renamed, replaced or moved between resources."""
+
+import pytest
+
+from keyfactor_standins.command.process import Command
+from tests.support.plugin import FLEET, Plugin, PluginError, Resource, plugin
+
+
+def test_a_replacement_cancels_no_request(command: Command, started: Plugin) -> None:
+    ids, old = command.ids()[:3], Resource()
+    desired = {"orchestrator_ids": ids, "status": "Requested"}
+    old.up(started, **desired)
+    command.forget()
+    with plugin(command.environment()) as planning:
+        old.refresh(planning)
+        first = planning.plan(FLEET, old.state, desired)
+        second = planning.plan(FLEET, None, desired, private=first.private)
+    with plugin(command.environment()) as applying:
+        gone = second.__class__(FLEET, old.state, None, second.private, [])
+        assert applying.apply(gone) is None
+        new = applying.apply(applying.plan(FLEET, None, desired))
+    assert new is not None
+    assert new["pending_orchestrator_ids"] == ids
+    assert command.posts() == []
+
+
+@pytest.mark.parametrize("first", ["the new one", "the old one"])
+def test_a_rename_without_a_moved_block_leaves_every_request_standing(command: Command, first: str) -> None:
+    ids, old, new = command.ids()[:3], Resource(), Resource()
+    desired = {"orchestrator_ids": ids, "status": "Requested"}
+    with plugin(command.environment()) as started:
+        old.up(started, **desired)
+    with plugin(command.environment()) as applying:
+        if first == "the new one":
+            new.up(applying, **desired)
+            command.forget()
+            old.destroy(applying)
+            assert command.posts() == []
+        else:
+            old.destroy(applying)
+            new.up(applying, **desired)
+    assert {command.flags()[each] for each in ids} == {"Requested"}
+    assert set(new.phases().values()) == {"pending"}
+
+
+def test_a_destruction_that_is_planned_after_the_claim_of_a_renamed_one_posts_nothing(
+    command: Command, started: Plugin
+) -> None:
+    ids, old = command.ids()[:2], Resource()
+    desired = {"orchestrator_ids": ids, "status": "Requested"}
+    old.up(started, **desired)
+    command.forget()
+    with plugin(command.environment()) as planning:
+        planning.plan(FLEET, None, desired)
+        gone = planning.plan(FLEET, old.state, None)
+    with plugin(command.environment()) as applying:
+        applying.apply(gone)
+    assert command.posts() == []
+
+
+def test_a_member_that_another_resource_has_already_keeps_its_flag(command: Command, started: Plugin) -> None:
+    """As after an apply that failed halfway through a move."""
+    ids, one, two = command.ids()[:3], Resource(), Resource()
+    one.up(started, orchestrator_ids=ids[:2], status="Requested")
+    with plugin(command.environment()) as moving:
+        two.up(moving, orchestrator_ids=ids[1:], status="Requested")
+    command.forget()
+    with plugin(command.environment()) as planning:
+        one.refresh(planning)
+        two.refresh(planning)
+        gives = planning.plan(FLEET, one.state, {"orchestrator_ids": ids[:1], "status": "Requested"})
+        assert not planning.plan(FLEET, two.state, {"orchestrator_ids": ids[1:], "status": "Requested"}).changes
+    with plugin(command.environment()) as applying:
+        applying.apply(gives)
+    assert command.posts() == []
+
+
+@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
+def test_a_member_moved_between_resources_ends_with_its_request_standing(
+    command: Command, started: Plugin, order: tuple[str, str]
+) -> None:
+    ids, fleets = command.ids()[:4], {"one": Resource(), "two": Resource()}
+    fleets["one"].up(started, orchestrator_ids=ids[:2], status="Requested")
+    fleets["two"].up(started, orchestrator_ids=ids[2:], status="Requested")
+    desired_of = {"one": ids[:1], "two": ids[1:]}
+    with plugin(command.environment()) as later:
+        for name in order:
+            fleets[name].up(later, orchestrator_ids=desired_of[name], status="Requested")
+    assert {command.flags()[each] for each in ids} == {"Requested"}
+    assert fleets["two"].phases() == dict.fromkeys(ids[1:], "pending")
+
+
+def test_one_orchestrator_in_two_resources_is_refused_by_the_plan(command: Command, started: Plugin) -> None:
+    ids = command.ids()[:3]
+    started.plan(FLEET, None, {"orchestrator_ids": ids[:2], "status": "Requested"})
+    with pytest.raises(PluginError, match=ids[1]):
+        started.plan(FLEET, None, {"orchestrator_ids": [ids[1].upper()], "status": "Requested"})
+    assert started.said[0].path == "orchestrator_ids"
+
+
+@pytest.mark.parametrize("destruction_first", [True, False])
+def test_an_orchestrator_that_two_resources_let_go_is_taken_back_by_one_of_them(
+    command: Command, started: Plugin, destruction_first: bool
+) -> None:
+    ids, one, two = command.ids()[:2], Resource(), Resource()
+    one.up(started, orchestrator_ids=ids, status="Requested")
+    with plugin(command.environment()) as moving:
+        two.up(moving, orchestrator_ids=ids[1:], status="Requested")
+    command.forget()
+    with plugin(command.environment()) as planning:
+        one.refresh(planning)
+        two.refresh(planning)
+        desired_of = [(two.state, None), (one.state, {"orchestrator_ids": ids[:1], "status": "Requested"})]
+        plans = [planning.plan(FLEET, *each) for each in (desired_of if destruction_first else desired_of[::-1])]
+    with plugin(command.environment()) as applying:
+        for plan in plans:
+            applying.apply(plan)
+    assert command.posts() == [(0, (ids[1],))]

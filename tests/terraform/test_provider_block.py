@@ -1,0 +1,105 @@
+"""The provider block over the plugin's protocol, without Terraform."""
+
+from typing import Any
+
+import pytest
+
+from keyfactor_standins.command.process import Command
+from tests.support.plugin import FLEET, GHOST, MANY, UNKNOWN, Plugin, PluginError, Resource, plugin
+
+
+@pytest.mark.parametrize(
+    ("config", "path", "says"),
+    [
+        ({"hostname": "http://keyfactor.example.com"}, "hostname", "plain http would send the credentials"),
+        ({"hostname": "a b"}, "hostname", "The provider block, hostname is 'a b'. Expected a host"),
+        ({"request_timeout": 0}, "request_timeout", "request_timeout is '0'. Expected a whole number"),
+        ({"request_timeout": "1.1"}, "request_timeout", "request_timeout is '1.1'. Expected a whole number"),
+        ({"batch_size": "1" + "0" * 400}, "batch_size", "batch_size is '1E+400'"),
+        ({"batch_size": 20_000}, "batch_size", "batch_size is '20000'"),
+        ({"status_encoding": "number"}, "status_encoding", "status_encoding is 'number'"),
+        ({"command_ca_certificate": "/nowhere/ca.pem"}, "command_ca_certificate", "/nowhere/ca.pem"),
+        ({"profile": "lab"}, "profile", "There is no such file"),
+        ({"config_file": "/nowhere.json"}, "config_file", "There is no such file"),
+        ({"username": "a", "access_token": "b"}, "access_token", "username and the provider block, access_token"),
+        ({"client_id": "a", "client_secret": "b", "token_url": "http://x"}, "token_url", "not the https URL"),
+        ({"username": "a@b", "domain": "c"}, "username", "names the domain 'b'"),
+    ],
+)
+def test_a_wrong_setting_is_refused_with_the_path_of_its_attribute(
+    reader: Plugin, config: dict[str, Any], path: str, says: str
+) -> None:
+    with pytest.raises(PluginError) as caught:
+        reader.configure(**config)
+    assert [each.path for each in reader.said] == [path]
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({}, "Set hostname or KEYFACTOR_HOSTNAME"),
+        ({"hostname": "127.0.0.1"}, "or the same in the provider block"),
+        ({"hostname": "127.0.0.1", "username": "me"}, "Set KEYFACTOR_PASSWORD, or password in the provider block."),
+        ({"hostname": UNKNOWN}, "hostname is known only after apply"),
+    ],
+)
+def test_what_is_still_missing_warns_and_lets_a_plan_go_on(config: dict[str, Any], says: str) -> None:
+    with plugin({}, configured=False) as started:
+        said = started.configure(**config)
+        assert [each.severity for each in said] == ["warning"]
+        assert says in str(said[0])
+        assert "keyfactor:" not in str(said[0])
+        desired = {"orchestrator_ids": [GHOST], "status": "Requested"}
+        plan = started.plan(FLEET, None, desired)
+        assert plan.said == []
+        with pytest.raises(PluginError, match="Nothing was sent and nothing is recorded") as caught:
+            started.apply(plan)
+        assert caught.value.state is None  # type: ignore[attr-defined]
+
+
+def test_a_proxy_that_can_not_be_used_is_refused_without_a_path(shared: Command) -> None:
+    environment = {**shared.environment(), "KEYFACTOR_HOSTNAME": "command.example.com", "HTTPS_PROXY": "ftp://proxy"}
+    with plugin(environment, configured=False) as started:
+        with pytest.raises(PluginError, match="The proxy that the environment names can't be used"):
+            started.configure()
+        assert [each.path for each in started.said] == [""]
+
+
+def test_a_state_stands_while_the_provider_block_is_not_known(command: Command, started: Plugin) -> None:
+    fleet = Resource()
+    fleet.up(started, orchestrator_ids=command.ids()[:2], status="Requested")
+    with plugin({}, configured=False) as blind:
+        blind.configure(hostname=UNKNOWN)
+        before = fleet.state
+        fleet.refresh(blind)
+        assert fleet.state == before
+
+
+def test_the_provider_block_comes_before_the_environment(shared: Command) -> None:
+    environment = {**shared.environment(), "KEYFACTOR_HOSTNAME": "keyfactor.invalid", "KEYFACTOR_PASSWORD": "wrong"}
+    with plugin(environment, configured=False) as started:
+        started.configure(hostname=shared.url, username=shared.said["username"], password=shared.said["password"])
+        assert len(started.data(MANY)["ids"]) == 6
+
+
+def test_an_unverified_certificate_warns_in_every_run(reader: Plugin) -> None:
+    (said,) = reader.configure(skip_tls_verify=True)
+    assert said.severity == "warning"
+    assert "is not verified (skip_tls_verify)" in said.summary
+    assert "Set command_ca_certificate instead" in said.detail
+
+
+def test_secrets_are_marked_and_everything_in_the_provider_block_is_optional(reader: Plugin) -> None:
+    attributes = {each.name: each for each in reader.schema.provider.block.attributes}
+    assert {name for name, each in attributes.items() if each.sensitive} == {
+        "password",
+        "client_secret",
+        "access_token",
+    }
+    assert all(each.optional and each.description for each in attributes.values())
+
+
+def test_destructions_are_planned_too(reader: Plugin) -> None:
+    """Or a destruction would know of no claim that the plan has seen."""
+    assert reader.schema.server_capabilities.plan_destroy
