@@ -1,4 +1,4 @@
-"""The plugin over Pulumi's provider protocol: what comes in is made plain, what goes out is written, errors are clean."""
+"""The plugin over Pulumi's provider protocol: plain values in, messages out, and errors without a traceback."""
 
 import sys
 import traceback

@@ -20,7 +20,7 @@ _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
 )
 _WORKERS: Final = 1000
-"""Threads at most, made as they are needed: a completion that waits holds one, and --parallel has no limit of its own."""
+"""Threads at most, made as they are needed: a completion that waits holds one, and --parallel has no limit."""
 _GRACE: Final = 0.4
 """Seconds for what is under way once the process has been told to end."""
 _LOOKS: Final = 0.2
