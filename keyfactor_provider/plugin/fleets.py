@@ -174,8 +174,8 @@ class Reenrollment:
         return Result(call.name, forms.outputs_of(record), forms.inputs_of(record.desired()))
 
     def _announce_unknown(self, call: Call, record: Record, checked: Checked) -> None:
-        unknown = sorted(ARGUMENTS[name] for name in checked.unknown)
         known = record if record.members else None
+        unknown = sorted(checked.unknown)
         self._host.operations.before.announce_unknown(call.name, known, checked.known_members, unknown, ())
 
 
@@ -214,8 +214,7 @@ def _with_program_hint(error: ProviderError) -> ProviderError:
     """A copy: an outage's error is raised for every fleet of the process."""
     hinted = copy(error)
     hinted.next_step += (
-        " Before a preview or an up, and in a refresh or destroy, the engine passes on the provider settings of the "
-        "last `pulumi up`. If they have changed since, add --run-program to refresh or destroy, or run "
-        "`pulumi refresh --run-program` before a preview or an up."
+        " The engine passes on the provider settings of the last `pulumi up`. If they have changed since, add "
+        "--refresh --run-program to `pulumi preview` or `pulumi up`, and --run-program to a refresh or destroy."
     )
     return hinted
