@@ -71,10 +71,15 @@ def named(machine: str, guid: str) -> str:
     return f"{shown} ({guid})" if shown else guid
 
 
-def listed(names: Sequence[str], most: int = MOST_NAMED) -> str:
-    """Names joined by commas, at most `most` of them, with the number of those left out."""
+def listed(names: Sequence[str], most: int = MOST_NAMED, rest: str = "the state has them all") -> str:
+    """Names joined by commas, at most `most` of them, with the number of those left out.
+
+    Args:
+        rest: where to find those; empty where they are nowhere.
+    """
     shown = ", ".join(names[:most])
-    return f"{shown} and {len(names) - most} more (the state has them all)" if len(names) > most else shown
+    where = f" ({rest})" if rest else ""
+    return f"{shown} and {len(names) - most} more{where}" if len(names) > most else shown
 
 
 def count(number: int, noun: str = "orchestrator") -> str:

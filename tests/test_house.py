@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "dynamic": CORE | {"command", "reenrollment", "operations", "dynamic"},
     "terraform": CORE | {"command", "reenrollment", "operations", "terraform"},
     "__init__": CORE | {"dynamic", "operations"},
+    "scripts": {"terraform"},
 }
 """What each room may import of this project; front ends never import each other."""
 

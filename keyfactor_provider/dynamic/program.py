@@ -197,9 +197,8 @@ class Run:
         if failure is None:
             return
         if record.on_failure == "warn":
-            warning = Message(
-                record.fleet, "warning", "failure", failure.what, f"{failure.came_back}. {failure.next_step}"
-            )
+            detail = f"{failure.came_back}. {failure.next_step}"
+            warning = Message(record.fleet, "warning", "failure", failure.what, detail)
             await asyncio.to_thread(_show, warning, args.urn)
             return
         self._failed.add(args.urn)

@@ -52,8 +52,8 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
         on_removal: whether a request that still stands is cleared when a member leaves or the resource is destroyed
             ("unset"), or left ("retain").
         on_failure: whether failed orchestrators end the run with an error or a warning.
-        waves: sizes of the waves in which members are requested, such as [5, "10%", "100%"]: numbers, or percents of the
-            members; the last size repeats. Without waves and canaries everybody is requested at once.
+        waves: sizes of the waves in which members are requested, such as [5, "10%", "100%"]: numbers, or percents of
+            the members; the last size repeats. Without waves and canaries everybody is requested at once.
         canary_ids: members that are requested first; nobody else is before each of them has re-enrolled.
         max_failed: how many members may be bad (rejected, not found or overdue) before the roll-out halts: a number, or
             a percent of those started so far, such as "2%".
@@ -175,8 +175,8 @@ class ReenrollmentCompletion(_Resource, module="keyfactor", name="ReenrollmentCo
         name: of the resource.
         fleet: the fleet to wait for.
         timeout: seconds after which the run fails, naming the members that are not complete; 0 looks once.
-        max_failed: how many members may be bad (rejected, not found or overdue), and how many may not be complete when a
-            positive timeout is over: a number, or a percent of the members.
+        max_failed: how many members may be bad (rejected, not found or overdue), and how many may not be complete when
+            a positive timeout is over: a number, or a percent of the members.
         opts: as of any resource; keyfactor_provider/dynamic/options.py says what each of them does.
 
     Raises:

@@ -1,5 +1,6 @@
 """A plan carried out: observe, decide, send, record; the one place that decides whether to go on."""
 
+import logging
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,6 +12,8 @@ from keyfactor_provider.reenrollment import life
 from keyfactor_provider.reenrollment.fleet import Plan
 from keyfactor_provider.reenrollment.life import Moment
 from keyfactor_provider.status import ReenrollmentStatus
+
+LOG: Final = logging.getLogger(__name__)
 
 _LOST: Final = "its call got no answer"
 _NOT_SENT: Final = "its call failed or was not sent"
@@ -39,7 +42,9 @@ def carry_out(plan: Plan, session: Session, at: Moment, until: float | None = No
         try:
             trouble = _post(plan, session, sorted(wanted), status, at, until)
         except Exception as error:
+            LOG.debug("posting failed", exc_info=True)
             trouble = _defect(error)
+            _not_reached(plan, [one for one in wanted if one in plan.requests], _LOST, outcome_open=True)
     return trouble
 
 
@@ -81,6 +86,7 @@ def _record(plan: Plan, outcome: Outcome, status: ReenrollmentStatus, at: Moment
             plan.members[member_id] = life.leaving(plan.clears[member_id], f"rejected by Command: {reason}")
         else:
             plan.members[member_id] = life.rejected(plan.members[member_id], reason)
+            plan.requests.pop(member_id, None)
     _not_reached(plan, outcome.unsent, _NOT_SENT, outcome_open=False)
     _not_reached(plan, outcome.open, _LOST, outcome_open=True)
 
@@ -91,6 +97,7 @@ def _not_reached(plan: Plan, members: Iterable[str], reason: str, *, outcome_ope
             plan.members[member_id] = life.leaving(plan.clears[member_id], reason)
         else:
             plan.members[member_id] = life.unreached(plan.members[member_id], reason, outcome_open=outcome_open)
+            plan.requests.pop(member_id, None)
 
 
 def _defect(error: Exception) -> ProviderError:

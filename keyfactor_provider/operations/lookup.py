@@ -1,6 +1,6 @@
 """Which orchestrators Command has: every page, filtered here, because few fields can be queried there."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -9,12 +9,20 @@ from typing import Final
 from keyfactor_provider import guid
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import InputError, LookupRefused, Problem
+from keyfactor_provider.text import listed, safe
 
 Orchestrator = Agent
 """What a look-up gives of each."""
 
 PLATFORMS: Final = ("Unknown", ".NET", "Java", "Mac", "Android", "Native", "Bash", "Universal")
 """AgentPlatform by number (Keyfactor API: GET Agents, 11.x)."""
+
+_PLATFORMS: Final = {
+    **{name: frozenset({number}) for number, name in enumerate(PLATFORMS)},
+    # From 24.4 on Command counts the Universal Orchestrator as 1; by number one gets exactly that number.
+    "Universal": frozenset({1, 7}),
+}
+"""The numbers that a platform's name means."""
 
 STATUSES: Final = {1: "New", 2: "Approved", 3: "Disapproved"}
 """An agent's Status by number (same page)."""
@@ -34,12 +42,15 @@ class Filter:
 
     Attributes:
         machine: patterns for ClientMachine, where * and ? stand for any text; case does not matter.
-        platform: names or numbers of PLATFORMS.
+        platform: names or numbers of PLATFORMS; `Universal` means 1 and 7, as Command 24.4 and later give the first for
+            it and older ones the second. `.NET` means 1 alone, and so includes those.
         capability: capabilities of which it must have one, whole and in any case.
         identity: patterns for its Username.
         exclude: GUIDs, or patterns for ClientMachine.
         status: names or numbers of STATUSES.
         seen_within: how long ago it may have been seen last.
+        with_certificate: True for those that Command expects a client certificate of, False for the others, which sign
+            in with OAuth or Basic and never re-enroll.
         at_least: fewer than so many are refused.
         at_most: more than so many are refused.
     """
@@ -51,6 +62,7 @@ class Filter:
     exclude: Sequence[str] = ()
     status: Sequence[str | int] = ()
     seen_within: timedelta | None = None
+    with_certificate: bool | None = None
     at_least: int = 0
     at_most: int | None = None
 
@@ -62,9 +74,9 @@ class Filter:
     def describe(self) -> str:
         """The filters as messages name them."""
         given = [
-            f"{each.name} {value if isinstance(value, timedelta) else ' or '.join(map(str, value))}"
+            f"{each.name} {value if isinstance(value, timedelta | bool) else listed([safe(str(one)) for one in value], rest='')}"
             for each in fields(self)
-            if (value := getattr(self, each.name)) and not each.name.startswith("at_")
+            if (value := getattr(self, each.name)) not in (None, (), []) and not each.name.startswith("at_")
         ]
         return ", ".join(given) or "no filter"
 
@@ -101,8 +113,8 @@ def check(wanted: Filter) -> tuple[frozenset[int], frozenset[int]]:
     Raises:
         InputError: a platform or status that Command does not have, or bounds that exclude each other.
     """
-    platforms = _numbers("platform", wanted.platform, dict(enumerate(PLATFORMS)))
-    statuses = _numbers("status", wanted.status, STATUSES)
+    platforms = _numbers("platform", wanted.platform, _PLATFORMS)
+    statuses = _numbers("status", wanted.status, {name: frozenset({number}) for number, name in STATUSES.items()})
     _check_bounds(wanted)
     return platforms, statuses
 
@@ -129,6 +141,7 @@ def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None 
             and (not platforms or agent.platform in platforms)
             and (not statuses or agent.status in statuses)
             and (not wanted.capability or _has_one(agent.capabilities, wanted.capability))
+            and wanted.with_certificate in (None, agent.thumbprint is not None)
             and (since is None or ((seen := agent.seen_at) is not None and seen >= since))
         )
         why = excluded.why(agent)
@@ -165,17 +178,17 @@ def _has_one(capabilities: Iterable[str], wanted: Iterable[str]) -> bool:
     return not {each.lower() for each in capabilities}.isdisjoint(each.lower() for each in wanted)
 
 
-def _numbers(name: str, given: Sequence[str | int], meanings: dict[int, str]) -> frozenset[int]:
-    by_name = {meaning.lower(): number for number, meaning in meanings.items()}
-    by_name |= {str(number): number for number in meanings}
-    wrong = [each for each in given if str(each).strip().lower() not in by_name]
+def _numbers(name: str, given: Sequence[str | int], meanings: Mapping[str, frozenset[int]]) -> frozenset[int]:
+    known = {meaning.lower(): numbers for meaning, numbers in meanings.items()}
+    known |= {str(number): frozenset({number}) for numbers in meanings.values() for number in numbers}
+    wrong = [each for each in given if str(each).strip().lower() not in known]
     if wrong:
-        expected = ", ".join(f"{meaning} ({number})" for number, meaning in meanings.items())
+        expected = ", ".join(f"{meaning} ({max(numbers)})" for meaning, numbers in meanings.items())
         raise InputError(
             "The look-up of orchestrators",
-            [Problem(name, f"{each!r} is none of Command's: {expected}") for each in wrong],
+            [Problem(name, f"Unknown {name} {safe(repr(each))}; expected one of {expected}") for each in wrong],
         )
-    return frozenset(by_name[str(each).strip().lower()] for each in given)
+    return frozenset().union(*(known[str(each).strip().lower()] for each in given))
 
 
 def _check_bounds(wanted: Filter) -> None:
@@ -195,5 +208,5 @@ def _guard(wanted: Filter, found: Sequence[Orchestrator]) -> None:
     raise LookupRefused(
         f"The look-up of orchestrators with {wanted.describe()}",
         f"{number} found, {bound} expected",
-        "Nothing was asked. Correct the filters, or the bound if the number is right.",
+        "Nothing was requested. Correct the filters, or the bound if the number is right.",
     )

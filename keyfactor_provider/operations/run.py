@@ -13,6 +13,7 @@ from keyfactor_provider.reenrollment.completion import Progress, progress
 from keyfactor_provider.reenrollment.desired import Desired
 from keyfactor_provider.reenrollment.life import Moment
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
+from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.text import listed, safe
 
 _WITHIN: Final = 60.0
@@ -33,6 +34,7 @@ class Run:
         desired: Desired,
         *,
         only: Collection[str] | None = None,
+        elsewhere: Collection[str] = (),
         within: float | None = None,
     ) -> Record:
         """Brings a fleet from its record to what is desired, as far as its roll-out allows in one run.
@@ -42,12 +44,13 @@ class Run:
         Args:
             record: without members for a new fleet.
             only: the members that may start in this run; None where anybody may.
+            elsewhere: members that fleets of another process of this run claim: if they leave here, their flag stays.
             within: seconds after which nothing more is sent; None for no such limit.
         """
         context = self._context
         members = fleet.members_of(record, desired)
         with context.lock:
-            leaving = fleet.removed_from(record, desired, context.claims.held(record.members))
+            leaving = fleet.removed_from(record, desired, self._held(record, elsewhere))
             agents: Mapping[str, Agent | None] = {}
             trouble: ProviderError | None = None
             try:
@@ -88,8 +91,12 @@ class Run:
             context.tell(message)
         return after, plan.drift
 
-    def destroy(self, record: Record, *, within: float | None = None) -> None:
+    def destroy(self, record: Record, *, elsewhere: Collection[str] = (), within: float | None = None) -> None:
         """Clears the flags that a fleet owns and that stand, but for those that another fleet of this run owns.
+
+        Args:
+            elsewhere: see `apply`.
+            within: see `apply`.
 
         Raises:
             ReenrollmentFailed: a flag could not be cleared; names the orchestrators. Its cause is what went wrong
@@ -97,7 +104,7 @@ class Run:
         """
         context = self._context
         with context.lock:
-            leaving = fleet.removed_from(record, None, context.claims.held(record.members))
+            leaving = fleet.removed_from(record, None, self._held(record, elsewhere))
             trouble: ProviderError | None = None
             try:
                 until = context.session.until(within)
@@ -154,6 +161,9 @@ class Run:
         with self._context.lock:
             observed = observations(self._context.session.agents_now(staying, within))
             return progress(staying, observed, self._context.moment())
+
+    def _held(self, record: Record, elsewhere: Collection[str]) -> dict[str, frozenset[ReenrollmentStatus]]:
+        return self._context.claims.held(record.members) | dict.fromkeys(elsewhere, frozenset(ReenrollmentStatus))
 
     def _look(
         self,

@@ -50,15 +50,15 @@ class Completion:
                 Attribute(
                     "timeout",
                     Number(),
-                    f"Seconds to wait at most, {_DEFAULT_SECONDS} by default; then the apply fails, naming those that are "
-                    "not complete, and the next one waits again. 0 looks once.",
+                    f"Seconds to wait at most, {_DEFAULT_SECONDS} by default; then the apply fails, naming those that "
+                    "are not complete, and the next one waits again. 0 looks once.",
                     optional=True,
                 ),
                 Attribute(
                     "max_failed",
                     String(),
-                    "How many members may be bad (rejected, not found or overdue): a number, or a percent of the members; "
-                    "`0` by default.",
+                    "How many members may be bad (rejected, not found or overdue): a number, or a percent of the "
+                    "members; `0` by default.",
                     optional=True,
                 ),
                 Attribute("id", String(), "Random.", computed=True),

@@ -10,11 +10,11 @@ from tf.utils import Diagnostics
 
 from keyfactor_provider import guid
 from keyfactor_provider.errors import InputError, LookupRefused, Problem
-from keyfactor_provider.reenrollment import report
 from keyfactor_provider.terraform.calls import Call, State
 from keyfactor_provider.terraform.diagnostics import add_problems
 from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import Object, has_unknown
+from keyfactor_provider.text import listed
 
 _FIELDS: Final = {
     "agent_id": ("id", String(), "Its GUID."),
@@ -72,7 +72,7 @@ class OneOrchestrator:
         wanted = config["agent_identifier"]
         found = self._find(wanted)
         if len(found) != 1:
-            names = report.listed([f"{each.machine} ({each.id})" for each in found])
+            names = listed([f"{each.machine} ({each.id})" for each in found])
             raise LookupRefused(
                 f'Looking up orchestrator "{wanted}"',
                 f"{len(found)} have that name: {names}" if found else "Command has none of that GUID or machine",
@@ -83,9 +83,9 @@ class OneOrchestrator:
     def _find(self, wanted: str) -> Sequence[Any]:
         operations = self._shared.operations
         try:
-            agent = operations.agent(guid.canonical(wanted))
+            agent = operations.lookups.agent(guid.canonical(wanted))
         except ValueError:
-            return [each for each in operations.everyone() if each.machine.lower() == wanted.lower()]
+            return [each for each in operations.lookups.everyone() if each.machine.lower() == wanted.lower()]
         return [agent] if agent else []
 
 

@@ -178,7 +178,9 @@ class Reenrollment:
         desired = fleetstate.desired_of(planned, name)
         with self._shared.tell.into(call.diagnostics):
             before = fleetstate.record_of(prior)
-            record = self._shared.operations.run.apply(before, desired, only=call.private.get("first"))
+            record = self._shared.operations.run.apply(
+                before, desired, only=call.private.get("first"), elsewhere=self._shared.claimed_elsewhere()
+            )
             self._shared.tell(report.outcome(record, before))
         after: State = planned | fleetstate.computed(record)
         failure = report.failure(record)
@@ -193,7 +195,8 @@ class Reenrollment:
         """Clears the flags that the resource owns and that stand."""
         with self._shared.tell.into(call.diagnostics):
             try:
-                self._shared.operations.run.destroy(fleetstate.record_of(prior))
+                elsewhere = self._shared.claimed_elsewhere()
+                self._shared.operations.run.destroy(fleetstate.record_of(prior), elsewhere=elsewhere)
             except ReenrollmentFailed as error:
                 add_error(call.diagnostics, error)
 

@@ -51,6 +51,12 @@ class Shared:
             return frozenset()
         return self.neighbours.claim(self.server, members)
 
+    def claimed_elsewhere(self) -> frozenset[str]:
+        """The members that fleets of other provider configurations have claimed so far: their flags stay."""
+        if self.neighbours is None or self.server is None:
+            return frozenset()
+        return self.neighbours.claimed(self.server)
+
     def note_read(self, name: str) -> None:
         """Remembers that a resource was read in this process."""
         self._read.add(name)

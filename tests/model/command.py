@@ -155,8 +155,9 @@ class Client:
     def sleep(self, seconds: float) -> None:
         self._now += seconds
 
-    def deadline(self) -> Deadline:
-        return Deadline(self._now + self.settings.timeout)
+    def deadline(self, until: float | None = None) -> Deadline:
+        own = self._now + self.settings.timeout
+        return Deadline(own if until is None else min(own, until))
 
     def agent(self, agent_id: str, *, deadline: Deadline | None = None) -> list[Agent]:
         self._reading(deadline)

@@ -20,6 +20,7 @@ EVERYONE = [
         "PLANT\\svc-edge",
         platform=5,
         status=2,
+        thumbprint="AA",
         last_seen="2026-01-09T00:00:00Z",
         capabilities=("CertStores.PEM.Inventory", "LOGS"),
     ),
@@ -39,6 +40,9 @@ def found(**given: Any) -> list[str]:
         ({"machine": ["edge"]}, []),
         ({"platform": ["Native"]}, [EDGE]),
         ({"platform": [" native ", 1, "0"]}, [EDGE, CORE, BARE]),
+        ({"with_certificate": True}, [EDGE]),
+        ({"with_certificate": False}, [CORE, BARE]),
+        ({"with_certificate": None}, [EDGE, CORE, BARE]),
         ({"capability": ["logs"]}, [EDGE]),
         ({"capability": ["CertStores"]}, []),
         ({"identity": ["plant\\*"]}, [EDGE, CORE]),
@@ -54,6 +58,30 @@ def found(**given: Any) -> list[str]:
 )
 def test_it_gives_whoever_matches_every_filter_in_the_order_of_guids(given: dict[str, Any], ids: list[str]) -> None:
     assert found(**given) == ids
+
+
+@pytest.mark.parametrize(
+    ("platform", "numbers"),
+    [
+        ("Universal", [1, 7]),
+        ("universal", [1, 7]),
+        ("7", [7]),
+        (7, [7]),
+        (1, [1]),
+        (".NET", [1]),
+        ("Native", [5]),
+    ],
+)
+def test_universal_means_both_of_its_numbers_and_a_number_itself_alone(platform: str | int, numbers: list[int]) -> None:
+    agents = [Agent(EDGE[:-1] + str(number), platform=number) for number in range(8)]
+    assert [agent.platform for agent in find(agents, Filter(platform=[platform]))] == numbers
+
+
+def test_a_filter_that_cannot_be_meant_is_repeated_safely() -> None:
+    with pytest.raises(InputError) as caught:
+        find(EVERYONE, Filter(platform=["\x1b[31m\n::error::" + "x" * 999]))
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 500
 
 
 def test_what_is_found_can_be_counted_and_gone_through() -> None:
@@ -77,6 +105,7 @@ def test_an_exclusion_that_excludes_nobody_is_told(exclude: list[str], unmatched
     ("given", "unstable"),
     [
         ({"machine": ["*"]}, ()),
+        ({"with_certificate": True}, ()),
         ({"status": [2]}, ("status",)),
         ({"status": [2], "seen_within": timedelta(days=9)}, ("status", "seen_within")),
     ],
@@ -90,11 +119,11 @@ def test_guids_know_by_which_filters_they_would_come_and_go(given: dict[str, Any
     [
         (
             {"platform": ["Windows", 9]},
-            r"platform: 'Windows' is none of Command's: Unknown \(0\).*; platform: 9 is none",
+            r"platform: Unknown platform 'Windows'; expected one of Unknown \(0\), .*Universal \(7\); platform: .* 9;",
         ),
         (
             {"status": ["Blocked"]},
-            r"status: 'Blocked' is none of Command's: New \(1\), Approved \(2\), Disapproved \(3\)",
+            r"status: Unknown status 'Blocked'; expected one of New \(1\), Approved \(2\), Disapproved \(3\)",
         ),
         ({"at_least": 3, "at_most": 2}, "at_least is 3 and at_most 2; expected 0 <= at_least <= at_most"),
         ({"at_least": -1}, "at_least is -1"),
@@ -117,6 +146,8 @@ def test_as_many_as_a_bound_allows_are_found(given: dict[str, Any]) -> None:
         ({"at_least": 4}, "with no filter: 3 found, at_least 4 expected"),
         ({"at_most": 2}, "with no filter: 3 found, at_most 2 expected"),
         ({"machine": ["edge*"], "at_least": 2}, r"with machine edge\*: 1 found, at_least 2 expected"),
+        ({"with_certificate": False, "at_least": 9}, "with with_certificate False: 2 found"),
+        ({"machine": ["a\x1b[31m\nb"], "at_least": 9}, "with machine a b: 0 found"),
     ],
 )
 def test_fewer_or_more_than_a_bound_allows_are_refused_with_both_numbers(given: dict[str, Any], says: str) -> None:

@@ -123,7 +123,7 @@ def test_a_claim_that_was_not_met_keeps_no_request_standing(world: World, leaves
 
 
 @pytest.mark.parametrize(
-    ("faults", "owned_flags"),
+    ("faults", "owned"),
     [
         (("fine", "lost", "fine", "down"), []),
         (("fine", "lost", "down"), ["Requested"]),
@@ -132,11 +132,11 @@ def test_a_claim_that_was_not_met_keeps_no_request_standing(world: World, leaves
     ],
 )
 def test_a_lost_request_is_ours_until_a_reading_shows_that_it_came_to_nothing(
-    world: World, faults: tuple[str, ...], ours: list[str]
+    world: World, faults: tuple[str, ...], owned: list[str]
 ) -> None:
     state = Process(world, *faults).create("edge", [A])
     assert phases(state) == {A: "unreached"}
-    assert state["members"][A].get("owned_flags", []) == ours
+    assert state["members"][A].get("owned_flags", []) == owned
 
 
 def test_whoever_is_seen_done_after_a_lost_answer_is_not_asked_again_when_the_rest_is_refused(world: World) -> None:
