@@ -12,6 +12,8 @@ This is a plugin: Pulumi's engine starts it.
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve the engine whose address is the last argument; or what an option says."""
+    # Before anything slow: a parent that ends meanwhile is missed afterwards.
+    parent = os.getppid()
     given = sys.argv[1:] if arguments is None else arguments
     if "--version" in given:
         from keyfactor_provider.version import RELEASE
@@ -31,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from keyfactor_provider.plugin.serving import serve
 
-    serve(address)
+    serve(address, parent)
     return 0
 
 

@@ -27,8 +27,12 @@ _LOOKS: Final = 0.2
 """Seconds between two looks at whether the parent is still there."""
 
 
-def serve(address: str) -> None:
-    """Serves the engine at this address, if any, until it or somebody else ends this process."""
+def serve(address: str, parent: int) -> None:
+    """Serves the engine at this address, if any, until it or somebody else ends this process.
+
+    Args:
+        parent: the process that started this one; this one ends with it.
+    """
     host = Host()
     host.attach(address)
     ended = threading.Event()
@@ -43,7 +47,6 @@ def serve(address: str) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    parent = os.getppid()
     while not ended.wait(_LOOKS) and os.getppid() == parent:
         pass
     host.stopping.set()

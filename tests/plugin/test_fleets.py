@@ -362,7 +362,7 @@ def test_custom_timeouts_end_what_is_sent(command: Command, host: Plugin) -> Non
     command.faults(faults=[{"on": "POST /Agents/SetAuthCertificateReenrollment", "act": "status", "status": 503}])
     fleet = Resource()
     with pytest.raises(InitFailed):
-        fleet.up(host, timeout=2, orchestratorIds=command.ids(), status="Requested")
+        fleet.up(host, within=2, orchestratorIds=command.ids(), status="Requested")
     assert set(fleet.phases().values()) == {"unreached"}
 
 

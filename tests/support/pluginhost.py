@@ -206,8 +206,11 @@ class Resource:
             self.previewed = raw(running.ask("Update", update).properties)
         return change
 
-    def up(self, running: Plugin, *, timeout: float = 0, **news: Any) -> Change:
+    def up(self, running: Plugin, *, within: float = 0, **news: Any) -> Change:
         """A run: read first where the plugin asked for it, then check, diff, and create or update.
+
+        Args:
+            within: seconds of `customTimeouts`; 0 where there are none.
 
         Raises:
             InitFailed: the engine keeps the state that comes with it; after an update with the old inputs.
@@ -218,7 +221,7 @@ class Resource:
         inputs = self.check(running, **news)
         assert UNKNOWN not in str(inputs)
         if self.outputs is None:
-            request = provider_pb2.CreateRequest(**self._who(), properties=struct(inputs), timeout=timeout)
+            request = provider_pb2.CreateRequest(**self._who(), properties=struct(inputs), timeout=within)
             self._take(running, "Create", request, inputs)
             return Change(True, {})
         change = self.diff(running, inputs)
@@ -229,7 +232,7 @@ class Resource:
                 olds=struct(self.outputs),
                 old_inputs=struct(self.inputs or {}),
                 news=struct(inputs),
-                timeout=timeout,
+                timeout=within,
             )
             self._take(running, "Update", update, inputs)
         else:
@@ -250,10 +253,10 @@ class Resource:
         self.id = import_id
         self.refresh(running)
 
-    def destroy(self, running: Plugin, *, timeout: float = 0) -> None:
+    def destroy(self, running: Plugin, *, within: float = 0) -> None:
         """Delete."""
         request = provider_pb2.DeleteRequest(
-            **self._who(), id=self.id, properties=struct(self.outputs or {}), timeout=timeout
+            **self._who(), id=self.id, properties=struct(self.outputs or {}), timeout=within
         )
         running.ask("Delete", request)
         self.inputs = self.outputs = None
