@@ -46,18 +46,19 @@ class Completion:
             if before.get(member_id) != of
         }
         shown |= {f'round["{member_id}"]': ("DELETE", True) for member_id in sorted(before.keys() - after.keys())}
-        return bool(shown) or "timeout" not in outputs.values, shown
+        # What a dynamic resource left is written anew, and nobody waits for it.
+        shown |= dict.fromkeys(sorted(outputs.values.keys() - {"awaited"}), ("DELETE", False))
+        return bool(shown), shown
 
     def preview(self, call: Call, outputs: Bag | None, news: Bag) -> Result:
         """Tells for whom a run will wait."""
-        kept = {name: value for name, value in news.values.items() if name != "round"}
         if has_unknown(news.values):
-            return Result(call.id, {**kept, "awaited": UNKNOWN}, secret=news.secret, reads_first=False)
+            return Result(call.id, {"awaited": UNKNOWN}, reads_first=False)
         awaited = round_of(_members(news))
         if outputs is None or _awaited(outputs) != awaited:
             summary = f"will wait at most {float(news.values['timeout']):g} s for {count(len(awaited))}"
             self._host.tell(Message(call.name, "info", "completion-ahead", summary))
-        return Result(call.id, {**kept, "awaited": awaited}, secret=news.secret, reads_first=False)
+        return Result(call.id, {"awaited": awaited}, secret=_secret(news), reads_first=False)
 
     def create(self, call: Call, news: Bag) -> Result:
         """Waits; where that fails there is no state."""
@@ -86,9 +87,7 @@ class Completion:
         """Nothing of it is anywhere but in the state."""
 
     def _complete(self, call: Call, news: Bag) -> Result:
-        kept = {name: value for name, value in news.values.items() if name != "round"}
-        outputs = {**kept, "awaited": round_of(_members(news))}
-        return Result(call.name, outputs, secret=news.secret, reads_first=False)
+        return Result(call.name, {"awaited": round_of(_members(news))}, secret=_secret(news), reads_first=False)
 
     def _wait(self, call: Call, news: Bag) -> None:
         timeout = float(news.values["timeout"])
@@ -136,6 +135,10 @@ def _problems(values: Mapping[str, Any]) -> list[Problem]:
     except (RecordError, ValueError, TypeError, AttributeError):
         problems.append(Problem("round", "is not the `round` of an OrchestratorReenrollment; pass that on as it is"))
     return problems
+
+
+def _secret(news: Bag) -> frozenset[str]:
+    return frozenset({"awaited"}) if "round" in news.secret else frozenset()
 
 
 def _members(news: Bag) -> dict[str, Member]:

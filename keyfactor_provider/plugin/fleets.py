@@ -105,7 +105,7 @@ class Reenrollment:
             self._announce_unknown(call, record, checked)
             return Result(call.id, forms.expected(news.values, call.name), secret=secret)
         ahead = forecast(record, checked.desired)
-        if outputs and not ahead.changes and not ahead.unfinished:
+        if outputs and not ahead.changes and not (ahead.unfinished and forms.is_native(outputs.values)):
             self._host.tell(_rewritten(call.name, outputs))
             return Result(call.id, forms.outputs_of(forms.without_work(record, checked.desired)), secret=secret)
         self._host.operations.before.announce(record, checked.desired, ahead, looks=not self._host.reads_first)

@@ -13,7 +13,7 @@ import msgspec
 
 from keyfactor_provider.command.settings_table import SETTINGS
 from keyfactor_provider.command.wire import Agent
-from keyfactor_provider.operations.lookup import Filter
+from keyfactor_provider.operations.lookup import PLATFORMS, STATUSES, Filter
 from keyfactor_provider.operations.waiting import MOST_SECONDS
 from keyfactor_provider.plugin.completions import DEFAULT_SECONDS
 from keyfactor_provider.plugin.forms import VERSION
@@ -86,7 +86,7 @@ _CHOICES: Final = {
     "warn": "Ends the run with a warning.",
 }
 
-_OF_A_FLEET: Final = {
+_OF_A_FLEET: Final[Mapping[str, tuple[Mapping[str, Any], str]]] = {
     "fleet": (_TEXT, "The name that messages use: that of the resource."),
     "failure": (_TEXT, "Why the last run failed, as one clause; empty when it did not."),
     "members": (
@@ -102,7 +102,30 @@ _OF_A_FLEET: Final = {
 }
 _ALWAYS: Final = ("orchestrator_ids", "status", "on_removal", "on_failure")
 
-_WAIT: Final = {
+_INSTEAD: Final[Mapping[tuple[str, str], str]] = {
+    ("Member", "phase"): "Where it stands in its round.",
+    ("Member", "baseline_thumbprint"): "Its thumbprint at the first observation of the round that showed it; empty "
+    "when it had no certificate then, absent before such an observation.",
+    ("Member", "requested_at"): "When it was requested in this round; RFC 3339, in UTC, as all times here.",
+    ("Agent", "platform"): "Its platform by number: "
+    + ", ".join(f"{number} {name}" for number, name in enumerate(PLATFORMS))
+    + ".",
+    ("Agent", "version"): "The version that it runs.",
+    ("Agent", "capabilities"): "What it can do.",
+    ("Agent", "blueprint"): "The blueprint that was applied to it.",
+    ("Agent", "thumbprint"): "The certificate that Command expects of it, upper case; absent when it has none.",
+    ("Agent", "last_thumbprint_used"): "The certificate that it last presented, upper case; absent when none is known.",
+    ("Agent", "last_error_code"): "The error code of its last session; absent when that went well.",
+    ("Agent", "last_error_message"): "The error message of its last session.",
+    ("Filter", "platform"): f"{', '.join(PLATFORMS[:-1])} or {PLATFORMS[-1]}, or its number.",
+    ("Filter", "status"): f"{', '.join(STATUSES.values())}, or its number. Do not let it rule a fleet: orchestrators "
+    "come and go under it.",
+    ("Filter", "seen_within"): "How long ago it may have been seen last, in hours. Do not let it rule a fleet: "
+    "orchestrators come and go under it.",
+}
+"""What programs of any language read of an attribute whose docstring speaks of Python, or is silent."""
+
+_WAIT: Final[Mapping[str, tuple[Mapping[str, Any], str]]] = {
     "timeout": (
         _NUMBER,
         f"Seconds to wait at most, up to {MOST_SECONDS} (7 days); {DEFAULT_SECONDS} by default. Then the run fails, "
@@ -153,7 +176,7 @@ def document() -> dict[str, Any]:
 
 
 def _settings() -> dict[str, Any]:
-    kinds = {"text": _TEXT, "list": _TEXTS, "number": _NUMBER, "flag": _FLAG}
+    kinds: dict[str, Mapping[str, Any]] = {"text": _TEXT, "list": _TEXTS, "number": _NUMBER, "flag": _FLAG}
     return {
         setting.key: {
             **kinds[setting.kind],
@@ -208,7 +231,7 @@ def _fleet() -> dict[str, Any]:
     arguments = {
         theirs: {**_ARGUMENTS[name][0], "description": _ARGUMENTS[name][1]} for name, theirs in ARGUMENTS.items()
     }
-    computed = {name: {**_TEXTS, "description": meaning} for name, meaning in LISTS.items()}
+    computed: dict[str, Any] = {name: {**_TEXTS, "description": meaning} for name, meaning in LISTS.items()}
     computed |= {name: {**of, "description": meaning} for name, (of, meaning) in _OF_A_FLEET.items()}
     return {
         "description": "A set of orchestrators that are to enroll for a new client-authentication certificate.",
@@ -231,10 +254,9 @@ def _completion() -> dict[str, Any]:
         },
         "requiredInputs": ["round"],
         "properties": {
-            **wait,
             "awaited": {**_MAP, "description": "What was waited for: a new round of a member is waited for again."},
         },
-        "required": ["awaited", "timeout"],
+        "required": ["awaited"],
         "aliases": [{"type": f"{_DYNAMIC}{PACKAGE}:ReenrollmentCompletion"}],
     }
 
@@ -261,8 +283,7 @@ def _many() -> dict[str, Any]:
     filters = {}
     for field in fields(Filter):
         of = {**_NUMBER} if FILTERS[field.name] == HOURS else _type(hints[field.name])
-        hours = "In hours: " if FILTERS[field.name] == HOURS else ""
-        filters[FILTERS[field.name]] = {**of, "description": f"{hours}{meanings[field.name]}"}
+        filters[FILTERS[field.name]] = {**of, "description": meanings[field.name]}
     return {
         "description": "The orchestrators of Keyfactor Command that match every filter given, over every page of its "
         "list.",
@@ -322,14 +343,14 @@ def _choice(description: str, argument: str) -> dict[str, Any]:
 
 
 def meanings_of(kind: type) -> dict[str, str]:
-    """What the docstring of a class says of each of its attributes, as sentences."""
+    """What the docstring of a class says of each of its attributes, as sentences, or what stands in its place."""
     text = inspect.getdoc(kind) or ""
     section = text.partition("Attributes:\n")[2]
     found: dict[str, str] = {}
     for name, meaning in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
         words = " ".join(meaning.split()).rstrip(".")
         found[name] = f"{words[:1].upper()}{words[1:]}."
-    return {name: found.get(name, f"Its {name.replace('_', ' ')}.") for name in get_type_hints(kind)} | found
+    return found | {name: text for (of, name), text in _INSTEAD.items() if of == kind.__name__}
 
 
 def _values(kind: Any) -> list[str]:

@@ -17,7 +17,7 @@ from keyfactor_provider.plugin.values import read, written
 from keyfactor_provider.version import RELEASE
 
 if TYPE_CHECKING:
-    from keyfactor_provider.plugin.fleets import Call, Result
+    from keyfactor_provider.plugin import fleets
 
 _KINDS: Final = provider_pb2.PropertyDiff.Kind
 _PACKAGE_FOLDER: Final = Path(__file__).resolve().parents[1]
@@ -189,8 +189,10 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         except InputError as error:
             return provider_pb2.InvokeResponse(failures=[_failure(problem) for problem in error.problems])
         secret = found.keys() if given.secret else ()
-        return_ = written(found, frozenset(secret))
-        return provider_pb2.InvokeResponse(**{"return": return_})
+        answer = provider_pb2.InvokeResponse()
+        # `return` is a word of Python.
+        getattr(answer, "return").CopyFrom(written(found, frozenset(secret)))
+        return answer
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
         """What waits ends soon; what posts ends by itself, with its state."""
@@ -226,7 +228,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Refuses, as `GetMapping`."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "the package keyfactor has no mappings")
 
-    def _resource(self, request: Any, context: Any) -> "tuple[Any, Call]":
+    def _resource(self, request: Any, context: Any) -> "tuple[Any, fleets.Call]":
         """What carries out calls for a type of resource, and what this call is about."""
         from keyfactor_provider.plugin.fleets import Call
 
@@ -246,7 +248,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         return self._resources[kind], Call(request.urn, name, getattr(request, "id", ""), timeout)
 
     @staticmethod
-    def _abort_if_failed(result: "Result", inputs: Any, context: Any) -> None:
+    def _abort_if_failed(result: "fleets.Result", inputs: Any, context: Any) -> None:
         """Tells of a resource that stands and is not as it should be: the engine keeps its state, and the run fails."""
         if not result.failure:
             return

@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from pulumi.runtime.proto import provider_pb2
 
 from keyfactor_standins.command.process import Command, running
-from tests.support.pluginhost import Plugin, PluginError, is_secret, plugin, provider_pb2, raw, secret, struct
+from tests.support.pluginhost import Plugin, PluginError, is_secret, plugin, raw, secret, struct
 
 
 def test_one_orchestrator_by_its_guid(reader: Plugin, shared: Command) -> None:

@@ -93,14 +93,15 @@ class Plugin:
         try:
             return getattr(self.stub, method)(request, timeout=seconds)
         except grpc.RpcError as error:
-            for name, value in error.trailing_metadata() or ():
+            trailing: Any = error.trailing_metadata() or ()
+            for name, value in trailing:
                 if name == "grpc-status-details-bin":
                     status = status_pb2.Status.FromString(value)
                     failed = provider_pb2.ErrorResourceInitFailed()
                     assert status.details[0].Unpack(failed)
                     assert failed.reasons
                     raise InitFailed(failed) from None
-            raise PluginError(error.details(), error.code().name) from None
+            raise PluginError(error.details() or "", error.code().name) from None
 
     def configure(self, settings: Mapping[str, Any] | None = None) -> None:
         """CheckConfig and Configure; a value may be `secret(...)`."""
@@ -280,7 +281,7 @@ class Resource:
         self.inputs, self.outputs, self.failed = inputs, raw(answer.properties), False
         self.reads_first = answer.refresh_before_update
 
-    def _who(self) -> dict[str, str]:
+    def _who(self) -> dict[str, Any]:
         return {"urn": self.urn, "name": self.name, "type": self.kind}
 
 
