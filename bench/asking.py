@@ -43,9 +43,9 @@ def _compare(command: Command, fleet: wire.Fleet, latency: float, most: int, rep
     recorded: dict[ReenrollmentStatus, list[wire.Call]] = {}
     for _ in range(2):
         status = fleet.turn()
-        recorded[status] = wire.record(partial(wire.ask, command, fleet.inputs(status)))
+        recorded[status] = wire.record(partial(wire.ask, command, fleet.desired(status)))
     # Made beforehand: in a run the engine has them.
-    inputs = {status: fleet.inputs(status) for status in recorded}
+    inputs = {status: fleet.desired(status) for status in recorded}
     # A part of the flags would be left as the product wants them, and so not asked again.
     aside = ReenrollmentStatus.NONE
     ours, loop, raw = in_turns(

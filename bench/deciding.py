@@ -7,6 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from bench.children import die_with_parent
@@ -14,13 +15,14 @@ from bench.measure import Goal, Row, Section, in_turns
 from keyfactor_provider.reenrollment import fleet, life
 from keyfactor_provider.reenrollment.desired import Desired, check
 from keyfactor_provider.reenrollment.record import Record
+from keyfactor_provider.reenrollment.state import from_state, to_state
 from keyfactor_provider.status import ReenrollmentStatus
 
-HOW = """In a new Python process, with no engine and no network: `plan` is `fleet.members_of`, `goers` and `plan`,
-from a desired and a reading to what is to be posted; `create` is all that `reenrollment` does of a create,
-from the inputs (`Desired.from_inputs`) over the plan and what Command answered for each member
-(`life.accepted`) to the state (`Record.to_state`); `check` is the validation of what the program wrote;
-`diff` is `Record.from_state` and `fleet.forecast` where nothing changes. Sizes in turns, the order
+HOW = """In a new Python process, with no engine and no network: `plan` is `fleet.members_of`, `observe` and `start`,
+from what is desired and an observation to what is to be posted; `create` is all that `reenrollment` does of a
+create, over the plan and what Command answered for each member (`life.accepted`) to the state (`to_state`);
+`check` is the validation of what the program wrote; `diff` is `from_state` and `fleet.forecast` where nothing
+changes. Sizes in turns, the order
 reversed each time. Linear: the time per member of 100,000 over that of 1,000, repetition by repetition;
 1 would be exactly linear."""
 
@@ -34,16 +36,18 @@ _LINEAR = Goal("at most", 1.5)
 """Not strict: 100,000 members fit no cache of the processor any more."""
 
 
+AT = life.moment(datetime(2026, 11, 26, tzinfo=UTC))
+
+
 class Subject:
     """A fleet of one size, and what can be timed of it."""
 
     def __init__(self, size: int) -> None:
         seeded = random.Random(size)
         ids = [str(uuid.UUID(int=seeded.getrandbits(128), version=4)) for _ in range(size)]
-        self.raw = {"fleet": "fleet", "orchestrator_ids": ids, "status": "Requested"}
-        self.desired = Desired("fleet", frozenset(ids), ReenrollmentStatus.REQUESTED, {})
-        self.inputs = self.desired.to_inputs()
-        self.seen: dict[str, life.Observation | None] = {
+        self.written = {"orchestrator_ids": ids, "status": "Requested"}
+        self.desired = Desired("fleet", frozenset(ids), ReenrollmentStatus.REQUESTED)
+        self.observed: dict[str, life.Observation | None] = {
             agent_id: life.Observation("None", f"{seeded.getrandbits(160):040X}", f"edge-{number:06}.plant.example")
             for number, agent_id in enumerate(ids)
         }
@@ -51,28 +55,24 @@ class Subject:
 
     def check(self) -> None:
         """What the program wrote."""
-        assert not check(self.raw).problems
+        assert not check("fleet", self.written).problems
 
     def plan(self) -> fleet.Plan:
         """The decision itself."""
-        record = Record("fleet")
-        members = fleet.members_of(record, self.desired)
-        return fleet.plan(members, fleet.goers(record, self.desired, {}), self.seen)
+        plan = fleet.observe(fleet.members_of(Record("fleet"), self.desired), {}, self.observed, AT)
+        fleet.start(plan, self.desired.rollout, self.observed)
+        return plan
 
     def create(self) -> dict[str, Any]:
-        """From inputs to state."""
-        desired = Desired.from_inputs(self.inputs)
-        record = Record(desired.fleet)
-        members = fleet.members_of(record, desired)
-        made = fleet.plan(members, fleet.goers(record, desired, {}), self.seen)
-        for member_id, status in made.asks.items():
-            made.members[member_id] = life.accepted(made.members[member_id], status)
-        return fleet.recorded(desired, made, "").to_state()
+        """From what is desired to the state."""
+        plan = self.plan()
+        for member_id, status in plan.requests.items():
+            plan.members[member_id] = life.accepted(plan.members[member_id], status, AT)
+        return to_state(fleet.recorded(self.desired, plan.members, ""))
 
     def diff(self) -> None:
         """A run with nothing to do."""
-        record = Record.from_state(self.state)
-        assert not fleet.forecast(record, Desired.from_inputs(self.inputs)).changes
+        assert not fleet.forecast(from_state(self.state), self.desired).changes
 
 
 def deciding() -> Section:
@@ -110,7 +110,7 @@ def _child() -> None:
     taken: dict[str, dict[int, list[float]]] = {}
     for what in ("plan", "create", "check", "diff"):
         subjects = [Subject(size) for size in SIZES]
-        jobs = [_loop(getattr(subject, what), _LOOPS[len(subject.seen)]) for subject in subjects]
+        jobs = [_loop(getattr(subject, what), _LOOPS[len(subject.observed)]) for subject in subjects]
         times = in_turns(jobs, _REPETITIONS)
         taken[what] = {
             size: [each / _LOOPS[size] for each in values] for size, values in zip(SIZES, times, strict=True)

@@ -106,7 +106,7 @@ def _child() -> None:
     ids: list[str] = given["ids"]
     _look(command, ids)
     first = peak_memory()
-    wire.ask(command, wire.Fleet(ids).inputs(ReenrollmentStatus.REQUIRED))
+    wire.ask(command, wire.Fleet(ids).desired(ReenrollmentStatus.REQUIRED))
     print(json.dumps([first, peak_memory()]))
 
 

@@ -1,17 +1,18 @@
 """Both sides of a comparison on one stand-in: the product's client, and loops with nothing in them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.settings import load
-from keyfactor_provider.operations.run import Operations
+from keyfactor_provider.operations.operations import Operations
 from keyfactor_provider.reenrollment.desired import Desired
+from keyfactor_provider.reenrollment.record import Record
+from keyfactor_provider.reenrollment.state import to_state
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_standins.command.process import Command
 
@@ -45,7 +46,7 @@ class Recorder(httpx.AsyncHTTPTransport):
 
 @dataclass
 class Fleet:
-    """A desired for all orchestrators of a stand-in, whose status turns with every run.
+    """A fleet of all orchestrators of a stand-in, whose status turns with every run.
 
     A flag that stands already is adopted without a request: to be work each time, each run, whoever's it
     is, has to ask for the status that the one before did not.
@@ -60,9 +61,9 @@ class Fleet:
         self._turn += 1
         return ReenrollmentStatus.REQUESTED if self._turn % 2 else ReenrollmentStatus.REQUIRED
 
-    def inputs(self, status: ReenrollmentStatus) -> dict[str, Any]:
-        """The inputs that the engine would give."""
-        return Desired(self.name, frozenset(self.ids), status, {}).to_inputs()
+    def desired(self, status: ReenrollmentStatus) -> Desired:
+        """What is desired in such a run."""
+        return Desired(self.name, frozenset(self.ids), status)
 
 
 def client(command: Command, transport: httpx.AsyncBaseTransport | None = None) -> CommandClient:
@@ -70,15 +71,15 @@ def client(command: Command, transport: httpx.AsyncBaseTransport | None = None) 
     return CommandClient(load(lambda _: None, command.environment(), Path("/nonexistent")), transport=transport)
 
 
-def ask(command: Command, inputs: Mapping[str, Any], transport: httpx.AsyncBaseTransport | None = None) -> None:
+def ask(command: Command, desired: Desired, transport: httpx.AsyncBaseTransport | None = None) -> None:
     """What a new provider process does for a new fleet: read, decide, post."""
     opened = client(command, transport)
     try:
-        state = Operations(lambda: opened, lambda _severity, _text: None).create(inputs)
+        record = Operations(lambda: opened, lambda _message: None).run.apply(Record(desired.fleet), desired)
+        to_state(record)
     finally:
         opened.close()
-    wrong = [member for member in state["members"].values() if member["phase"] != "pending"]
-    assert not wrong, wrong[0]
+    assert len(record.pending_ids()) == len(desired.members), record.trouble
 
 
 def record(do: Callable[[httpx.AsyncBaseTransport], object]) -> list[Call]:

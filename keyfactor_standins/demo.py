@@ -13,10 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from keyfactor_standins import cli
 from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.plain import printable
 
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / ".demo"
@@ -184,7 +186,9 @@ def show(command: Command, before: dict[str, dict[str, object]]) -> None:
         old, new = str(before[agent["agent_id"]]["thumbprint"]), str(agent["thumbprint"])
         now = new[:12] if new != old else "the same"
         used = "yes" if agent["last_thumbprint_used"] == agent["thumbprint"] else "no"
-        table.add_row(agent["client_machine"], flags[agent["agent_id"]], old[:12], now, used)
+        # rich reads "[bold]" in a name as its markup.
+        machine = escape(printable(str(agent["client_machine"])))
+        table.add_row(machine, escape(flags[agent["agent_id"]]), old[:12], now, used)
     CONSOLE.print(table)
 
 

@@ -1,9 +1,38 @@
-"""What every test starts from: an environment with nothing of the person who runs it."""
+"""What every test starts from: an environment with nothing of the person who runs it.
+
+A test of a module that can start processes is marked `process`: it is no part of `make check`.
+"""
 
 import os
+import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+_STARTERS = (
+    "keyfactor_standins.command.process",
+    "keyfactor_standins.engine.run",
+    "tests.support.lifecycle",
+    "tests.support.modules",
+    "tests.support.plugin",
+    "tests.support.stacks",
+)
+"""The modules whose functions and classes start processes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test whose module imports something that starts processes."""
+    for item in items:
+        if isinstance(item, pytest.Function) and _starts_processes(item.module):
+            item.add_marker("process")
+
+
+def _starts_processes(module: ModuleType) -> bool:
+    return any(
+        imported is subprocess or getattr(imported, "__module__", None) in _STARTERS
+        for imported in vars(module).values()
+    )
 
 
 @pytest.fixture(autouse=True)

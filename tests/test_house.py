@@ -1,9 +1,9 @@
-"""Imports go one way; the rule is tried on a tree that breaks it."""
+"""Imports go one way; the contracts in pyproject.toml are tried on trees that break them."""
 
-import ast
+import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,96 +11,104 @@ import pytest
 import keyfactor_provider
 
 ROOT = Path(__file__).resolve().parents[1]
-HOUSE = "keyfactor_provider"
-
-CORE = {"errors", "guid", "status", "version", "vocabulary", "messages", "text"}
-MAY_IMPORT = {
-    **{module: set[str]() for module in CORE},
-    "reenrollment": CORE | {"reenrollment"},
-    "command": CORE | {"command"},
-    "operations": CORE | {"command", "reenrollment", "operations"},
-    "dynamic": CORE | {"command", "reenrollment", "operations", "dynamic"},
-    "terraform": CORE | {"command", "reenrollment", "operations", "terraform"},
-    "__init__": CORE | {"dynamic", "operations"},
-    "scripts": {"terraform"},
-}
-"""What each room may import of this project; front ends never import each other."""
-
-ENGINES = {"dynamic": "pulumi", "terraform": "tf"}
 
 
-def breaches(house: Path) -> Iterator[str]:
-    """Every import that goes the wrong way."""
-    for file in sorted(house.rglob("*.py")):
-        room = file.relative_to(house).parts[0].removesuffix(".py")
-        for name in _imported(ast.parse(file.read_text())):
-            top, _, rest = name.partition(".")
-            if top == HOUSE:
-                other = rest.split(".")[0]
-                if other and other not in MAY_IMPORT[room]:
-                    yield f"{file.relative_to(house)} imports {name}"
-            elif top in ("keyfactor_standins", "tests") or (top in ENGINES.values() and ENGINES.get(room) != top):
-                yield f"{file.relative_to(house)} imports {name}"
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of both packages with the contracts, to put one wrong import at a time into it."""
+    copy = tmp_path_factory.mktemp("house")
+    for package in ("keyfactor_provider", "keyfactor_standins"):
+        shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", copy)
+    return copy
 
 
-def _imported(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == HOUSE:
-                yield from (f"{HOUSE}.{alias.name}" for alias in node.names)
-            else:
-                yield node.module
+def contracts(house: Path) -> "subprocess.CompletedProcess[str]":
+    """Checks the contracts of a tree, which comes before the installed packages."""
+    line = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    environment = {**os.environ, "PYTHONPATH": str(house)}
+    return subprocess.run(
+        [*line, "--no-cache"], cwd=house, env=environment, capture_output=True, text=True, check=False
+    )
 
 
-def test_imports_go_one_way() -> None:
-    assert list(breaches(ROOT / HOUSE)) == []
+def test_a_copy_of_the_house_keeps_every_contract(house: Path) -> None:
+    ran = contracts(house)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
 @pytest.mark.parametrize(
-    ("file", "line"),
+    ("module", "wrong"),
     [
-        ("reenrollment/life.py", "from keyfactor_provider.command import wire"),
-        ("reenrollment/life.py", "from keyfactor_provider import operations"),
-        ("command/client.py", "from keyfactor_provider.reenrollment.record import Record"),
-        ("command/client.py", "import keyfactor_provider.dynamic"),
-        ("operations/run.py", "import pulumi"),
-        ("operations/run.py", "from keyfactor_provider.dynamic import ReenrollmentProvider"),
-        ("terraform/server.py", "from keyfactor_provider.dynamic.program import Run"),
-        ("errors.py", "from keyfactor_provider.status import ReenrollmentStatus"),
-        ("operations/lookup.py", "from keyfactor_standins.command.world import World"),
+        ("keyfactor_provider.reenrollment.late", "keyfactor_provider.command.wire"),
+        ("keyfactor_provider.reenrollment.late", "keyfactor_provider.operations"),
+        ("keyfactor_provider.command.late", "keyfactor_provider.reenrollment.record"),
+        ("keyfactor_provider.command.late", "keyfactor_provider.dynamic"),
+        ("keyfactor_provider.operations.late", "keyfactor_provider.terraform.provider"),
+        ("keyfactor_provider.terraform.late", "keyfactor_provider.dynamic.program"),
+        ("keyfactor_provider.dynamic.late", "keyfactor_provider.terraform.provider"),
+        ("keyfactor_provider.errors", "keyfactor_provider.status"),
+        ("keyfactor_provider.operations.late", "keyfactor_standins.command.world"),
+        ("keyfactor_standins.late", "keyfactor_provider.status"),
+        ("keyfactor_provider.operations.late", "tests"),
+        ("keyfactor_provider.operations.late", "pulumi"),
+        ("keyfactor_provider.dynamic.late", "tf"),
+        ("keyfactor_provider.terraform.late", "rich"),
     ],
 )
-def test_an_import_the_wrong_way_is_found(tmp_path: Path, file: str, line: str) -> None:
-    (tmp_path / file).parent.mkdir(exist_ok=True)
-    (tmp_path / file).write_text(f"def late():\n    {line}\n")
-    assert len(list(breaches(tmp_path))) == 1
+def test_an_import_the_wrong_way_breaks_a_contract(house: Path, module: str, wrong: str) -> None:
+    file = (house / module.replace(".", "/")).with_suffix(".py")
+    before = file.read_text() if file.exists() else None
+    file.write_text(f"{before or ''}\ndef late():\n    import {wrong}\n")
+    try:
+        ran = contracts(house)
+    finally:
+        file.write_text(before) if before is not None else file.unlink()
+    told = " ".join(ran.stdout.split())
+    assert (ran.returncode, "1 broken" in told) == (1, True), ran.stdout + ran.stderr
+    assert f"{module} -> {wrong}" in told, ran.stdout
 
 
-def test_every_public_name_is_there_and_nothing_heavy_comes_with_the_package() -> None:
+def test_a_module_without_a_place_in_the_house_breaks_a_contract(house: Path) -> None:
+    (house / "keyfactor_provider" / "attic.py").write_text("")
+    try:
+        ran = contracts(house)
+    finally:
+        (house / "keyfactor_provider" / "attic.py").unlink()
+    assert (ran.returncode, "keyfactor_provider.attic" in ran.stdout) == (1, True), ran.stdout + ran.stderr
+
+
+def loaded(statement: str, *modules: str) -> set[str]:
+    """Which of the modules a fresh interpreter has loaded after that statement."""
+    program = f"{statement}\nimport sys\nprint(*{{*{modules!r}}} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(ran.stdout.split())
+
+
+def test_every_public_name_is_there() -> None:
     for name in keyfactor_provider.__all__:
         assert getattr(keyfactor_provider, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'Orchestrators'"):
         _ = keyfactor_provider.Orchestrators
-    loaded = "import sys, keyfactor_provider; print({'pulumi', 'httpx', 'msgspec'} & set(sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "set()"
 
 
-def test_a_program_that_declares_fleets_loads_no_http_client() -> None:
-    loaded = "import sys, keyfactor_provider.dynamic; print({'httpx', 'tenacity', 'authlib'} & set(sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "set()"
+SCHEMA = (
+    "from keyfactor_provider.terraform.servicer import Servicer\n"
+    "from keyfactor_provider.terraform.provider import CommandProvider\n"
+    "Servicer(CommandProvider()).GetProviderSchema(None, None)"
+)
+"""What Terraform asks the plugin for first, in each of its runs."""
 
 
-def test_the_terraform_plugin_loads_no_pulumi_and_its_schema_no_http_client() -> None:
-    loaded = (
-        "import sys; from keyfactor_provider.terraform.servicer import Servicer; "
-        "from keyfactor_provider.terraform.provider import CommandProvider; "
-        "Servicer(CommandProvider()).GetProviderSchema(None, None); "
-        "print({'httpx', 'authlib'} & set(sys.modules)); "
-        "import keyfactor_provider.operations.run; print({'pulumi'} & set(sys.modules))"
-    )
-    ran = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["set()", "set()"]
+@pytest.mark.parametrize(
+    ("statement", "modules"),
+    [
+        ("import keyfactor_provider", ("pulumi", "httpx", "msgspec")),
+        ("import keyfactor_provider.dynamic", ("httpx", "tenacity")),
+        (SCHEMA, ("httpx",)),
+        (f"{SCHEMA}\nimport keyfactor_provider.operations.run", ("pulumi",)),
+    ],
+    ids=["the package", "a program with fleets", "Terraform's schema", "a run of Terraform's"],
+)
+def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str, modules: tuple[str, ...]) -> None:
+    assert loaded(statement, *modules) == set()

@@ -1,7 +1,7 @@
 """`make audit`: is a package of this environment known to be vulnerable?
 
-It fails on a finding alone. What could not be audited, because the data about it can't be reached from here, is named
-and fails nothing: CI may have no way out.
+Its exit code is 1 where one is, and 2 where nothing at all could be audited, because the data about vulnerabilities
+can't be reached from here. Single packages that could not be audited are named and fail nothing.
 """
 
 import json
@@ -9,6 +9,8 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from importlib.metadata import distributions
+
+FINDING, NOTHING_AUDITED = 1, 2
 
 _SECONDS = 180
 _LINE = ["--local", "--format", "json", "--progress-spinner", "off", "--timeout", "5"]
@@ -25,8 +27,11 @@ def verdict(answer: str, complaint: str, installed: Sequence[str]) -> tuple[int,
     try:
         packages = json.loads(answer)["dependencies"]
     except (ValueError, KeyError, TypeError):
-        said = complaint.strip().splitlines() or ["it said nothing"]
-        return 0, [f"not audited: {', '.join(sorted(installed))} (the audit came to no end: {said[-1][:200]})"]
+        reasons = complaint.strip().splitlines() or ["pip-audit printed no reason"]
+        return NOTHING_AUDITED, [
+            f"not audited: {', '.join(sorted(installed))} ({reasons[-1][:200]})",
+            "NOTHING WAS AUDITED. Run `make audit` where the index of packages can be reached.",
+        ]
     lines, skipped, findings = [], dict[str, list[str]](), 0
     for package in packages:
         if reason := package.get("skip_reason"):
@@ -34,15 +39,16 @@ def verdict(answer: str, complaint: str, installed: Sequence[str]) -> tuple[int,
         for finding in package.get("vulns", ()):
             findings += 1
             mended = ", ".join(finding["fix_versions"]) or "no version"
-            lines.append(f"vulnerable: {package['name']} {package['version']}, {finding['id']}; mended in {mended}")
+            lines.append(f"vulnerable: {package['name']} {package['version']}, {finding['id']}; fixed in {mended}")
     audited = len(packages) - sum(map(len, skipped.values()))
-    lines.append(f"audited: {audited} packages, {findings} known vulnerabilities")
     lines += [f"not audited: {', '.join(sorted(names))} ({reason})" for reason, names in skipped.items()]
-    return min(findings, 1), lines
+    if not audited:
+        return NOTHING_AUDITED, [*lines, "NOTHING WAS AUDITED. Every package was left out for the reasons above."]
+    return FINDING if findings else 0, [*lines, f"audited: {audited} packages, {findings} known vulnerabilities"]
 
 
 def main() -> int:
-    """Audit; 1 on a finding."""
+    """Audit; 1 on a finding, 2 where nothing could be audited."""
     installed = [f"{each.name} {each.version}" for each in distributions()]
     try:
         done = subprocess.run(
@@ -50,7 +56,7 @@ def main() -> int:
         )
         code, lines = verdict(done.stdout, done.stderr, installed)
     except subprocess.TimeoutExpired:
-        code, lines = verdict("", f"it took longer than {_SECONDS} s", installed)
+        code, lines = verdict("", f"pip-audit took longer than {_SECONDS} s", installed)
     print("\n".join(lines))
     return code
 

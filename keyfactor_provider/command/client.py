@@ -1,5 +1,7 @@
 """The client: one method for each call that this project makes, each with its retries and its errors."""
 
+import asyncio
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +20,7 @@ from keyfactor_provider.command import wire
 from keyfactor_provider.command.answers import failure_of, reference, transport_failure
 from keyfactor_provider.command.auth import BearerAuth, TokenAuth, TokenEndpoint
 from keyfactor_provider.command.exchange import FAILURES, MOST_AT_ONCE, Answer, Background, Connections, exchange
-from keyfactor_provider.command.redaction import Redaction
+from keyfactor_provider.command.redaction import Redaction, secrets_of_proxies
 from keyfactor_provider.command.retrying import Deadline, retrying
 from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.errors import BadAnswer, CommandError, Unreachable
@@ -91,8 +93,9 @@ class CommandClient:
         self.settings = settings
         self.clock = clock
         self._background = Background()
+        self._slots = asyncio.Semaphore(MOST_AT_ONCE)
         self.sleep = sleep or self._background.pause
-        self._redact = Redaction(settings.credentials)
+        self._redact = Redaction(settings.credentials, secrets_of_proxies(os.environ))
         connections = Connections(settings, transport)
         self._http = connections.to(settings.base_url)
         self._clients = [self._http]
@@ -145,20 +148,16 @@ class CommandClient:
         """
         left = iter(numbers)
         begun: deque[tuple[_Request, Future[Answer]]] = deque()
-        try:
-            while True:
-                for number in islice(left, MOST_AT_ONCE - len(begun)):
-                    request = self._page_request(number, size, query, deadline)
-                    try:
-                        begun.append((request, self._begin(request)))
-                    except FAILURES as error:
-                        raise self._transport_failure(request, error) from None
-                if not begun:
-                    return
-                yield self._call(begun[0][0], _page, begun.popleft()[1])
-        finally:
-            for _, future in begun:
-                future.cancel()
+        while True:
+            for number in islice(left, MOST_AT_ONCE - len(begun)):
+                request = self._page_request(number, size, query, deadline)
+                try:
+                    begun.append((request, self._begin(request)))
+                except FAILURES as error:
+                    raise self._transport_failure(request, error) from None
+            if not begun:
+                return
+            yield self._call(begun[0][0], _page, begun.popleft()[1])
 
     def agent(self, agent_id: str, *, deadline: Deadline | None = None) -> list[wire.Agent]:
         """What GET /Agents/{id} answers: the agent, alone or in a list.
@@ -283,9 +282,12 @@ class CommandClient:
         Raises:
             Interrupted: the client is closed.
         """
+        return self._background.start(self._send(request))
+
+    async def _send(self, request: _Request) -> Answer:
         changes = request.content is not None
-        return self._background.start(
-            exchange(
+        async with self._slots:
+            return await exchange(
                 self._http,
                 "POST" if changes else "GET",
                 self.settings.base_url + request.path,
@@ -295,12 +297,14 @@ class CommandClient:
                 headers=_HEADERS | ({"Content-Type": "application/json"} if changes else {}),
                 auth=self._auth,
             )
-        )
 
     def _note_time(self, header: str | None) -> None:
         with suppress(ValueError, TypeError, IndexError, OverflowError):
             told = parsedate_to_datetime(header or "")
-            self._told_time = (told if told.tzinfo else told.replace(tzinfo=UTC)), self.clock()
+            told = told if told.tzinfo else told.replace(tzinfo=UTC)
+            # A year 9999 is a time that nothing can be added to.
+            _ = told + timedelta(days=366)
+            self._told_time = told, self.clock()
 
     def _transport_failure(self, request: _Request, error: Exception) -> CommandError:
         return transport_failure(

@@ -127,11 +127,13 @@ class Background:
             self._closed.set()
         if first and loop is not None and thread is not None:
             asyncio.run_coroutine_threadsafe(_end(clients), loop)
-            thread.join(2 * _GRACE)
+            thread.join(3 * _GRACE)
 
     def _ending(self) -> bool:
-        # Once the main thread has ended, the interpreter waits for other threads: for those that wait here too.
-        return self._closed.is_set() or not threading.main_thread().is_alive()
+        # Once the program has ended, the interpreter waits for its other threads: for those that wait here too.
+        # For threads of a pool it does so before the main thread counts as ended, which only the flag tells.
+        ended = getattr(threading, "_SHUTTING_DOWN", False) or not threading.main_thread().is_alive()
+        return self._closed.is_set() or ended
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -144,13 +146,18 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 async def _end(clients: tuple[httpx.AsyncClient, ...]) -> None:
     loop = asyncio.get_running_loop()
     try:
+        # What nobody waits for any more may end by itself: a connection that is cut while it is made is not closed.
         if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            _, others = await asyncio.wait(others, timeout=_BEAT / 2)
             for task in others:
-                task.cancel()
-            await asyncio.wait(others, timeout=_GRACE / 2)
+                # A second cancellation would interrupt the closing of the connection after the first.
+                if not task.cancelling():
+                    task.cancel()
+            if others:
+                await asyncio.wait(others, timeout=_GRACE)
         for client in clients:
             with suppress(Exception):
-                await asyncio.wait_for(client.aclose(), _GRACE / 2)
+                await asyncio.wait_for(client.aclose(), _GRACE)
         # Closed transports say goodbye in the next turn of the loop.
         await asyncio.sleep(0)
     finally:
@@ -261,27 +268,19 @@ class Connections:
         Raises:
             SettingsError: the environment names a proxy that can't be used.
         """
-        try:
-            return httpx.AsyncClient(
-                verify=self._tls,
-                # The environment is read as Keyfactor's own tools (Go) read it, and not as httpx would.
-                proxy=proxy_for(url, os.environ),
-                trust_env=False,
-                transport=self._transport,
-                limits=httpx.Limits(max_connections=MOST_AT_ONCE),
-                # A few bytes that decompress to gigabytes are not even asked for.
-                headers={"Accept-Encoding": "identity"},
-                # No cookie is kept: nothing here needs one, and a broken one would break every later request.
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            )
-        except (ImportError, ValueError, httpx.InvalidURL) as error:
-            # A proxy's address may hold its password: it is not repeated.
-            reason = "it needs SOCKS" if isinstance(error, ImportError) else "it is no http URL"
-            raise SettingsError(
-                "The proxy that the environment names can't be used",
-                f"HTTPS_PROXY, ALL_PROXY or NO_PROXY: {reason}",
-                "Expected one such as http://proxy.example.com:3128, or the host in NO_PROXY.",
-            ) from None
+        return httpx.AsyncClient(
+            verify=self._tls,
+            # The environment is read as Keyfactor's own tools (Go) read it, and not as httpx would.
+            proxy=proxy_for(url, os.environ),
+            trust_env=False,
+            transport=self._transport,
+            # Not bounded here: in httpx a connection that is given up while it is made would count for ever.
+            limits=httpx.Limits(max_keepalive_connections=MOST_AT_ONCE),
+            # A few bytes that decompress to gigabytes are not even asked for.
+            headers={"Accept-Encoding": "identity"},
+            # No cookie is kept: nothing here needs one, and a broken one would break every later request.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        )
 
 
 def _tls(settings: Settings) -> ssl.SSLContext:

@@ -64,11 +64,8 @@ class Redaction:
 
     def __call__(self, text: str) -> str:
         """The text with `[secret]` where one stood; a text that can't be cleaned of one is withheld as a whole."""
-        read = text[:_READ]
-        replaced = self._replaced(read)
-        if self._is_repeated_in(replaced):
-            return WITHHELD
-        return replaced if len(text) <= _READ else f"{replaced}…"
+        cleaned = self._checked(self._cut(text[:_READ]))
+        return cleaned if len(text) <= _READ else f"{cleaned}…"
 
     def line(self, text: str, most: int = 300) -> str:
         """What a server said as one safe line without secrets.
@@ -77,10 +74,11 @@ class Redaction:
             most: characters. It is cut after the secrets are out, so that no part of one is left at its end.
         """
         # Before and after: a line break or an escape sequence within a secret would hide it from the first.
-        return safe(self(flat(self(text))), most)
+        flattened = flat(self(text))
+        return safe(self._checked(MARK.join(map(self._cut, flattened.split(MARK)))), most)
 
-    def _replaced(self, text: str) -> str:
-        return MARK.join(map(self._cut, text.split(MARK)))
+    def _checked(self, text: str) -> str:
+        return WITHHELD if self._is_repeated_in(text) else text
 
     def _cut(self, text: str) -> str:
         spans = sorted(span for secret in self._secrets() for span in secret.spans(text))
@@ -93,11 +91,12 @@ class Redaction:
 
     def _is_repeated_in(self, text: str) -> bool:
         parts = [_bare(part) for part in text.split(MARK)]
+        ends = parts[-1]
         forms = [form for secret in self._secrets() for form in secret.bare]
         # A peer that cuts what it repeats leaves the beginning of a secret, at the end or before more of its own.
         telling = {form[: max(_TELLING, len(form) // 2)] for form in forms}
-        return any(form in part for form in telling for part in parts) or any(
-            _ends_in(parts[-1], form) for form in forms
+        return any(form in bare for form in telling for part in parts for bare in part) or any(
+            _ends_in(end, form) for form in forms for end in ends
         )
 
     def _secrets(self) -> tuple["_Secret", ...]:
@@ -158,7 +157,8 @@ class _Secret:
     def bare(self) -> tuple[str, ...]:
         """Its forms without everything that encodings and line breaks change; empty where too little is left."""
         forms = [self._secret, *_cores(self._secret), self._secret.encode("utf-8", "replace").hex()]
-        return tuple(dict.fromkeys(form for each in forms if len(form := _bare(each)) >= _TELLING))
+        bare = [form for each in forms for form in _bare(each)]
+        return tuple(dict.fromkeys(form for form in bare if len(form) >= _TELLING))
 
 
 def _spelled(char: str) -> str:
@@ -199,17 +199,19 @@ def _cores(secret: str) -> list[str]:
     return cores
 
 
-def _bare(text: str) -> str:
-    """Its ASCII letters and digits alone, in lower case, after every escaping is undone.
+def _bare(text: str) -> tuple[str, str]:
+    """Its ASCII letters and digits alone, in lower case: as they stand, and after every escaping is undone.
 
-    Other letters are left out: a peer may have read them in a wrong encoding.
+    Other letters are left out: a peer may have read them in a wrong encoding. As they stand besides, because what comes
+    before a secret may make an escape of its beginning.
     """
+    as_it_stands = flat(text)
     for _ in range(4):
         undone = _ESCAPE.sub(_undone, unquote(html.unescape("".join(flat(text).split()))))
         if undone == text:
             break
         text = undone
-    return _OTHER.sub("", text).lower()
+    return _OTHER.sub("", as_it_stands).lower(), _OTHER.sub("", text).lower()
 
 
 def _undone(match: re.Match[str]) -> str:
@@ -234,9 +236,8 @@ class _OwnReason(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Puts the usual reason of the status in its place."""
         if isinstance(record.args, tuple) and len(record.args) == 5:
-            status = record.args[3]
-            usual = HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
-            record.args = (*record.args[:4], usual)
+            usual = [status.phrase for status in HTTPStatus if status.value == record.args[3]]
+            record.args = (*record.args[:4], "".join(usual))
         return True
 
 

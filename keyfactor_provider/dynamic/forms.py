@@ -56,12 +56,14 @@ def written(news: Mapping[str, Any], olds: Mapping[str, Any]) -> Written:
     stored = plain(news.get(ORCHESTRATORS))
     about = news.get(RUN)
     told = about if isinstance(about, Mapping) else {}
-    if "orchestrator_ids" not in values:
-        if stored is None and about is not None:
-            # The program says ignore_changes, and the engine left the members out for that.
-            stored = plain(olds.get(ORCHESTRATORS))
-        if stored is not None:
-            values["orchestrator_ids"] = list(stored) if isinstance(stored, Mapping) else stored
+    kept = plain(olds.get(ORCHESTRATORS))
+    # A part of a set has no place of its own: the engine put back some of the old members and not all.
+    partly = stored is not None and set(stored) != set(kept or stored)
+    if stored is None and about is not None and "orchestrator_ids" not in values:
+        # The program says ignore_changes, and the engine left the members out for that.
+        stored = kept
+    if stored is not None:
+        values["orchestrator_ids"] = list(stored)
     preview = bool(told.get("preview"))
     if not preview:
         # What comes from a resource that failed is left out: only --continue-on-error gets here, and holds this fleet
@@ -71,7 +73,7 @@ def written(news: Mapping[str, Any], olds: Mapping[str, Any]) -> Written:
     return Written(
         fleet=str(news["fleet"]),
         values=values,
-        partly=stored is not None and "orchestrator_ids" in news,
+        partly=partly,
         preview=preview,
         failures=str(told.get("failures") or ""),
         after=tuple(sorted(str(name) for name in after)) if isinstance(after, list) else (),

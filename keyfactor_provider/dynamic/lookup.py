@@ -13,7 +13,7 @@ from keyfactor_provider.dynamic.program import Run
 from keyfactor_provider.errors import ProviderError
 
 if TYPE_CHECKING:
-    from keyfactor_provider.operations.lookup import Filter, Found, Orchestrator
+    from keyfactor_provider.operations.lookup import Filter, LookupResult, Orchestrator
 
 MOCKED: Final = "keyfactor:index:orchestrators"
 """The token under which a unit test's `Mocks.call` is asked for the orchestrators that Command has."""
@@ -30,7 +30,7 @@ def orchestrators(
     seen_within: timedelta | None = None,
     at_least: int = 0,
     at_most: int | None = None,
-) -> "Found":
+) -> "LookupResult":
     """Looks up orchestrators in Command, over every page of its list, while the program runs.
 
     `.ids` of the answer are the members for a fleet. Every argument that is given must match; of several

@@ -69,8 +69,8 @@ def refuse_unknown_names(subject: str, opts: pulumi.ResourceOptions | None, argu
     for option in ("ignore_changes", "replace_on_changes", "hide_diffs"):
         for path in getattr(opts, option, None) or ():
             head = re.split(r"[.\[]", path.removeprefix('["').removeprefix("["), maxsplit=1)[0].removesuffix('"]')
-            if path != "*" and head not in {*arguments, STORED}:
-                expected = ", ".join(sorted(arguments))
+            if path != "*" and head not in arguments:
+                expected = ", ".join(sorted({*arguments} - {STORED}))
                 raise pulumi.RunError(f"{subject}: {option} names {path!r}; expected one of {expected}, or *.")
 
 

@@ -73,7 +73,8 @@ class ReenrollmentProvider(_Stateless):
             return DiffResult(changes=None)
         desired = forms.desired_of(_news)
         ahead = forecast(record, desired)
-        changes = ahead.changes or (ahead.unfinished and desired.fleet not in HOST.read)
+        looks = ahead.unfinished and desired.fleet not in HOST.read
+        changes = ahead.changes or looks or not HOST.operations().before.unchanged(desired.fleet, record)
         # Refresh calls diff too, with its arguments turned and without a check before it.
         if changes and previewed is not None and previewed[0].desired == desired:
             _announce(record, *previewed)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
 import pulumi
@@ -14,7 +14,7 @@ from keyfactor_provider.dynamic.program import Run
 from keyfactor_provider.dynamic.providers import CompletionProvider, ReenrollmentProvider
 from keyfactor_provider.reenrollment.completion import round_of
 from keyfactor_provider.reenrollment.record import Record
-from keyfactor_provider.reenrollment.state import members_from_state
+from keyfactor_provider.reenrollment.state import MemberState, members_from_state
 from keyfactor_provider.status import ReenrollmentStatus
 
 _NEITHER: Final = frozenset({"self", "name", "opts"})
@@ -68,7 +68,11 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
             program.
     """
 
-    members: pulumi.Output[Mapping[str, Any]]
+    # The SDK reads these annotations while a program runs, and knows no TypedDict.
+    if TYPE_CHECKING:
+        members: pulumi.Output[Mapping[str, MemberState]]
+    else:
+        members: pulumi.Output[Mapping[str, Any]]
     """What is recorded of each, by GUID; `MemberState` names the fields."""
     trouble: pulumi.Output[str]
     """What went wrong between this project and Command in the last run; empty when nothing did."""
@@ -110,7 +114,8 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
         }
         inputs.refuse_wrong(name, {"orchestrator_ids": members, "status": status, **optional})
         subject = f'Fleet "{name}"'
-        options.refuse_unknown_names(subject, opts, signature(OrchestratorReenrollment).parameters.keys() - _NEITHER)
+        arguments = signature(OrchestratorReenrollment).parameters.keys() - _NEITHER
+        options.refuse_unknown_names(subject, opts, {*arguments, options.STORED})
         fleet = run.name("re-enrollment", name, opts.parent if opts else None)
 
         def finish(opts: pulumi.ResourceOptions) -> None:

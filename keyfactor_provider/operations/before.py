@@ -11,6 +11,7 @@ from keyfactor_provider.reenrollment import report
 from keyfactor_provider.reenrollment.desired import Desired
 from keyfactor_provider.reenrollment.fleet import Forecast
 from keyfactor_provider.reenrollment.record import Record
+from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.text import listed, safe
 
 
@@ -35,6 +36,21 @@ class Before:
             Problem("orchestrator_ids", f"{listed(ids)} also in {owner}; expected each orchestrator in one fleet")
             for owner, ids in shared.items()
         ]
+
+    def unchanged(self, fleet: str, record: Record) -> bool:
+        """Takes note that a fleet's step is done without a run, so that no other fleet clears the flags that it owns.
+
+        Args:
+            fleet: its name in this run, which may be another than the recorded one.
+
+        Returns:
+            False where a flag that it records as standing was cleared in this run: the fleet has to run after all.
+        """
+        with self._context.lock:
+            if record.status is not ReenrollmentStatus.NONE and self._context.claims.disturbed(record.members):
+                return False
+            self._context.claims.hold(fleet, record.members)
+        return True
 
     def check_settings(self, *, required: bool) -> list[Problem]:
         """A problem where the settings are wrong, or where they are missing although they are required.

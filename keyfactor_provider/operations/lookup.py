@@ -9,7 +9,7 @@ from typing import Final
 from keyfactor_provider import guid
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import InputError, LookupRefused, Problem
-from keyfactor_provider.text import listed, safe
+from keyfactor_provider.text import safe
 
 Orchestrator = Agent
 """What a look-up gives of each."""
@@ -73,16 +73,17 @@ class Filter:
 
     def describe(self) -> str:
         """The filters as messages name them."""
+        values = {each.name: getattr(self, each.name) for each in fields(self) if not each.name.startswith("at_")}
         given = [
-            f"{each.name} {value if isinstance(value, timedelta | bool) else listed([safe(str(one)) for one in value], rest='')}"
-            for each in fields(self)
-            if (value := getattr(self, each.name)) not in (None, (), []) and not each.name.startswith("at_")
+            f"{name} {value if isinstance(value, timedelta | bool) else _any_of(value)}"
+            for name, value in values.items()
+            if value not in (None, (), [])
         ]
         return ", ".join(given) or "no filter"
 
 
 @dataclass(frozen=True)
-class Found:
+class LookupResult:
     """What a look-up gave.
 
     Attributes:
@@ -119,7 +120,7 @@ def check(wanted: Filter) -> tuple[frozenset[int], frozenset[int]]:
     return platforms, statuses
 
 
-def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None = None) -> Found:
+def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None = None) -> LookupResult:
     """The orchestrators that match.
 
     Args:
@@ -151,7 +152,7 @@ def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None 
     found.sort(key=lambda agent: agent.id)
     _guard(wanted, found)
     unmatched = tuple(entry for entry in wanted.exclude if entry not in used)
-    return Found(tuple(found), unmatched, wanted.unstable)
+    return LookupResult(tuple(found), unmatched, wanted.unstable)
 
 
 class _Excluded:
@@ -172,6 +173,10 @@ class _Excluded:
 
 def _like(text: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(text.lower(), pattern.lower()) for pattern in patterns)
+
+
+def _any_of(values: Iterable[str | int]) -> str:
+    return safe(" or ".join(map(str, values)))
 
 
 def _has_one(capabilities: Iterable[str], wanted: Iterable[str]) -> bool:

@@ -1,15 +1,40 @@
 """What a front end holds of this room: one process's operations on one Command server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.messages import Tell
 from keyfactor_provider.operations.before import Before
 from keyfactor_provider.operations.context import Context
-from keyfactor_provider.operations.lookups import Lookups
 from keyfactor_provider.operations.run import Run
 from keyfactor_provider.vocabulary import Vocabulary
+
+
+class Lookups:
+    """Reads agents; a reading is shared by everything in the process that is fresh enough to decide by."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def everyone(self) -> Sequence[Agent]:
+        """Every agent that Command lists.
+
+        Raises:
+            CommandError, SettingsError: Command can't be read, or its list could not be had whole.
+        """
+        with self._context.lock:
+            return self._context.session.everyone()
+
+    def agent(self, agent_id: str) -> Agent | None:
+        """One agent by its canonical GUID; None where Command has none.
+
+        Raises:
+            CommandError, SettingsError: Command can't be read.
+        """
+        with self._context.lock:
+            return self._context.session.agents([agent_id])[agent_id]
 
 
 class Operations:

@@ -1,4 +1,4 @@
-"""What may keep members from re-enrolling, by what Command shows before anything is requested; warnings, no refusals."""
+"""What may keep members from re-enrolling, seen in Command before anything is requested; warnings, never a refusal."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,13 +66,14 @@ def concerns(
             )
         )
     if bare:
+        names = [_name(agent) for agent in bare]
         messages.append(
             warning(
                 "no-certificate",
                 f"{_have(bare)} no client certificate",
                 _ids(bare),
-                f"They would be pending for ever: {listed([_name(agent) for agent in bare], rest='')}. Remove those that sign in "
-                "with OAuth or Basic and never get a certificate; a look-up with_certificate leaves them out.",
+                f"They would be pending for ever: {listed(names, rest='')}. Remove those that never get one "
+                "(they sign in with OAuth or Basic); a look-up with_certificate leaves them out.",
             )
         )
     if old:

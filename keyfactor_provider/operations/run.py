@@ -63,6 +63,7 @@ class Run:
             except (CommandError, SettingsError) as error:
                 plan, trouble = fleet.unread(members, leaving, "Command could not be read"), error
             after = fleet.recorded(desired, plan.members, str(trouble or ""))
+            context.claims.clear(leaving.keys() - after.members.keys())
             context.claims.hold(desired.fleet, after.members)
         context.tell_warnings(after, plan.warnings, record)
         for message in report.stragglers(after, _about(agents, after)):
@@ -87,7 +88,11 @@ class Run:
             plan = fleet.observe(staying, leaving, observations(agents), at)
         after = fleet.recorded(record.desired(), plan.members | plan.clears, "")
         context.tell_warnings(record, plan.warnings)
-        for message in [*report.drifted(after, plan.drift), *report.stragglers(after, _about(agents, after))]:
+        for message in (
+            report.outcome(after, record),
+            *report.drifted(after, plan.drift),
+            *report.stragglers(after, _about(agents, after)),
+        ):
             context.tell(message)
         return after, plan.drift
 
@@ -115,6 +120,7 @@ class Run:
                 trouble = carry_out(plan, context.session, at, until)
             except (CommandError, SettingsError) as error:
                 plan, trouble, cleared = fleet.unread({}, leaving, "Command could not be read"), error, []
+            context.claims.clear(leaving.keys() - plan.members.keys())
         context.tell_warnings(record, plan.warnings)
         rest = Record(record.fleet, members=plan.members, trouble=str(trouble or "") if plan.members else "")
         if failure := report.failure(rest):

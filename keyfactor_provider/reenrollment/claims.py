@@ -17,6 +17,7 @@ class Claims:
         self._owner: dict[str, str] = {}
         self._claimed: dict[str, Collection[str]] = {}
         self._held: dict[str, frozenset[ReenrollmentStatus]] = {}
+        self._cleared: set[str] = set()
 
     def claim(self, fleet: str, members: Collection[str]) -> dict[str, str]:
         """Claims members for a fleet, in place of what it claimed before; those that another has, with its name."""
@@ -30,11 +31,17 @@ class Claims:
 
     def hold(self, fleet: str, members: Mapping[str, Member]) -> None:
         """A fleet's step is done: it owns the flags that it records of the members that it claims."""
-        self._held.update(
-            (member_id, member.owned_flags)
-            for member_id, member in members.items()
-            if self._owner.get(member_id) == fleet
-        )
+        own = {one: member.owned_flags for one, member in members.items() if self._owner.get(one) == fleet}
+        self._held |= own
+        self._cleared -= own.keys()
+
+    def clear(self, members: Iterable[str]) -> None:
+        """The flags of members that left a fleet were cleared, whoever else may record them."""
+        self._cleared.update(members)
+
+    def disturbed(self, members: Collection[str]) -> bool:
+        """Whether the flag of one of the members was cleared in this run since it was last recorded."""
+        return not self._cleared.isdisjoint(members)
 
     def held(self, members: Iterable[str]) -> dict[str, frozenset[ReenrollmentStatus]]:
         """Those of the members that a fleet of this run holds, and the flags that it owns."""

@@ -251,7 +251,7 @@ def _after_failure(
     if rest:
         yield f"The others are recorded: {', '.join(rest)}."
     if failed:
-        yield f"The next run retries the {len(failed)}."
+        yield f"The next run retries {'it' if len(failed) == 1 else f'these {len(failed)}'}."
     elif stuck:
         yield "The next run tries to clear them again."
     else:

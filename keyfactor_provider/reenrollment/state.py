@@ -1,7 +1,7 @@
 """The form of a record in an engine's state, with a reader for every older version."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import msgspec
 
@@ -16,6 +16,26 @@ VERSION: Final = 2
 
 _OLDER_NAMES: Final = {"baseline": "baseline_thumbprint", "asked": "requested_status", "ours": "owned_flags"}
 """Version 1's names of what a member has."""
+
+
+class MemberState(TypedDict, total=False):
+    """What is recorded of one orchestrator, as the state of an engine and a fleet's `members` have it.
+
+    `status` (desired) and `phase` are always there; what is empty is left out. Times are RFC 3339 in UTC.
+    """
+
+    status: str
+    phase: str
+    reason: str
+    baseline_thumbprint: str
+    requested_status: str
+    owned_flags: list[str]
+    machine: str
+    requested_at: str
+    accepted_at: str
+    reenrolled_at: str
+    in_use: bool
+    overdue: bool
 
 
 class _Fields(msgspec.Struct):

@@ -7,7 +7,12 @@ import sys
 from datetime import UTC, datetime
 from typing import Final
 
+from keyfactor_provider.text import safe
+
 LOG: Final = logging.getLogger("keyfactorcommand")
+
+MOST_CHARACTERS: Final = 2000
+"""Of one message or one line of a traceback."""
 
 _LEVELS: Final = {
     "TRACE": logging.DEBUG,
@@ -27,13 +32,19 @@ class Hclog(logging.Formatter):
         at = datetime.fromtimestamp(record.created, UTC)
         line = {
             "@level": _NAMES.get(record.levelname, record.levelname.lower()),
-            "@message": record.getMessage(),
+            "@message": safe(record.getMessage(), MOST_CHARACTERS),
             "@module": record.name,
             "@timestamp": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            # Terraform writes it line by line; an exception's own text may hold what somebody else sent.
+            trace = self.formatException(record.exc_info).split("\n")
+            line["traceback"] = "\n".join(_indented(each) for each in trace)
         return json.dumps(line)
+
+
+def _indented(line: str) -> str:
+    return " " * (len(line) - len(line.lstrip(" "))) + safe(line, MOST_CHARACTERS)
 
 
 def _requests_are_details(record: logging.LogRecord) -> bool:
@@ -52,5 +63,5 @@ def start(environment: "os._Environ[str] | dict[str, str]") -> None:
     handler.setLevel(_LEVELS.get(asked.upper(), logging.DEBUG if asked else logging.WARNING))
     logging.basicConfig(handlers=[handler], level=logging.DEBUG, force=True)
     # Below WARNING these tell of every byte, headers among them.
-    for chatty in ("httpcore", "asyncio", "authlib"):
+    for chatty in ("httpcore", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -14,7 +14,7 @@ from keyfactor_provider.terraform.calls import Call, State
 from keyfactor_provider.terraform.diagnostics import add_problems
 from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import Object, has_unknown
-from keyfactor_provider.text import listed
+from keyfactor_provider.text import count, listed, named, safe
 
 _FIELDS: Final = {
     "agent_id": ("id", String(), "Its GUID."),
@@ -72,11 +72,11 @@ class OneOrchestrator:
         wanted = config["agent_identifier"]
         found = self._find(wanted)
         if len(found) != 1:
-            names = listed([f"{each.machine} ({each.id})" for each in found])
+            names = listed([named(each.machine, each.id) for each in found], rest="")
             raise LookupRefused(
-                f'Looking up orchestrator "{wanted}"',
-                f"{len(found)} have that name: {names}" if found else "Command has none of that GUID or machine",
-                "Name the one meant by its GUID." if found else "Correct agent_identifier.",
+                f'Looking up orchestrator "{safe(wanted)}"',
+                f"{count(len(found))} have that name: {names}" if found else "not found in Command",
+                "Set agent_identifier to the GUID of the one you mean." if found else "Correct agent_identifier.",
             )
         return {**config, "id": found[0].id, **_shown(found[0])}
 
@@ -157,7 +157,8 @@ class Orchestrators:
 
         found = find(self._shared.operations.lookups.everyone(), _filter(config))
         if found.unmatched:
-            call.diagnostics.add_warning("Nothing matches an entry of exclude", f"It is {', '.join(found.unmatched)}.")
+            entries = listed([safe(entry) for entry in found.unmatched], rest="")
+            call.diagnostics.add_warning("Entries of exclude match nothing", f"They exclude nobody: {entries}.")
         return {
             **config,
             "id": "orchestrators",
@@ -170,9 +171,10 @@ def _filter(config: State) -> Any:
     from keyfactor_provider.operations.lookup import Filter
 
     hours = config["seen_within_hours"]
-    several = ("machine", "platform", "capability", "identity", "exclude", "status")
+    names = ("machine", "platform", "capability", "identity", "exclude", "status")
+    several: dict[str, Any] = {name: tuple(config[name] or ()) for name in names}
     return Filter(
-        **{name: tuple(config[name] or ()) for name in several},
+        **several,
         seen_within=None if hours is None else timedelta(hours=float(hours)),
         at_least=config["at_least"] or 0,
         at_most=config["at_most"],

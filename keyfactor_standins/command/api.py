@@ -7,7 +7,8 @@ from typing import Any
 
 from aiohttp import web
 
-from keyfactor_standins.command.faults import Faults
+from keyfactor_standins.command import jobtypes
+from keyfactor_standins.command.faults import CONTRACTS, Faults
 from keyfactor_standins.command.login import CHALLENGE, MODIFY, READ, Login
 from keyfactor_standins.command.query import FIELDS, parse
 from keyfactor_standins.command.world import APPROVED, DISAPPROVED, FLAGS, Agent, Refused, World, plain
@@ -76,7 +77,7 @@ class Api:
     async def endpoints(self, _request: web.Request) -> web.Response:
         """What Keyfactor's clients ask to see whether their credentials work."""
         listed = [f"{route.method} {route.path}" for route in self.routes("")]
-        return web.json_response(listed, headers={"x-keyfactor-product-version": "12.2.0.0"})
+        return web.json_response(listed)
 
     async def agents(self, request: web.Request) -> web.Response:
         """One page. Parameters count with and without the older `pq.`, in any case."""
@@ -90,11 +91,16 @@ class Api:
             found = [agent for agent in found if test(agent)]
         found = _sorted(found, given.get("sortfield") or "AgentId", given.get("sortascending", ""))
         start = (page - 1) * size
-        return web.json_response([self._shown(agent) for agent in found[start : start + size]], dumps=_compact)
+        stale = self._faults.takes_stale_read()
+        shown = ",".join(self._shown(agent, stale) for agent in found[start : start + size])
+        # The recorded server counts what is left after filtering.
+        total = {"X-Total-Count": str(len(found))} if self._faults.total_count else {}
+        return web.json_response(text=f"[{shown}]", headers=total)
 
     async def agent(self, request: web.Request) -> web.Response:
         """One orchestrator, as an object."""
-        return web.json_response(self._shown(self._named(request)))
+        agent = self._named(request)
+        return web.json_response(text=self._shown(agent, self._faults.takes_stale_read()))
 
     def _named(self, request: web.Request) -> Agent:
         _check_guids([request.match_info["id"]])
@@ -122,14 +128,10 @@ class Api:
         # A client generated from a later specification sends `statusEnum` beside or in place of `status`.
         value = given.get("status")
         value = given.get("statusenum") if value is None else value
-        if isinstance(value, int) and self._faults.refuses_integers:
-            raise Refused("The Status could not be converted to a string.", "0xA0110007")
-        by_name = {name.lower(): number for number, name in enumerate(FLAGS)}
-        by_name |= {str(number): number for number in range(len(FLAGS))}
-        number = by_name.get(str(value).strip().lower()) if isinstance(value, (int, str)) else None
-        if number is None:
-            raise Refused(f"The Status {value!r} is not valid.", "0xA0110007")
-        return number
+        encoding, number = _read_status(value)
+        if encoding not in CONTRACTS[self._faults.status_contract]:
+            raise Refused(f"The Status could not be converted from {encoding}.", "0xA0110007")
+        return self._faults.misreads.get(encoding, number)
 
     def _judge(self, status: int) -> Handler:
         async def judge(request: web.Request) -> web.Response:
@@ -161,24 +163,42 @@ class Api:
         self._world.remove(agent.agent_id)
         return web.Response(status=204)
 
-    def _shown(self, agent: Agent) -> dict[str, Any]:
-        return {
-            "AgentId": agent.agent_id,
-            "ClientMachine": agent.client_machine,
-            "Username": agent.username,
-            "AgentPlatform": agent.agent_platform,
-            "Version": agent.version,
-            "Status": agent.status,
-            "LastSeen": agent.last_seen or None,
-            "Capabilities": agent.capabilities,
-            "Blueprint": agent.blueprint,
-            "Thumbprint": agent.thumbprint,
-            "LegacyThumbprint": agent.legacy_thumbprint,
-            "AuthCertificateReenrollment": agent.flag if self._field_as_integer else FLAGS[agent.flag],
-            "LastThumbprintUsed": agent.last_thumbprint_used,
-            "LastErrorCode": agent.last_error_code,
-            "LastErrorMessage": agent.last_error_message,
-        }
+    def _shown(self, agent: Agent, stale: bool) -> str:
+        flag = self._world.flags_before.get(agent.agent_id, agent.flag) if stale else agent.flag
+        shown = _compact(
+            {
+                "AgentId": agent.agent_id,
+                "ClientMachine": agent.client_machine,
+                "Username": agent.username,
+                "AgentPlatform": agent.agent_platform,
+                "Version": agent.version,
+                "Status": agent.status,
+                "LastSeen": agent.last_seen or None,
+                "Capabilities": agent.capabilities,
+                "Blueprint": agent.blueprint,
+                "Thumbprint": agent.thumbprint,
+                "LegacyThumbprint": agent.legacy_thumbprint,
+                "AuthCertificateReenrollment": flag if self._field_as_integer else FLAGS[flag],
+                "LastThumbprintUsed": agent.last_thumbprint_used,
+                "LastErrorCode": agent.last_error_code,
+                "LastErrorMessage": agent.last_error_message,
+            }
+        )
+        most = self._faults.job_types
+        return f'{shown[:-1]},"JobTypes":{jobtypes.text(agent.agent_id, most)}}}' if most else shown
+
+
+def _read_status(value: Any) -> tuple[str, int]:
+    """How a status is encoded, and which it is; Refused where it is none."""
+    if isinstance(value, int) and not isinstance(value, bool) and value in range(len(FLAGS)):
+        return "integer", value
+    text = value.strip().lower() if isinstance(value, str) else ""
+    names, digits = [name.lower() for name in FLAGS], [str(number) for number in range(len(FLAGS))]
+    if text in names:
+        return "name", names.index(text)
+    if text in digits:
+        return "digits", digits.index(text)
+    raise Refused(f"The Status {value!r} is not valid.", "0xA0110007")
 
 
 def failure(error: Refused) -> web.Response:

@@ -20,9 +20,14 @@ _YEAR = timedelta(days=365)
 
 
 class Authority:
-    """The CA; its key is kept with the world, so that certificates stay good over a restart."""
+    """The CA; its key is kept with the world, so that certificates stay good over a restart.
+
+    The certificates that it issues are good from the world's time and from the machine's, whichever is earlier, for
+    a year after the later one: TLS judges them by the machine's clock, whatever day the world has.
+    """
 
     def __init__(self, world: World) -> None:
+        self._world = world
         if "ca" in world.kept:
             pem = world.kept["ca"].encode()
             self._key = serialization.load_pem_private_key(pem, None)
@@ -127,11 +132,11 @@ class Authority:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(self.certificate.public_key())  # type: ignore[arg-type]
 
     def _sign(self, builder: x509.CertificateBuilder, life: timedelta) -> x509.Certificate:
-        began = datetime.now(UTC) - timedelta(minutes=5)
+        clocks = sorted((self._world.now(), datetime.now(UTC)))
         return (
             builder.serial_number(x509.random_serial_number())
-            .not_valid_before(began)
-            .not_valid_after(began + life)
+            .not_valid_before(clocks[0] - timedelta(minutes=5))
+            .not_valid_after(clocks[1] + life)
             .sign(self._key, hashes.SHA256())  # type: ignore[arg-type]  # a loaded key is an EC key here
         )
 

@@ -5,16 +5,31 @@ import json
 import struct
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from email.utils import format_datetime
 from socket import SO_LINGER, SOL_SOCKET
 from typing import Any
 
 from aiohttp import web
 
+from keyfactor_standins.command import jobtypes
 from keyfactor_standins.command.login import Login
 from keyfactor_standins.command.world import Agent, Refused, World, plain
 
 CONTROL = "/_standin"
 ACTS = ("status", "delay", "drop", "reset", "truncate", "drip", "huge", "body", "redirect", "rewrite", "pass")
+
+CONTRACTS = {
+    "lenient": ("integer", "name", "digits"),
+    "string": ("name", "digits"),
+    "integer": ("integer",),
+    "name": ("name",),
+    "digits": ("digits",),
+}
+"""The encodings of a status that SetAuthCertificateReenrollment takes; any other gets 400.
+
+`integer` is what the vendor's page says, `string` what every machine-readable contract says, as a server on
+System.Text.Json would hold to it. Our choice: `lenient` unless told, since nobody has recorded this request.
+"""
 
 _AT_ONCE = struct.pack("ii", 1, 0)
 """To linger for no time: what makes a close a reset (socket(7))."""
@@ -61,17 +76,60 @@ class Faults:
         refused: GUIDs that SetAuthCertificateReenrollment lists as failed.
         rejected: GUIDs for which it answers 400 for the whole batch.
         page_cap: the most that a page holds; 0 for no cap.
-        refuses_integers: it takes a status as text only, and answers an integer with 400.
+        total_count: whether GET /Agents says X-Total-Count; older servers do not.
+        job_types: an orchestrator has one to so many JobTypes; 0 for none, as before 25.x. An orchestrator takes
+            0.6 kB with one of them, and 3 kB with 17.
+        status_contract: one of `CONTRACTS`.
+        misreads: the status for which it takes any status in this encoding (integer, name or digits), by encoding.
+        stale_reads: so many answers to GET show each flag as it was before the last request that named the
+            orchestrator; None for all answers.
     """
 
-    def __init__(self, world: World, login: Login, base: str, agents: str) -> None:
-        self._world, self._login, self._bases = world, login, (base, agents)
-        self.refused: frozenset[str] = frozenset()
-        self.rejected: frozenset[str] = frozenset()
-        self.page_cap = 0
-        self.refuses_integers = False
-        self._faults: list[Fault] = []
+    refused: frozenset[str]
+    rejected: frozenset[str]
+    page_cap: int
+    total_count: bool
+    job_types: int
+    status_contract: str
+    misreads: dict[str, int]
+    stale_reads: int | None
+
+    def __init__(self, world: World, login: Login, bases: tuple[str, ...]) -> None:
+        self._world, self._login, self._bases = world, login, bases
         self._journal: deque[dict[str, Any]] = deque(maxlen=100_000)
+        self._begun_with: dict[str, Any] = {}
+        self._faults: list[Fault] = []
+        self.calm()
+
+    def begin(self, given: dict[str, Any]) -> None:
+        """Applies settings that `calm` comes back to; raises as `apply` does."""
+        self.apply(given)
+        self._begun_with = given
+
+    def calm(self) -> None:
+        """Back to the settings of the start."""
+        defaults = {
+            "faults": [],
+            "refused": [],
+            "rejected": [],
+            "page_cap": 0,
+            "total_count": True,
+            "job_types": 1,
+            "status_contract": "lenient",
+            "misreads": {},
+            "stale_reads": 0,
+            "denied": [],
+            "token_life": 300,
+            "form_only": False,
+        }
+        self.apply(defaults | self._begun_with)
+
+    def takes_stale_read(self) -> bool:
+        """Whether this GET is to be answered with flags as they were; it counts."""
+        if self.stale_reads is None:
+            return True
+        self.stale_reads, stale = max(self.stale_reads - 1, 0), self.stale_reads > 0
+        return stale
 
     def routes(self) -> list[web.RouteDef]:
         """The control endpoint."""
@@ -80,7 +138,10 @@ class Faults:
             web.delete(f"{CONTROL}/journal", self.clear_journal),
             web.get(f"{CONTROL}/agents", self.agents),
             web.post(f"{CONTROL}/faults", self.set_faults),
+            web.delete(f"{CONTROL}/faults", self.clear_faults),
             web.post(f"{CONTROL}/world", self.change_world),
+            web.delete(f"{CONTROL}/world", self.clear_world),
+            web.get(f"{CONTROL}/world", self.show_world),
         ]
 
     async def journal(self, _request: web.Request) -> web.Response:
@@ -97,11 +158,16 @@ class Faults:
         return web.json_response([asdict(agent) for agent in self._world.in_order()])
 
     async def set_faults(self, request: web.Request) -> web.Response:
-        """Replaces the settings that are named: faults, refused, rejected, page_cap, ..."""
+        """Replaces the settings that are named; see the attributes of `Faults` and of `Login`."""
         try:
             self.apply(await request.json())
         except (TypeError, ValueError) as error:
             return web.json_response({"error": str(error)}, status=400)
+        return web.Response(status=204)
+
+    async def clear_faults(self, _request: web.Request) -> web.Response:
+        """Back to the settings of the start."""
+        self.calm()
         return web.Response(status=204)
 
     def apply(self, given: dict[str, Any]) -> None:
@@ -113,18 +179,32 @@ class Faults:
         if not isinstance(given, dict):
             raise ValueError(f"expected an object of settings, not {given!r}")
         for name, value in given.items():
-            if name == "faults":
+            if name in ("faults", "more_faults"):
                 faults = [Fault(**each) for each in value]
                 wrong = [each.act for each in faults if each.act not in ACTS]
                 if wrong:
                     raise ValueError(f"{wrong[0]!r} is no fault; expected one of {', '.join(ACTS)}")
-                self._faults = faults
+                self._faults = faults if name == "faults" else [*self._faults, *faults]
             elif name in ("refused", "rejected"):
                 setattr(self, name, frozenset(map(plain, value)))
             elif name == "page_cap":
                 self.page_cap = int(value)
-            elif name == "refuses_integers":
-                self.refuses_integers = bool(value)
+            elif name == "total_count":
+                self.total_count = bool(value)
+            elif name == "job_types":
+                if value not in range(jobtypes.MOST + 1):
+                    raise ValueError(f"job_types is {value!r}; expected 0 to {jobtypes.MOST}")
+                self.job_types = value
+            elif name == "status_contract":
+                if value not in CONTRACTS:
+                    raise ValueError(f"{value!r} is no status_contract; expected one of {', '.join(CONTRACTS)}")
+                self.status_contract = value
+            elif name == "misreads":
+                if any(key not in CONTRACTS["lenient"] or to not in (0, 1, 2) for key, to in value.items()):
+                    raise ValueError(f"misreads is {value!r}; expected integer, name or digits, each with 0, 1 or 2")
+                self.misreads = dict(value)
+            elif name == "stale_reads":
+                self.stale_reads = None if value is True else int(value)
             elif name == "denied":
                 self._login.denied = set(value)
             elif name == "token_life":
@@ -137,27 +217,53 @@ class Faults:
                 raise ValueError(f"{name!r} is no setting of the stand-in")
 
     async def change_world(self, request: web.Request) -> web.Response:
-        """What somebody else does: change fields, reenroll, add, populate, remove, reset, approve."""
+        """What happens beside the API: see `_change`. The answer lists the GUIDs of orchestrators made."""
         try:
             made = self._change(await request.json())
         except (Refused, TypeError, ValueError, AttributeError) as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response([agent.agent_id for agent in made])
 
+    async def show_world(self, _request: web.Request) -> web.Response:
+        """The time of this Command."""
+        return web.json_response({"now": self._world.now().isoformat()})
+
+    async def clear_world(self, _request: web.Request) -> web.Response:
+        """An empty Command again: no orchestrators, no requests seen, no faults, no tokens, the machine's clock."""
+        self._world.clear()
+        self._login.revoke()
+        self._journal.clear()
+        self.calm()
+        return web.Response(status=204)
+
     def _change(self, given: dict[str, Any]) -> list[Agent]:
+        """In this order: `now` sets the clock; `change` sets fields by GUID; `reenroll`, `reset`, `approve` and
+        `remove` take GUIDs; `add` takes orchestrators; `check_in` lets those with these GUIDs have a session, in
+        which those in `fail` (Command's message by GUID) fail; `populate` makes so many, `unapproved` of them not
+        approved and `without_certificate` of them without one.
+
+        Raises:
+            Refused, TypeError, ValueError, AttributeError: something in it can't be.
+        """
+        world, known = self._world, {"now", "change", "reenroll", "reset", "approve", "remove", "add", "check_in"}
+        if strange := given.keys() - known - {"fail", "populate", "unapproved", "without_certificate"}:
+            raise ValueError(f"{min(strange)!r} is nothing that can happen to the stand-in's world")
+        if "now" in given:
+            world.set_clock(given["now"])
         for agent_id, fields in given.get("change", {}).items():
-            self._world.change(agent_id, **fields)
-        self._world.reenroll(given.get("reenroll", ()))
-        self._world.reset(given.get("reset", ()))
-        self._world.judge(given.get("approve", ()), 2)
+            world.change(agent_id, **fields)
+        world.reenroll(given.get("reenroll", ()))
+        world.reset(given.get("reset", ()))
+        world.judge(given.get("approve", ()), 2)
         for agent_id in given.get("remove", ()):
-            self._world.remove(agent_id)
-        self._world.add(*(Agent(**fields) for fields in given.get("add", ())))
-        return self._world.populate(given.get("populate", 0))
+            world.remove(agent_id)
+        world.add(*(Agent(**fields) for fields in given.get("add", ())))
+        world.check_in(given.get("check_in", ()), given.get("fail", {}))
+        return world.populate(given.get("populate", 0), given.get("unapproved", 0), given.get("without_certificate", 0))
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        """Writes down each request, and lets a fault have it."""
+        """Writes down each request, lets a fault have it, and dates the answer by the clock of this Command."""
         if request.path.startswith(CONTROL):
             return await handler(request)  # type: ignore[no-any-return]
         path = request.path
@@ -182,9 +288,16 @@ class Faults:
         else:
             self._change(fault.world)
             self.apply(fault.settings)
-            response = await _Acting(fault, request, handler).act()
+            response = await _Acting(fault, request, handler, self._date()).act()
+        if not response.prepared:
+            # A fault may bring a Date of its own.
+            response.headers.setdefault("Date", self._date())
         entry["status"] = response.status
         return response
+
+    def _date(self) -> str:
+        """The time of this Command as RFC 7231 writes it in the header Date."""
+        return format_datetime(self._world.now(), usegmt=True)
 
     def _due(self, line: str) -> Fault | None:
         for fault in self._faults:
@@ -199,10 +312,10 @@ class Faults:
 
 
 class _Acting:
-    """One fault and the request that it hits."""
+    """One fault, the request that it hits, and the Date of the answer."""
 
-    def __init__(self, fault: Fault, request: web.Request, handler: Any) -> None:
-        self._fault, self._request, self._handler = fault, request, handler
+    def __init__(self, fault: Fault, request: web.Request, handler: Any, date: str) -> None:
+        self._fault, self._request, self._handler, self._date = fault, request, handler, date
 
     async def act(self) -> web.StreamResponse:
         fault = self._fault
@@ -242,7 +355,8 @@ class _Acting:
         return await self._send([whole[at : at + 1] for at in range(len(whole))], fault.seconds, len(whole))
 
     async def _send(self, chunks: list[bytes], pause: float, length: int) -> web.StreamResponse:
-        response = web.StreamResponse(headers={"Content-Type": self._fault.content_type, "Content-Length": str(length)})
+        headers = {"Date": self._date, "Content-Type": self._fault.content_type, "Content-Length": str(length)}
+        response = web.StreamResponse(headers=headers)
         await response.prepare(self._request)
         try:
             for chunk in chunks:

@@ -5,10 +5,13 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
+
+from keyfactor_standins.command import environment
 
 _ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,13 +29,7 @@ class Command:
 
     def environment(self) -> dict[str, str]:
         """What a client needs in its environment to come in with Basic."""
-        found = {
-            "KEYFACTOR_HOSTNAME": self.url,
-            "KEYFACTOR_USERNAME": self.said["username"],
-            "KEYFACTOR_PASSWORD": self.said["password"],
-            "KEYFACTOR_DOMAIN": self.said["domain"],
-        }
-        return found | ({"KEYFACTOR_CA_CERT": self.said["ca_cert"]} if "ca_cert" in self.said else {})
+        return environment(self.said)
 
     def agents(self) -> list[dict[str, Any]]:
         """Every orchestrator, by GUID order, all fields."""
@@ -69,8 +66,20 @@ class Command:
         """Switches faults; see `Faults.apply`."""
         self._post("/faults", given)
 
+    def calm(self) -> None:
+        """Switches every fault and setting back to what it was at the start."""
+        self._control.delete("/faults").raise_for_status()
+
+    def now(self) -> datetime:
+        """The time that its clock shows."""
+        return datetime.fromisoformat(self._control.get("/world").raise_for_status().json()["now"])
+
+    def clear(self) -> None:
+        """Empties it: no orchestrators, no requests seen, no faults, no tokens, the machine's clock."""
+        self._control.delete("/world").raise_for_status()
+
     def world(self, **given: Any) -> list[str]:
-        """Does what somebody else would; see `Faults.change_world`. The GUIDs of orchestrators made."""
+        """Lets something happen beside the API; see `Faults._change`. The GUIDs of orchestrators made."""
         made: list[str] = self._post("/world", given).json()
         return made
 

@@ -2,12 +2,14 @@
 
 import re
 import ssl
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
+from keyfactor_standins.command import API_PATH
 from keyfactor_standins.command.api import Api
 from keyfactor_standins.command.authority import Authority
 from keyfactor_standins.command.faults import CONTROL, Faults
@@ -15,9 +17,10 @@ from keyfactor_standins.command.login import Login
 from keyfactor_standins.command.sessions import Sessions
 from keyfactor_standins.command.world import World
 
-API = "/KeyfactorAPI"
 AGENTS = "/KeyfactorAgents"
 TOKENS = "/identity/token"
+PRODUCT = "25.4.1+5c2d9d0a7e3f4b61c8e0f7a2936b1d4e8f50a7c3"
+"""In the form of the recorded server; the part after the plus is made up."""
 
 
 @dataclass
@@ -29,6 +32,7 @@ class Server:
     login: Login
     authority: Authority
     faults: Faults
+    api_path: str
     tls: ssl.SSLContext | None
 
     def announcement(self, port: int, ca_file: Path | None) -> dict[str, str]:
@@ -36,6 +40,7 @@ class Server:
         url = f"{'https' if self.tls else 'http'}://127.0.0.1:{port}"
         said = {
             "url": url,
+            "api_path": self.api_path,
             "username": self.login.username,
             "password": self.login.password,
             "domain": self.login.domain,
@@ -59,6 +64,22 @@ async def _bare_errors(request: web.Request, handler: Any) -> web.StreamResponse
         return web.Response(status=error.status, headers=kept)
 
 
+def _product_headers(base: str) -> Any:
+    below = base.lower() + "/"
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Any) -> web.StreamResponse:
+        # Our choice: on every answer of the API, an error too. Of the recorded ones all were successes.
+        response: web.StreamResponse = await handler(request)
+        if re.sub("/+", "/", request.path).lower().startswith(below):
+            response.headers["X-Keyfactor-Correlation-Id"] = str(uuid.uuid4())
+            response.headers["X-Keyfactor-Product-Version"] = PRODUCT
+            response.headers["Api-Supported-Versions"] = "1.0"
+        return response
+
+    return middleware
+
+
 def any_case(path: str) -> str:
     """A route's path in which case does not count, as in the framework that Command is built with.
 
@@ -73,15 +94,18 @@ def any_case(path: str) -> str:
     return f"/{{_begin:/*}}{pattern}{{_end:/*}}"
 
 
-def build(world: World, *, statuses: str, tls: bool) -> Server:
-    """The server for a world."""
+def build(world: World, *, statuses: str = "names", tls: bool = False, api_path: str = API_PATH) -> Server:
+    """The server for a world; the other parameters are its flags."""
     login = Login.of(world)
     authority = Authority(world)
-    faults = Faults(world, login, API, AGENTS)
-    application = web.Application(middlewares=[faults.middleware, _bare_errors], client_max_size=64 * 2**20)
-    api, sessions = Api(world, login, faults, statuses).routes(API), Sessions(world, login, authority).routes(AGENTS)
+    base = f"/{api_path}"
+    faults = Faults(world, login, (base, AGENTS))
+    application = web.Application(
+        middlewares=[faults.middleware, _product_headers(base), _bare_errors], client_max_size=64 * 2**20
+    )
+    api, sessions = Api(world, login, faults, statuses).routes(base), Sessions(world, login, authority).routes(AGENTS)
     application.add_routes(
         web.RouteDef(route.method, any_case(route.path), route.handler, route.kwargs) for route in (*api, *sessions)
     )
     application.add_routes([*faults.routes(), web.post(TOKENS, login.token)])
-    return Server(application, world, login, authority, faults, authority.server_context() if tls else None)
+    return Server(application, world, login, authority, faults, api_path, authority.server_context() if tls else None)

@@ -15,12 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from keyfactor_standins.command.authority import Authority, thumbprint
 from keyfactor_standins.command.login import CHALLENGE, Login
-from keyfactor_standins.command.world import APPROVED, DISAPPROVED, FLAGS, Agent, Refused, World, now
+from keyfactor_standins.command.world import APPROVED, DISAPPROVED, FLAGS, NOT_APPROVED, Agent, Refused, World
 
 _ENROLL = {"Requested": (2, "A0100007"), "Required": (3, "A0100008")}
 _OK, _WARNING, _ERROR = 1, 2, 3
-_NOT_APPROVED = "0xA0100001"
-"""Our choice: no source gives the code for an orchestrator that is not approved."""
 
 
 class Sessions:
@@ -46,7 +44,7 @@ class Sessions:
             self._world.seen(agent, self._presented(request))
         try:
             if agent is not None and agent.status == DISAPPROVED:
-                raise Refused("The orchestrator is disapproved.", _NOT_APPROVED)
+                raise Refused("The orchestrator is disapproved.", NOT_APPROVED)
             if given.csr:
                 return self._enroll(agent, given)
             if agent is None:
@@ -76,7 +74,7 @@ class Sessions:
                 agent_platform=given.platform,
                 version=given.version,
                 capabilities=given.capabilities,
-                last_seen=now(),
+                last_seen=self._world.stamp(),
             )
             self._world.add(agent)
         self._world.issued(agent, thumbprint(certificate))
@@ -86,11 +84,12 @@ class Sessions:
         if agent.status != APPROVED:
             # Our choice: a warning. After an error here Keyfactor's agent forgets its GUID and starts anew.
             message = "The orchestrator is not approved."
-            self._world.failed(agent, int(_NOT_APPROVED, 16), message)
-            return _answer(_WARNING, _NOT_APPROVED[2:], message, agent=agent)
+            self._world.failed(agent, int(NOT_APPROVED, 16), message)
+            return _answer(_WARNING, NOT_APPROVED[2:], message, agent=agent)
         if agent.thumbprint is None:
             return _answer(*_ENROLL["Required"], "Enroll for a certificate.", agent=agent)
-        if agent.flag:
+        # Our choice: the flag of one without a client certificate stands for ever; there is nothing to renew.
+        if agent.flag and agent.uses_certificate:
             result, code = _ENROLL[FLAGS[agent.flag]]
             return _answer(result, code, "Enroll for a new certificate.", agent=agent, token=result == _WARNING)
         self._world.succeeded(agent)

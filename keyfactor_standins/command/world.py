@@ -2,27 +2,43 @@
 
 import json
 import random
+import sys
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 FLAGS = ("None", "Requested", "Required")
 NEW, APPROVED, DISAPPROVED = 1, 2, 3
-NATIVE, DOTNET = 5, 1
+NATIVE, UNIVERSAL = 5, 1
+"""AgentPlatform. The recorded server gives 1 for a Universal Orchestrator."""
+
+_EDGE = ["CertStores.PEM.Inventory", "CertStores.PEM.Management", "Custom.FetchLogs"]
+_CORE = ["CertStores.IIS.Inventory", "LOGS"]
+_OLD_C_AGENT = (2, 15, 2)
+"""A C agent older than this ignores the status Requested (Keyfactor-CAgent, session.c)."""
+NOT_APPROVED = "0xA0100001"
+"""Our choice: no source gives the code for an orchestrator that is not approved."""
+_CANNOT_RENEW = 0xA0110008
+"""Our choice: no source gives the code that Command notes when an orchestrator fails to renew its certificate."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Agent:
-    """An orchestrator, with the fields of GET /Agents."""
+    """An orchestrator, with the fields of GET /Agents.
+
+    Attributes:
+        thumbprint: an empty string, as are the other two, where the orchestrator uses no client certificate; None
+            where it has not enrolled yet.
+    """
 
     agent_id: str
     client_machine: str
     username: str = ""
     agent_platform: int = NATIVE
-    version: str = "2.8.7.0"
+    version: str = "2.15.2.0"
     status: int = NEW
     last_seen: str = ""
     capabilities: list[str] = field(default_factory=list)
@@ -33,6 +49,19 @@ class Agent:
     last_thumbprint_used: str | None = None
     last_error_code: int | None = None
     last_error_message: str | None = None
+
+    @property
+    def uses_certificate(self) -> bool:
+        """Whether it authenticates to Command with a client certificate, or will once it has enrolled."""
+        return self.thumbprint != ""
+
+    @property
+    def obeys(self) -> bool:
+        """Whether it enrolls at its next session: its flag says so, and its version understands that flag."""
+        if not self.flag or not self.uses_certificate:
+            return False
+        old = self.agent_platform == NATIVE and _numbers(self.version) < _OLD_C_AGENT
+        return FLAGS[self.flag] == "Required" or not old
 
 
 class Refused(Exception):
@@ -52,8 +81,18 @@ def plain(guid: str) -> str:
     return (guid[1:-1] if guid[:1] == "{" and guid[-1:] == "}" else guid).lower()
 
 
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
+
+
 class World:
     """Every orchestrator, on disk after each change where a file is given.
+
+    Attributes:
+        agents: by GUID.
+        kept: what survives a restart besides them.
+        flags_before: the flag of an orchestrator before the last request that named it, by GUID. An orchestrator
+            that has re-enrolled since is not in it.
 
     Args:
         seed: makes the GUIDs and thumbprints of a fleet the same each time; without effect on one that is kept.
@@ -63,6 +102,7 @@ class World:
     def __init__(self, seed: int = 1, state: Path | None = None) -> None:
         self.agents: dict[str, Agent] = {}
         self.kept: dict[str, Any] = {}
+        self.flags_before: dict[str, int] = {}
         self._order: list[Agent] | None = None
         self._file: TextIO | None = None
         if state is not None:
@@ -91,7 +131,7 @@ class World:
                 json.dumps(each) + "\n"
                 for each in (
                     {"kept": self.kept},
-                    *({"agent": vars(agent)} for agent in self.agents.values()),
+                    *({"agent": asdict(agent)} for agent in self.agents.values()),
                 )
             ),
             encoding="utf-8",
@@ -119,7 +159,7 @@ class World:
 
     def _saved(self, *agents: Agent) -> None:
         if self._file is not None:
-            self._write(*({"agent": vars(agent)} for agent in agents))
+            self._write(*({"agent": asdict(agent)} for agent in agents))
 
     def guid(self) -> str:
         """A new GUID, the same for the same seed."""
@@ -129,25 +169,55 @@ class World:
         """What a certificate's thumbprint looks like, for a fleet that was there before this process."""
         return f"{self._random.getrandbits(160):040X}"
 
-    def populate(self, count: int, unapproved: int = 0) -> list[Agent]:
-        """Adds orchestrators that enrolled long ago: by turns edge-NNN (Native) and core-NNN (.NET)."""
-        made = []
+    def now(self) -> datetime:
+        """The time of this Command: the one that was set, else the machine's. In UTC."""
+        fixed = self.kept.get("now")
+        return datetime.fromisoformat(fixed) if fixed else datetime.now(UTC)
+
+    def set_clock(self, time: str | None) -> None:
+        """Stops the clock at a time, or starts it again; it survives a restart as it is.
+
+        Args:
+            time: RFC 3339; without an offset it is UTC. None for the machine's clock.
+
+        Raises:
+            ValueError: it is no such time.
+        """
+        given = datetime.fromisoformat(time) if time is not None else None
+        if given is not None and given.tzinfo is None:
+            given = given.replace(tzinfo=UTC)
+        self.keep("now", given.astimezone(UTC).isoformat() if given else None)
+
+    def stamp(self) -> str:
+        """The time as Command writes it: UTC, with milliseconds."""
+        return self.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
+    def populate(self, count: int, unapproved: int = 0, without_certificate: int = 0) -> list[Agent]:
+        """Adds orchestrators that were there before: by turns edge-NNN (C agent) and core-NNN (Universal).
+
+        Args:
+            count: how many in all.
+            unapproved: the last so many are not approved yet.
+            without_certificate: the first so many, uo-NNN, use no client certificate: their thumbprints are empty.
+        """
+        made, seen = [], self.stamp()
         for number in range(count):
-            edge = number % 2 == 0
-            group = "edge" if edge else "core"
-            print_ = self.thumbprint()
+            plain_login = number < without_certificate
+            edge = number % 2 == 0 and not plain_login
+            group = "uo" if plain_login else "edge" if edge else "core"
+            print_ = "" if plain_login else self.thumbprint()
             made.append(
                 Agent(
                     agent_id=self.guid(),
                     client_machine=f"{group}-{len(self.agents) + number + 1:03}.plant.example",
-                    username=f"PLANT\\svc-{group}",
-                    agent_platform=NATIVE if edge else DOTNET,
+                    username=sys.intern(f"PLANT\\svc-{group}"),
+                    agent_platform=NATIVE if edge else UNIVERSAL,
+                    version="2.15.2.0" if edge else "25.4.1.0",
                     status=NEW if number >= count - unapproved else APPROVED,
-                    last_seen=now(),
-                    capabilities=["CertStores.PEM.Inventory", "CertStores.PEM.Management", "Custom.FetchLogs"]
-                    if edge
-                    else ["CertStores.IIS.Inventory", "LOGS"],
+                    last_seen=seen,
+                    capabilities=_EDGE if edge else _CORE,
                     thumbprint=print_,
+                    legacy_thumbprint="" if plain_login else None,
                     last_thumbprint_used=print_,
                 )
             )
@@ -155,7 +225,9 @@ class World:
         return made
 
     def add(self, *agents: Agent) -> None:
-        """Adds orchestrators as they are."""
+        """Adds orchestrators as they are, but for the spelling of their GUIDs."""
+        for agent in agents:
+            agent.agent_id = plain(agent.agent_id)
         self.agents.update((agent.agent_id, agent) for agent in agents)
         self._order = None
         self._saved(*agents)
@@ -165,6 +237,13 @@ class World:
         gone = self.agents.pop(self.known(agent_id).agent_id)
         self._order = None
         self._write({"gone": gone.agent_id})
+
+    def clear(self) -> None:
+        """Deletes every orchestrator, and lets the clock go again."""
+        for agent_id in list(self.agents):
+            self.remove(agent_id)
+        self.flags_before.clear()
+        self.set_clock(None)
 
     def change(self, agent_id: str, **fields: Any) -> Agent:
         """Sets fields of an orchestrator, as somebody else would."""
@@ -203,7 +282,9 @@ class World:
             agent = self.agents.get(plain(given))
             if agent is None or agent.agent_id in refused or (flag and agent.status != APPROVED):
                 failed.append(given)
-            elif agent.flag != flag:
+                continue
+            self.flags_before[agent.agent_id] = agent.flag
+            if agent.flag != flag:
                 agent.flag = flag
                 changed[agent.agent_id] = agent
         self._saved(*changed.values())
@@ -226,15 +307,52 @@ class World:
 
     def issued(self, agent: Agent, thumbprint: str) -> None:
         """A new certificate was issued: it is expected from now on, and the flag has done its work."""
+        self.flags_before.pop(agent.agent_id, None)
         agent.legacy_thumbprint, agent.thumbprint, agent.flag = agent.thumbprint, thumbprint, 0
         self.succeeded(agent)
 
     def reenroll(self, agent_ids: Iterable[str]) -> None:
-        """Stands for a whole re-enrollment, certificate in use, where no orchestrator runs."""
+        """Stands for a whole re-enrollment, certificate in use, where no orchestrator runs.
+
+        Raises:
+            Refused: there is no such orchestrator, or it uses no client certificate.
+        """
         for agent_id in agent_ids:
             agent = self.known(agent_id)
+            if not agent.uses_certificate:
+                raise Refused(f"{agent_id} uses no client certificate, so it can't re-enroll")
             self.issued(agent, self.thumbprint())
             self.seen(agent, agent.thumbprint)
+
+    def check_in(self, agent_ids: Iterable[str], failing: Mapping[str, str]) -> None:
+        """One session of each of these orchestrators, where none runs.
+
+        An orchestrator presents the certificate that it has. If its flag tells it to, it then enrolls for a new
+        one, which it presents at its next session. A C agent that is too old for Requested ignores it.
+
+        Args:
+            agent_ids: who has a session.
+            failing: Command's error message by GUID, for those of them that fail to register.
+
+        Raises:
+            Refused: there is no such orchestrator, or one that fails has no session.
+        """
+        sessions = {agent.agent_id: agent for agent in map(self.known, agent_ids)}
+        errors = {plain(agent_id): message for agent_id, message in failing.items()}
+        if strangers := errors.keys() - sessions.keys():
+            raise Refused(f"{min(strangers)} is in `fail` but not in `check_in`")
+        for agent_id, agent in sessions.items():
+            if agent_id in errors:
+                self.seen(agent, None)
+                self.failed(agent, _CANNOT_RENEW, errors[agent_id])
+                continue
+            self.seen(agent, agent.thumbprint)
+            if agent.status != APPROVED:
+                self.failed(agent, int(NOT_APPROVED, 16), "The orchestrator is not approved.")
+            elif agent.thumbprint is None or agent.obeys:
+                self.issued(agent, self.thumbprint())
+            else:
+                self.succeeded(agent)
 
     def failed(self, agent: Agent, code: int, message: str) -> None:
         """A registration failed. Our choice: so does one that is not approved; an order to enroll is none."""
@@ -248,14 +366,9 @@ class World:
 
     def seen(self, agent: Agent, presented: str | None) -> None:
         """An orchestrator registers, with that certificate presented; None where none was."""
-        agent.last_seen = now()
-        if presented is not None:
+        agent.last_seen = self.stamp()
+        if presented:
             agent.last_thumbprint_used = presented
             if presented == agent.thumbprint:
                 agent.legacy_thumbprint = None
         self._saved(agent)
-
-
-def now() -> str:
-    """The time as Command writes it: UTC."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from keyfactor_standins.engine.children import Child
 from keyfactor_standins.engine.config import Project, StackConfig, load_project
-from keyfactor_standins.engine.display import Display
+from keyfactor_standins.engine.display import Digest, Display
 from keyfactor_standins.engine.errors import EngineError
 from keyfactor_standins.engine.executor import Executor, Options
 from keyfactor_standins.engine.host import Host
@@ -50,10 +50,15 @@ def _parse() -> argparse.Namespace:
             "--expect-no-changes": ("preview", "up", "refresh"),
             "--refresh": ("preview", "up"),
             "--continue-on-error": ("up", "destroy"),
-            "--run-program": ("refresh", "destroy"),
+            "--run-program": ("destroy",),
+            "--json": ("preview",),
             "--yes": ("up", "refresh", "destroy"),
             "--skip-preview": ("up", "refresh", "destroy"),
         }
+        command.add_argument("--logflow", action="store_true", help="hands the next three on to the provider host")
+        command.add_argument("--logtostderr", action="store_true")
+        command.add_argument("--verbose", "-v", type=int, default=0, metavar="N")
+        command.add_argument("--tracing", default="", metavar="URL")
         short = {"--refresh": ["-r"], "--yes": ["-y"], "--skip-preview": ["-f"]}
         for flag, served in flags.items():
             if name in served:
@@ -63,7 +68,16 @@ def _parse() -> argparse.Namespace:
         command.set_defaults(replace=[])
         if name in ("preview", "up"):
             command.add_argument("--replace", action="append", default=[], metavar="URN")
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.command != "export" and (given.logtostderr or given.verbose) and not given.logflow:
+        parser.error("--logtostderr and --verbose have an effect in this stand-in only with --logflow")
+    return given
+
+
+def host_flags(given: argparse.Namespace) -> list[str]:
+    """What the CLI puts before the engine's address (sdk/go/common/resource/plugin, buildPluginArguments)."""
+    flows = ["--logtostderr"] * given.logtostderr + [f"-v={given.verbose}"] * bool(given.verbose)
+    return [*(flows if given.logflow else []), *(["--tracing", given.tracing] if given.tracing else [])]
 
 
 @dataclass
@@ -76,14 +90,15 @@ class Pass:
     store: Store
     vault: Vault
     dry: bool
+    json: bool = False
+    host_flags: Sequence[str] = ()
 
     async def go(self) -> tuple[int, bool]:
         """Do it; the exit code, and whether anything changed or would."""
         given, stack, name = self.given, self.given.stack, self.project.name
         mode = _KINDS[given.command]
-        self.display = Display(
-            dry=self.dry, diff=given.diff, root=make_urn(stack, name, "", STACK_TYPE, f"{name}-{stack}")
-        )
+        root = make_urn(stack, name, "", STACK_TYPE, f"{name}-{stack}")
+        self.display = Digest(root=root) if self.json else Display(dry=self.dry, diff=given.diff, root=root)
         self.display.say(f"{f'Previewing {mode}' if self.dry else _TITLES[mode]} ({stack}):\n")
         if self.store.pending and mode != "refresh":
             self.display.message(
@@ -109,8 +124,7 @@ class Pass:
         server, address = await serve(monitor, Engine(self.display))
         cancelled = self._watch_signals(executor)
         try:
-            refreshes = given.refresh or (mode == "refresh" and not program)
-            if refreshes and recorded is not None:
+            if (given.refresh or mode == "refresh") and recorded is not None:
                 # what is read is read with the config that it was made with, as in the CLI
                 await self._with_host(executor, recorded, address, executor.refresh_all)
             if program and not executor.failed and not executor.halted.is_set():
@@ -134,7 +148,7 @@ class Pass:
     async def _with_host(
         self, executor: Executor, provider: Resource, address: str, work: Callable[[], Awaitable[None]]
     ) -> None:
-        child = await Child.start(self.project, self.given.stack, ["host", address], {})
+        child = await Child.start(self.project, self.given.stack, ["host", *self.host_flags, address], {})
         executor.host = await Host.connect(child, provider, self._info)
         try:
             await work()
@@ -171,7 +185,7 @@ class Pass:
         await asyncio.wait({ended, *waiting}, return_when=asyncio.FIRST_COMPLETED)
         await executor.idle()
         if not executor.halted.is_set() and (not ended.done() or ended.result() == 0):
-            await (executor.refresh_all() if executor.options.mode == "refresh" else executor.delete_rest())
+            await executor.delete_rest()
         monitor.over.set()
         code = await child.stop(deadline=10.0 if not executor.halted.is_set() else 2.0)
         for each in waiting:
@@ -216,7 +230,9 @@ def _run(given: argparse.Namespace) -> int:
     if given.command == "export":
         print(json.dumps(store.export(vault), indent=4))
         return 0
-    print("keyfactor_standins.engine: a stand-in for the Pulumi engine, not the Pulumi CLI", flush=True)
+    # With --json stdout is the document and nothing else.
+    banner = "keyfactor_standins.engine: a stand-in for the Pulumi engine, not the Pulumi CLI"
+    print(banner, file=sys.stderr if given.json else sys.stdout, flush=True)
     preview = given.command == "preview"
     if not (preview or given.yes or given.skip_preview or sys.stdin.isatty()):
         raise EngineError(
@@ -232,7 +248,8 @@ def _run(given: argparse.Namespace) -> int:
             if not dry and not _agreed(given):
                 print(f"confirmation declined, not proceeding with the {given.command}")
                 return 1
-            code, changes = asyncio.run(Pass(given, project, values, store, vault, dry).go())
+            one = Pass(given, project, values, store, vault, dry, given.json, host_flags(given))
+            code, changes = asyncio.run(one.go())
             if code:
                 return code
     if given.expect_no_changes and changes:

@@ -1,8 +1,8 @@
 """What every child of the engine begins with; a script, run by the program's interpreter, importing no engine.
 
-`child.py host ADDRESS` becomes the SDK's provider host, `python -u -m pulumi.dynamic ADDRESS`. `child.py program JSON`
-runs a program as the CLI's language host does, and tells by its exit code how that ended: 0 done, 32 failed and
-said so, 1 failed with a message (`pulumi.RunError`).
+`child.py host [FLAG ...] ADDRESS` becomes the SDK's provider host, `python -u -m pulumi.dynamic [FLAG ...] ADDRESS`.
+`child.py program JSON` runs a program as the CLI's language host does, and tells by its exit code how that ended:
+0 done, 32 failed and said so, 1 failed with a message (`pulumi.RunError`).
 """
 
 import asyncio
@@ -77,7 +77,7 @@ if __name__ == "__main__":
     _die_with_the_engine()
     sys.path[0] = str(Path.cwd())  # not this folder: its modules must not shadow others
     if sys.argv[1] == "host":
-        sys.argv = ["pulumi.dynamic", sys.argv[2]]
+        sys.argv = ["pulumi.dynamic", *sys.argv[2:]]
         runpy.run_module("pulumi.dynamic", run_name="__main__", alter_sys=True)
     else:
         given = json.loads(sys.argv[2])

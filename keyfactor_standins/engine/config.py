@@ -1,7 +1,6 @@
 """Pulumi.yaml and Pulumi.STACK.yaml as they are: the project and the stack's values."""
 
 import json
-import operator
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from keyfactor_standins.engine.errors import EngineError, Unsupported
 from keyfactor_standins.engine.secrets import Vault
@@ -19,11 +19,6 @@ VERSION = "3.260.0"
 
 _KEYS = {"name", "runtime", "description", "main", "config", "backend", "requiredPulumiVersion"}
 _HARMLESS = {"author", "website", "license", "template"}
-_COMPARE = {
-    **dict.fromkeys(("", "=", "=="), operator.eq),
-    **dict.fromkeys(("!", "!="), operator.ne),
-    **{">": operator.gt, ">=": operator.ge, "<": operator.lt, "<=": operator.le},
-}
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ def load_project(cwd: Path) -> Project:
     name = raw.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
         raise EngineError(f"{file}: the project's name is {name!r}; give it letters, digits, '-', '_', '.'")
-    require_version(raw.get("requiredPulumiVersion") or f"={VERSION}")
+    require_version(raw.get("requiredPulumiVersion") or VERSION)
     virtualenv = options.get("virtualenv")
     return Project(
         root=file.parent,
@@ -69,19 +64,16 @@ def load_project(cwd: Path) -> Project:
 
 def require_version(wanted: str) -> None:
     """Raise EngineError unless VERSION lies in a range such as `>=3.238.0 <4.0.0 || 5.0.0`."""
-
-    def numbers(version: str) -> list[int]:
-        return [int(part) for part in version.split(".")]
-
-    def holds(term: str) -> bool:
-        found = re.fullmatch(r"([=!<>]*)v?(\d+\.\d+\.\d+)", term)
-        if found is None or found[1] not in _COMPARE:
-            raise EngineError(f"the version range {wanted!r} is malformed at {term!r}; write it like >=3.238.0")
-        return bool(_COMPARE[found[1]](numbers(VERSION), numbers(found[2])))
-
-    terms = [re.sub(r"([=!<>])\s+", r"\1", part).split() for part in wanted.split("||")]
-    met = [[holds(term) for term in part] for part in terms if part]
-    if not any(all(part) for part in met):
+    met = False
+    for part in wanted.split("||"):
+        terms = re.sub(r"([=!<>])\s+", r"\1", part).split()
+        # In Python's spelling: `3.1.0` and `=3.1.0` are `==3.1.0`, `!3.1.0` is `!=3.1.0`.
+        terms = [re.sub(r"^(?:=|(!))?=?(?=[v\d])", lambda found: f"{found[1] or '='}=", term) for term in terms]
+        try:
+            met |= SpecifierSet(",".join(terms)).contains(VERSION)
+        except InvalidSpecifier as error:
+            raise EngineError(f"the version range {wanted!r} is malformed: {error}; write it like >=3.238.0") from error
+    if not met:
         raise EngineError(f"Pulumi CLI version {VERSION} does not satisfy the version range {wanted!r}")
 
 
@@ -116,20 +108,13 @@ class StackConfig:
         """Every value by its full key (`namespace:key`); objects and lists as JSON, secrets marked."""
         found = {self._full(key): _opened(raw, vault) for key, raw in (self._raw.get("config") or {}).items()}
         for key, rule in sorted(self._project.schema.items()):
-            given = rule if isinstance(rule, dict) else {"default": rule}
-            default = given.get("default", given.get("value"))
-            where = f"Stack '{self._stack}' with configuration key '{key}' must be"
-            if self._full(key) not in found:
-                if default is None:
-                    raise EngineError(
-                        f"Stack '{self._stack}' is missing configuration value '{key}'; set it in {self.file.name}"
-                        " under config:"
-                    )
-                found[self._full(key)] = default
-            elif given.get("secret") and not has_secret(found[self._full(key)]):
-                raise EngineError(f"{where} encrypted as it's secret; set it again as a secret")
-            elif not _fits(plain(found[self._full(key)]), given):
-                raise EngineError(f"{where} of type '{given['type']}'; correct it in {self.file.name}")
+            if not isinstance(rule, dict) or rule.get("type") != "array" or "default" not in rule:
+                raise Unsupported(f"a config key that is no array with a default, {key!r},", "Pulumi.yaml")
+            if not isinstance(plain(found.setdefault(self._full(key), rule["default"])), list):
+                raise EngineError(
+                    f"Stack '{self._stack}' with configuration key '{key}' must be of type 'array'; correct it in "
+                    f"{self.file.name}"
+                )
         return {key: _as_config(value) for key, value in found.items()}
 
     def _full(self, key: str) -> str:
@@ -152,15 +137,3 @@ def _as_config(value: Any) -> str | Secret:
 
 def _whole(value: Any) -> Any:
     return mapped(value, lambda leaf: int(leaf) if isinstance(leaf, float) and leaf.is_integer() else leaf)
-
-
-def _fits(value: Any, rule: Mapping[str, Any]) -> bool:
-    kind = rule.get("type")
-    if kind == "array":
-        return isinstance(value, list) and all(_fits(item, rule.get("items") or {}) for item in value)
-    if kind == "integer":
-        return not isinstance(value, bool) and re.fullmatch(r"[+-]?\d+", str(value)) is not None
-    if kind == "boolean":
-        return isinstance(value, bool) or value in ("true", "false")
-    types = {"string": str, "object": dict}
-    return kind is None or isinstance(value, types.get(kind, ()))

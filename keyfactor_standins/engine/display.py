@@ -1,6 +1,7 @@
 """What a person sees: steps, property differences, messages, outputs and a count, as in the CLI."""
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -8,7 +9,9 @@ from typing import Any
 
 from keyfactor_standins.engine import planner
 from keyfactor_standins.engine.planner import PROVIDER_TYPE, Step
-from keyfactor_standins.engine.wire import UNKNOWN, Properties, Secret, plain
+from keyfactor_standins.engine.store import in_state
+from keyfactor_standins.engine.wire import UNKNOWN, Properties, Secret, mapped, plain
+from keyfactor_standins.plain import printable
 
 # of each kind of step: its mark, and how it reads when it is done
 _STEPS = {
@@ -30,29 +33,32 @@ def shown(value: Any) -> str:
     if isinstance(value, Secret):
         return "[secret]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {shown(item)}" for key, item in sorted(value.items())) + "}"
+        return "{" + ", ".join(f"{printable(key)}: {shown(item)}" for key, item in sorted(value.items())) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(shown, value)) + "]"
-    return "[unknown]" if value == UNKNOWN else json.dumps(value, ensure_ascii=False)
+    return "[unknown]" if value == UNKNOWN else printable(json.dumps(value, ensure_ascii=False))
+
+
+def lines(text: str) -> str:
+    """A message, which may have several lines, in which nothing else moves the cursor or colours the terminal."""
+    return "\n".join(printable(line.expandtabs()) for line in re.split(r"\r?\n", text.rstrip("\n")))
 
 
 def differences(old: Any, new: Any, indent: int) -> Iterator[str]:
     """The lines that show how an old map or list becomes the new one: maps by key, lists by index."""
-    sides = [
-        each if isinstance(each, dict) else {f"[{i}]": item for i, item in enumerate(each)}
-        for each in (() if side is _ABSENT else side for side in (old, new))
-    ]
-    keys = sides[0].keys() | sides[1].keys()
-    ordered = sorted(keys) if isinstance(old, dict) or isinstance(new, dict) else sorted(keys, key=len)
-    width = max(map(len, keys), default=0)
-    for key in ordered if isinstance(old, dict) or isinstance(new, dict) else sorted(keys, key=_index):
-        if key != "__provider":
-            was, will = sides[0].get(key, _ABSENT), sides[1].get(key, _ABSENT)
-            yield from _difference(f"{key:<{width}}", was, will, indent)
+    was, will = (_by_label(() if side is _ABSENT else side) for side in (old, new))
+    labels = [*was, *(label for label in will if label not in was)]
+    if isinstance(old, dict) or isinstance(new, dict):
+        labels = sorted(set(labels) - {"__provider"})
+    width = max(map(len, labels), default=0)
+    for label in labels:
+        yield from _difference(
+            f"{printable(label):<{width}}", was.get(label, _ABSENT), will.get(label, _ABSENT), indent
+        )
 
 
-def _index(label: str) -> int:
-    return int(label[1:-1])
+def _by_label(side: Any) -> dict[str, Any]:
+    return side if isinstance(side, dict) else {f"[{number}]": item for number, item in enumerate(side)}
 
 
 def _difference(label: str, old: Any, new: Any, indent: int) -> Iterator[str]:
@@ -142,9 +148,10 @@ class Display:
         if severity == "debug":
             return
         if passing:
-            self.say(f"    {(urn or self._root).split('::', 3)[3]}: {text}")
+            self.say(f"    {(urn or self._root).split('::', 3)[3]}: {lines(text)}")
         else:
-            said = text.rstrip("\n") if severity == "info" else f"{severity}: {text}".rstrip("\n")
+            text = lines(text)
+            said = text if severity == "info" else f"{severity}: {text}"
             self._messages.setdefault(urn or self._root, []).append(said)
 
     def outputs(self, old: Properties, new: Properties) -> None:
@@ -172,3 +179,59 @@ class Display:
             total = f"{sum(self._counts[op] for op in kinds)} changes. " if len(kinds) > 1 else ""
             self.say(f"    {total}{same} unchanged")
         self.say("" if self._dry else f"\nDuration: {max(round(time.monotonic() - self._began), 1)}s\n")
+
+
+class Digest(Display):
+    """A preview as one JSON document, in the shape of `pulumi preview --json` (pkg/backend/display/json.go).
+
+    Like the CLI's it leaves out what stays as it is, but for the stack, and the provider; what changes during a
+    refresh shows as `refresh` alone, since a dynamic provider gives no detailed differences.
+    """
+
+    def __init__(self, *, root: str) -> None:
+        super().__init__(dry=True, diff=False, root=root)
+        self._steps: list[dict[str, Any]] = []
+        self._diagnostics: list[dict[str, str]] = []
+        self._planned: Counter[str] = Counter()
+
+    def say(self, text: str) -> None:
+        """Nothing but the document is printed."""
+
+    def started(self, step: Step) -> None:
+        """A step of the plan; its states are written now, before it takes effect on them."""
+        about = step.about
+        if about.type == PROVIDER_TYPE or step.op in (planner.CREATE_REPLACEMENT, planner.DELETE_REPLACED):
+            return
+        if step.op != planner.REFRESH:
+            self._planned[step.op] += 1
+        if step.op == planner.SAME and about.urn != self._root:
+            return
+        digest: dict[str, Any] = {"op": step.op, "urn": about.urn}
+        if about.provider:
+            digest["provider"] = about.provider
+        for name, resource in (("oldState", step.old), ("newState", step.new)):
+            if resource is not None:
+                digest[name] = in_state(resource, _blinded)
+        self._steps.append({**digest, "detailedDiff": None})
+
+    def message(self, severity: str, text: str, urn: str = "", *, passing: bool = False) -> None:
+        """A diagnostic; passing ones and those for debugging are left out."""
+        if passing or severity == "debug":
+            return
+        prefix = "" if severity == "info" else f"{severity}: "
+        on = {"urn": urn} if urn else {}
+        self._diagnostics.append({**on, "message": f"{prefix}{text.rstrip()}\n", "severity": severity})
+
+    def finish(self) -> None:
+        """Print the document."""
+        document = {
+            "steps": self._steps,
+            "diagnostics": self._diagnostics,
+            "duration": round((time.monotonic() - self._began) * 1e9),
+            "changeSummary": dict(sorted(self._planned.items())),
+        }
+        print(json.dumps({name: value for name, value in document.items() if value}, indent=4))
+
+
+def _blinded(value: Any) -> Any:
+    return mapped(value, lambda leaf: "[secret]" if isinstance(leaf, Secret) else leaf)

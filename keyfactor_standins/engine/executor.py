@@ -5,8 +5,6 @@ CLI's step generator; `_workers` bounds how many steps run at once.
 """
 
 import asyncio
-import heapq
-from collections import defaultdict
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,7 +24,6 @@ from keyfactor_standins.engine.planner import (
     SAME,
     STACK_TYPE,
     UPDATE,
-    Diff,
     Goal,
     Resource,
     Step,
@@ -74,7 +71,7 @@ class Executor:
         self.options = options
         self.failed = False
         self.halted = asyncio.Event()
-        self.hooks = Hooks(options.dry, self.halted, lambda urn, text: display.message("warning", text, urn))
+        self.hooks = Hooks(options.dry, self.halted)
         self._store = store
         self._display = display
         self._provider = provider
@@ -83,13 +80,11 @@ class Executor:
         self._olds = {each.urn: each for each in resources.values() if not each.delete}
         self._slots = {id(each): slot for slot, each in resources.items()}
         self._seen: set[str] = set()
-        self._renamed: dict[str, str] = {}
         self._open: dict[str, Step] = {}
         self._stack_outputs: Properties | None = None
         self._held_back: set[str] = set()
         self._errored: list[str] = []
         self._hook_failed: set[str] = set()
-        self._recreating: set[str] = set()
         self._planning = asyncio.Lock()
         self._workers = asyncio.Semaphore(options.parallel)
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -137,7 +132,7 @@ class Executor:
             self._workers.release()
         return Registered(steps[-1].new or new)
 
-    async def register_outputs(self, urn: str, outputs: Properties) -> None:
+    def register_outputs(self, urn: str, outputs: Properties) -> None:
         """Record what a component gives out; the stack's outputs wait for the end of the run."""
         step = self._open.get(urn)
         if step is None:
@@ -145,16 +140,13 @@ class Executor:
         if step.about.type == STACK_TYPE:
             self._stack_outputs = outputs
         else:
-            await self._kept(self._finish_component(self._open.pop(urn), outputs))
+            self._finish_component(self._open.pop(urn), outputs)
 
-    async def _finish_component(self, step: Step, outputs: Properties) -> None:
+    def _finish_component(self, step: Step, outputs: Properties) -> None:
         new = step.about
-        changed, new.outputs = new.outputs != outputs, outputs
-        if step.op in (CREATE, UPDATE):
-            await self._after(f"after_{step.op}", step.old, new)
-        if changed:
+        if new.outputs != outputs:
+            new.outputs = outputs
             self._store.put(new, self._slots[id(new)])
-        self._halt_if_failed()
 
     def finish_outputs(self) -> None:
         """The stack's outputs take effect: all of them after a good run, else over the old ones."""
@@ -182,41 +174,31 @@ class Executor:
         if old is not None:
             new.created, new.modified = old.created, old.modified
         if not new.custom:
-            return planner.plan(new, old, Diff(old is not None and plain(old.inputs) != plain(new.inputs)))
+            return planner.plan(goal, old, changes=old is not None and plain(old.inputs) != plain(new.inputs))
         self._record_provider()
         new.provider = f"{self._provider.urn}::{self._provider.id}"
         if self.options.mode != "update":
             if old is None or new.needs() & self._held_back:
                 return None
-            if self.options.mode == "refresh":
-                return [Step(REFRESH, old, replace(old, property_dependencies=new.property_dependencies))]
             return [Step(SAME, old, old)]
         given = new.inputs
-        targeted = old is not None and bool({new.urn, old.urn} & set(self.options.replace))
-        anew = old is None or targeted or old.urn in self._recreating
-        await self._check(new, given, {} if anew or old is None else old.inputs)
-        if old is None or old.urn in self._recreating:
-            return planner.plan(new, old, Diff(True))
-        diff = Diff(True, ("id",)) if targeted else await self.host.diff(old, new.inputs, unknowns=self.options.dry)
-        steps = planner.plan(new, old, diff, delete_first=goal.delete_before_replace)
-        if len(steps) > 1 and not targeted:
+        if old is None:
             await self._check(new, given, {})
-        if steps[0].op == DELETE_REPLACED:
-            dependents = await self._replaced_with(old)
-            self._recreating.update(each.urn for each in dependents)
-            steps = [Step(DELETE_REPLACED, each, None) for each in reversed(dependents)] + steps
-        return steps
+            return planner.plan(goal, None, changes=True)
+        replaces = bool({new.urn, old.urn} & set(self.options.replace))
+        await self._check(new, given, {} if replaces else old.inputs)
+        changes = replaces or await self.host.diff(old, new.inputs, unknowns=self.options.dry)
+        return planner.plan(goal, old, changes=changes, replaces=replaces)
 
     def _find_old(self, goal: Goal) -> Resource | None:
         urn = goal.new.urn
         if urn in self._olds:
             return self._olds[urn]
-        for alias in planner.old_names(goal, self._renamed):
+        for alias in planner.old_names(goal):
             if alias in self._olds:
                 if alias in self._seen:
                     raise StepError(f"Duplicate resource alias '{alias}' applied to resource with URN '{urn}'")
                 self._seen.add(alias)
-                self._renamed[urn] = alias
                 return self._olds[alias]
         return None
 
@@ -230,27 +212,6 @@ class Executor:
         if failures:
             self.halt()
             raise StepError("")
-
-    async def _replaced_with(self, root: Resource) -> list[Resource]:
-        """What must be replaced because it depends on something that is deleted before it is replaced."""
-        ordered = list(self._resources.values())
-        uses: dict[str, list[int]] = defaultdict(list)
-        for place, each in enumerate(ordered):
-            for urn in set().union(*each.property_dependencies.values()):
-                uses[urn].append(place)
-        replaced, found = {root.urn}, []
-        waiting = list(uses[root.urn])
-        while waiting:
-            old = ordered[heapq.heappop(waiting)]
-            inputs = planner.with_unknowns(old, replaced)
-            if inputs is None or old.delete or old.urn in self._seen | replaced:
-                continue
-            if (await self.host.diff(old, inputs)).replaces:
-                replaced.add(old.urn)
-                found.append(old)
-                for place in uses[old.urn]:
-                    heapq.heappush(waiting, place)
-        return found
 
     def _record_provider(self) -> None:
         if self._provider_recorded:
@@ -304,7 +265,7 @@ class Executor:
             secret = name in new.additional_secret_outputs or isinstance(new.inputs.get(name), Secret)
             if secret and not isinstance(value, Secret):
                 new.outputs = {**new.outputs, name: Secret(value)}
-        if new.custom and step.op != SAME:
+        if step.op != SAME:
             await self._after("after_update" if step.op == UPDATE else "after_create", old, new)
         self._record(step)
         self._open[new.urn] = step
@@ -330,10 +291,8 @@ class Executor:
         assert old is not None
         if old.pending_replacement:  # deleted by an earlier run that did not come to create it again
             return self._store.drop(self._slots[id(old)], old.urn)
-        await self.hooks.run("before_delete", old, None)
         if old.custom and old.type != PROVIDER_TYPE and not self.options.dry:
             await self._called(old, "deleting", self.host.delete(old))
-        await self._after("after_delete", old, None)
         slot = self._slots[id(old)]
         if step.op == DELETE_REPLACED and not old.delete:
             old.pending_replacement = True
@@ -356,11 +315,11 @@ class Executor:
             self._resources.pop(self._slots[id(old)], None)
             return None
         new = step.new = replace(wanted, id=identity, outputs=outputs, inputs=inputs)
-        diff = await self.host.diff(new, old.inputs)  # the other way round: what the next update would undo
+        changes = await self.host.diff(new, old.inputs)  # the other way round: what the next update would undo
         if new != old:
             new.modified = now()
             self._store.put(new, self._slots[id(old)])
-        self._display.drifted(step, UPDATE if diff.changes else SAME)
+        self._display.drifted(step, UPDATE if changes else SAME)
         self._slots[id(new)] = self._slots[id(old)]
         self._resources[self._slots[id(new)]] = self._olds[new.urn] = new
         return None
@@ -373,15 +332,13 @@ class Executor:
             self._store.end(about.urn)
             raise
 
-    async def _after(self, kind: str, old: Resource | None, new: Resource | None) -> None:
+    async def _after(self, kind: str, old: Resource | None, new: Resource) -> None:
         """Run the after hooks: one that fails fails the run, but what was done is recorded all the same."""
         try:
             await self.hooks.run(kind, old, new)
         except StepError as error:
-            about = new or old
-            assert about is not None
-            self._hook_failed.add(about.urn)
-            self.fail(str(error), about.urn)
+            self._hook_failed.add(new.urn)
+            self.fail(str(error), new.urn)
 
     def _record(self, step: Step) -> None:
         """The outcome of a step goes to the store; what is as it was only changes its place."""

@@ -7,8 +7,8 @@ import grpc
 import grpc.aio
 
 from keyfactor_standins.engine.children import Child
-from keyfactor_standins.engine.errors import EngineError, StepError
-from keyfactor_standins.engine.planner import PROVIDER_TYPE, Diff, Resource
+from keyfactor_standins.engine.errors import EngineError, StepError, Unsupported
+from keyfactor_standins.engine.planner import PROVIDER_TYPE, Resource
 from keyfactor_standins.engine.wire import (
     CHANNEL_OPTIONS,
     Properties,
@@ -69,13 +69,14 @@ class Host:
         answer = await self._call("Check", request)
         return keep_secrets(from_struct(answer.inputs), news), answer.failures
 
-    async def diff(self, old: Resource, news: Properties, *, unknowns: bool = True) -> Diff:
-        """The verdict on going from the old state to the new inputs."""
+    async def diff(self, old: Resource, news: Properties, *, unknowns: bool = True) -> bool:
+        """Whether going from the old state to the new inputs changes anything."""
         news = news if unknowns else known(news)
         request = provider_pb2.DiffRequest(**_sent(old, "olds"), news=to_struct(news))
         answer = await self._call("Diff", request)
-        changes = _CHANGES.get(answer.changes, plain(old.inputs) != plain(news))
-        return Diff(changes, tuple(answer.replaces), answer.deleteBeforeReplace)
+        if answer.replaces:
+            raise StepError(str(Unsupported("a difference that replaces the resource", old.urn)))
+        return bool(_CHANGES.get(answer.changes, plain(old.inputs) != plain(news)))
 
     async def create(self, new: Resource) -> tuple[str, Properties]:
         """The new resource's id and outputs."""

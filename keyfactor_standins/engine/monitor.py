@@ -62,8 +62,11 @@ def goal_of(request: Any, urn_of: Callable[[str, str, str], str]) -> Goal:
             raise Unsupported(f"the resource option {name}", where)
     if request.custom and not request.type.startswith("pulumi-python:dynamic"):
         raise Unsupported("a resource that is not a dynamic resource of Python", where)
-    if request.hooks.on_error:
-        raise Unsupported("an error hook", where)
+    refused = [kind.name for kind, names in request.hooks.ListFields() if names and kind.name not in KINDS]
+    if refused or (request.hooks.ListFields() and not request.custom):
+        raise Unsupported(f"the hook {refused[0]}" if refused else "a hook of a component", where)
+    if request.aliases and not request.custom:
+        raise Unsupported("an alias of a component", where)
     aliases = []
     for alias in request.aliases:
         if any(value and descriptor.name != "name" for descriptor, value in alias.spec.ListFields()):
@@ -81,11 +84,10 @@ def goal_of(request: Any, urn_of: Callable[[str, str, str], str]) -> Goal:
         additional_secret_outputs=list(request.additionalSecretOutputs),
         resource_hooks={kind: names for kind, names in hooks.items() if names},
     )
-    defined = request.deleteBeforeReplaceDefined or request.deleteBeforeReplace
-    return Goal(new, aliases, request.deleteBeforeReplace if defined else None)
+    return Goal(new, aliases, request.deleteBeforeReplace)
 
 
-class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
+class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc]  # the SDK generates it without types
     """What the program calls. `signalled` is set once the program has registered all that it wants."""
 
     def __init__(self, executor: Executor, config: Mapping[str, str | Secret]) -> None:
@@ -137,7 +139,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
     async def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802
         """Record what a component, or the stack, gives out."""
         try:
-            await self._executor.register_outputs(request.urn, from_struct(request.outputs))
+            self._executor.register_outputs(request.urn, from_struct(request.outputs))
         except Unsupported as error:
             await self._refuse(error, context)
         except ValueError as error:
@@ -148,6 +150,8 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         """Remember a hook of the program."""
         try:
             self._executor.hooks.register(request)
+        except Unsupported as error:
+            await self._refuse(error, context)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         return Empty()
@@ -172,7 +176,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):
         return refuse
 
 
-class Engine(engine_pb2_grpc.EngineServicer):
+class Engine(engine_pb2_grpc.EngineServicer):  # type: ignore[misc]  # as above
     """What the program and the provider host call for messages."""
 
     def __init__(self, display: Display) -> None:

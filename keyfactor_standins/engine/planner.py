@@ -4,7 +4,7 @@ import datetime
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from keyfactor_standins.engine.wire import UNKNOWN, Properties
+from keyfactor_standins.engine.wire import Properties
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 PROVIDER_TYPE = "pulumi:providers:pulumi-python"
@@ -51,15 +51,6 @@ class Goal:
 
     new: Resource
     aliases: list[tuple[str, str]] = field(default_factory=list)
-    delete_before_replace: bool | None = None
-
-
-@dataclass(frozen=True)
-class Diff:
-    """A provider's verdict on a change."""
-
-    changes: bool
-    replaces: tuple[str, ...] = ()
     delete_before_replace: bool = False
 
 
@@ -91,44 +82,24 @@ def make_urn(stack: str, project: str, parent: str, kind: str, name: str) -> str
     return f"urn:pulumi:{stack}::{project}::{f'{above}$' if above not in ('', STACK_TYPE) else ''}{kind}::{name}"
 
 
-def old_names(goal: Goal, renamed: Mapping[str, str]) -> list[str]:
-    """The URNs that a resource may have had before: by its aliases, and by those of its parent.
+def old_names(goal: Goal) -> list[str]:
+    """The URNs that a resource may have had before, by its aliases."""
+    head, _, _ = goal.new.urn.rpartition("::")
+    return [urn or f"{head}::{name}" for urn, name in goal.aliases]
 
-    `renamed` gives the old URN of each resource that was found by an alias in this run.
-    """
+
+def plan(goal: Goal, old: Resource | None, *, changes: bool, replaces: bool = False) -> list[Step]:
+    """The steps for one registered resource, in their order."""
     new = goal.new
-    head, _, _ = new.urn.rpartition("::")
-    found = [urn or f"{head}::{name}" for urn, name in goal.aliases]
-    if new.parent in renamed:
-        before = renamed[new.parent]
-        stack, project = new.urn.removeprefix("urn:pulumi:").split("::")[:2]
-        was, now_called = before.split("::", 3)[3], new.parent.split("::", 3)[3]
-        for urn in [new.urn, *found]:
-            name = urn.split("::", 3)[3]
-            # children are called after their component, so that its alias is theirs too
-            called = was + name.removeprefix(now_called) if name.startswith(now_called) else name
-            found.append(make_urn(stack, project, before, new.type, called))
-    return found
-
-
-def plan(new: Resource, old: Resource | None, diff: Diff, *, delete_first: bool | None = None) -> list[Step]:
-    """The steps for one registered resource, in their order; `delete_first` is the program's own desired."""
     if old is None:
         return [Step(CREATE, None, new)]
-    if old.pending_replacement:  # an earlier step or run has deleted it already
+    if old.pending_replacement:  # an earlier run has deleted it already
         return [Step(REPLACE, old, new), Step(CREATE_REPLACEMENT, old, new)]
-    if diff.changes and diff.replaces:
-        if diff.delete_before_replace if delete_first is None else delete_first:
-            deleted = Step(DELETE_REPLACED, old, None)
-            return [deleted, Step(REPLACE, old, new), Step(CREATE_REPLACEMENT, old, new)]
+    if replaces and goal.delete_before_replace:
+        return [Step(DELETE_REPLACED, old, None), Step(REPLACE, old, new), Step(CREATE_REPLACEMENT, old, new)]
+    if replaces:
         return [Step(CREATE_REPLACEMENT, old, new, pending=True), Step(REPLACE, old, new)]
-    return [Step(UPDATE if diff.changes else SAME, old, new)]
-
-
-def with_unknowns(dependent: Resource, replaced: set[str]) -> Properties | None:
-    """Its inputs while what they come from is being replaced; None where none of them does."""
-    touched = [key for key, urns in dependent.property_dependencies.items() if replaced.intersection(urns)]
-    return {**dependent.inputs, **dict.fromkeys(touched, UNKNOWN)} if touched else None
+    return [Step(UPDATE if changes else SAME, old, new)]
 
 
 def delete_order(condemned: Iterable[Resource]) -> list[list[Resource]]:

@@ -10,7 +10,6 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -27,18 +26,7 @@ def passphrase(environment: Mapping[str, str]) -> str:
     """The passphrase that the environment gives, the way the CLI looks for it."""
     if (given := environment.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
         return given
-    file = environment.get("PULUMI_CONFIG_PASSPHRASE_FILE")
-    if not file:
-        raise EngineError(
-            "passphrase must be set with PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE environment"
-            " variables (an empty PULUMI_CONFIG_PASSPHRASE is a passphrase too)"
-        )
-    try:
-        return Path(file).read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise EngineError(
-            f"unable to read PULUMI_CONFIG_PASSPHRASE_FILE {file}: {error.strerror}; set it to a readable file"
-        ) from error
+    raise EngineError("set PULUMI_CONFIG_PASSPHRASE (an empty one is a passphrase too); no file is read for it here")
 
 
 class Vault:

@@ -11,50 +11,29 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
 
 from keyfactor_standins.engine.errors import Unsupported
 
-if TYPE_CHECKING:
-    from pulumi.runtime.proto import (
-        callback_pb2,
-        callback_pb2_grpc,
-        engine_pb2,
-        engine_pb2_grpc,
-        provider_pb2,
-        provider_pb2_grpc,
-        resource_pb2,
-        resource_pb2_grpc,
-    )
-else:
-    # Importing pulumi itself costs up to 0.6 s, which the program and the provider host pay already. The generated
-    # modules import only one another, so they are loaded from the SDK's folder under a package name of their own.
-    _found = importlib.util.find_spec("pulumi")
-    if _found is None or _found.origin is None:
-        raise ImportError(f"the engine stand-in needs the Pulumi SDK: install pulumi for {sys.executable}")
-    _package = sys.modules["_pulumi_protocol"] = ModuleType("_pulumi_protocol")
-    _package.__path__ = [str(Path(_found.origin).parent / "runtime" / "proto")]
-    callback_pb2, engine_pb2, provider_pb2, resource_pb2 = (
-        importlib.import_module(f"_pulumi_protocol.{each}_pb2")
-        for each in ("callback", "engine", "provider", "resource")
-    )
-    callback_pb2_grpc, engine_pb2_grpc, provider_pb2_grpc, resource_pb2_grpc = (
-        importlib.import_module(f"_pulumi_protocol.{each}_pb2_grpc")
-        for each in ("callback", "engine", "provider", "resource")
-    )
+# Importing pulumi itself costs up to 0.6 s, which the program and the provider host pay already. The generated
+# modules import only one another, so they are loaded from the SDK's folder under a package name of their own.
+_found = importlib.util.find_spec("pulumi")
+if _found is None or _found.origin is None:
+    raise ImportError(f"the engine stand-in needs the Pulumi SDK: install pulumi for {sys.executable}")
+_package = sys.modules["_pulumi_protocol"] = ModuleType("_pulumi_protocol")
+_package.__path__ = [str(Path(_found.origin).parent / "runtime" / "proto")]
 
-__all__ = [
-    "callback_pb2",
-    "callback_pb2_grpc",
-    "engine_pb2",
-    "engine_pb2_grpc",
-    "provider_pb2",
-    "provider_pb2_grpc",
-    "resource_pb2",
-    "resource_pb2_grpc",
-]
+
+def _generated(name: str) -> Any:
+    return importlib.import_module(f"_pulumi_protocol.{name}")
+
+
+callback_pb2, callback_pb2_grpc = _generated("callback_pb2"), _generated("callback_pb2_grpc")
+engine_pb2, engine_pb2_grpc = _generated("engine_pb2"), _generated("engine_pb2_grpc")
+provider_pb2, provider_pb2_grpc = _generated("provider_pb2"), _generated("provider_pb2_grpc")
+resource_pb2, resource_pb2_grpc = _generated("resource_pb2"), _generated("resource_pb2_grpc")
 
 CHANNEL_OPTIONS = [(f"grpc.max_{way}_message_length", 400 << 20) for way in ("receive", "send")]
 """As large as the SDK's own limit."""
@@ -107,31 +86,16 @@ def _from_value(value: Value) -> Any:
 
 def to_struct(values: Mapping[str, Any], *, secrets: bool = False) -> Struct:
     """The protobuf struct of properties, secrets marked or laid open."""
+
+    def sent(leaf: Any) -> Any:
+        if not isinstance(leaf, Secret):
+            return leaf
+        value = mapped(leaf.value, sent)
+        return {SIGNATURE: SECRET, "value": value} if secrets else value
+
     struct = Struct()
-    for key, value in values.items():
-        _fill(struct.fields[key], value, secrets)
+    struct.update({key: mapped(value, sent) for key, value in values.items()})
     return struct
-
-
-def _fill(target: Value, value: Any, secrets: bool) -> None:
-    if isinstance(value, Secret):
-        _fill(target, {SIGNATURE: SECRET, "value": value.value} if secrets else value.value, secrets)
-    elif isinstance(value, str):
-        target.string_value = value
-    elif isinstance(value, bool):
-        target.bool_value = value
-    elif isinstance(value, (int, float)):
-        target.number_value = value
-    elif isinstance(value, dict):
-        target.struct_value.SetInParent()
-        for key, item in value.items():
-            _fill(target.struct_value.fields[key], item, secrets)
-    elif isinstance(value, list):
-        target.list_value.SetInParent()
-        for item in value:
-            _fill(target.list_value.values.add(), item, secrets)
-    else:
-        target.null_value = 0  # type: ignore[assignment]  # the stubs want the enum's class
 
 
 def mapped(value: Any, leaf: Callable[[Any], Any]) -> Any:

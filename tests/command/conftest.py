@@ -14,7 +14,7 @@ NO_FAULTS: dict[str, Any] = {
     "refused": [],
     "rejected": [],
     "page_cap": 0,
-    "refuses_integers": False,
+    "status_contract": "lenient",
     "denied": [],
     "token_life": 300,
     "form_only": False,

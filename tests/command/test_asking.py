@@ -100,7 +100,7 @@ def test_the_next_run_asks_the_refused_ones_alone(command: Command, lab: Labs) -
 def test_a_server_that_refuses_every_integer_is_found_out_after_a_few_calls(
     command: Command, lab: Labs, members: int, calls: int
 ) -> None:
-    command.faults(refuses_integers=True)
+    command.faults(status_contract="string")
     fleet = lab(statusEncoding="integer").fleet()
     ids = command.ids()[:members]
     fleet.up(ids)
@@ -117,7 +117,7 @@ def test_a_server_that_refuses_every_integer_is_found_out_after_a_few_calls(
 def test_a_server_that_refuses_every_integer_is_found_out_with_many_batches_to_send(
     command: Command, lab: Labs
 ) -> None:
-    command.faults(refuses_integers=True)
+    command.faults(status_contract="string")
     fleet = lab(batchSize="3", statusEncoding="integer").fleet()
     fleet.up(command.ids())
     # The three of the first batch, and the second with two of its own.
@@ -126,7 +126,7 @@ def test_a_server_that_refuses_every_integer_is_found_out_with_many_batches_to_s
 
 
 def test_auto_sends_a_refused_integer_as_a_name_and_stays_with_it_in_this_process(command: Command, lab: Labs) -> None:
-    command.faults(refuses_integers=True)
+    command.faults(status_contract="string")
     made = lab(batchSize="6")
     ids = command.ids()
     assert set(made.fleet().up(ids[:10]).values()) == {"pending"}
@@ -144,7 +144,7 @@ def test_auto_ends_with_digits(command: Command, lab: Labs) -> None:
 
 def test_auto_finds_the_one_bad_member_of_a_server_that_takes_names_alone(command: Command, lab: Labs) -> None:
     ids = command.ids()
-    command.faults(refuses_integers=True, rejected=ids[:1])
+    command.faults(status_contract="string", rejected=ids[:1])
     fleet = lab().fleet()
     assert [member for member, phase in fleet.up(ids).items() if phase == "refused"] == ids[:1]
     # Of the reasons that the encodings got, the one of the encoding that this server reads.

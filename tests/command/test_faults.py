@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ import pytest
 from keyfactor_provider.command import exchange
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.retrying import Deadline
+from keyfactor_provider.command.settings import load
 from keyfactor_provider.errors import BadAnswer, CommandError, Forbidden, NotFound, Rejected, Unauthorized, Unreachable
 from keyfactor_standins.command.process import Command
 from tests.support.clients import LIST, SET, Clock, Lab, settings_for
@@ -353,7 +355,7 @@ def test_with_the_preview_only_one_try_is_made_and_three_seconds_are_spent(comma
         made.operations.check(raw, {}, preview=True)
     assert 2.9 < made.clock() - began < 4
     assert len(command.journal()) == 1
-    assert sum("without a look at Command" in text for _, text in made.said) == 1
+    assert [message.kind for message in made.said].count("preflight-skipped") == 1
 
 
 def test_a_client_of_its_own_waits_on_the_real_clock(command: Command) -> None:
@@ -364,3 +366,49 @@ def test_a_client_of_its_own_waits_on_the_real_clock(command: Command) -> None:
     assert len(client.agents_page(1, 50).agents) == 12
     assert 0.4 < clock() - began < 3
     client.close()
+
+
+TRACED = {
+    "X-Keyfactor-Correlation-Id": "5f3c-77",
+    "X-Keyfactor-Product-Version": "25.4.1+" + "a" * 500,
+}
+
+
+@pytest.mark.parametrize("number", [200, 401, 403, 404, 400, 500])
+def test_an_error_says_how_to_find_it_in_commands_logs(command: Command, lab: Labs, number: int) -> None:
+    command.faults(faults=[{"on": LIST, **status(number, "{}", **TRACED)}])
+    with pytest.raises(CommandError) as raised:
+        lab().client.agents_page(1, 50)
+    assert "correlation id 5f3c" in str(raised.value)
+    assert "product version 25.4.1+aaa" in str(raised.value)
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 700
+
+
+@pytest.mark.parametrize(
+    ("path", "other"),
+    [("KeyfactorAPI", "Keyfactor/API"), ("keyfactor/api", "KeyfactorAPI"), ("kf", "KeyfactorAPI or Keyfactor/API")],
+)
+def test_an_address_without_an_answer_names_the_other_usual_path(path: str, other: str) -> None:
+    with listening() as server:
+        server.answer = (404, "text/plain", b"")
+        environment = {
+            "KEYFACTOR_HOSTNAME": f"http://{server.host}",
+            "KEYFACTOR_API_PATH": path,
+            "KEYFACTOR_USERNAME": "u",
+            "KEYFACTOR_PASSWORD": "p",
+        }
+        client = CommandClient(load(lambda _: None, environment, Path("/nonexistent")))
+        with pytest.raises(NotFound, match="keyfactor:apiPath") as raised:
+            client.agents_page(1, 50)
+        client.close()
+    assert f"besides '{path}': {other}." in str(raised.value)
+
+
+@pytest.mark.parametrize("date", ["Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 32 Foo 2027 99:99:99 GMT", "", "0"])
+def test_a_date_that_nothing_can_be_made_of_is_no_time(command: Command, lab: Labs, date: str) -> None:
+    command.faults(faults=[{"on": LIST, **status(200, "[]", Date=date)}])
+    made = lab()
+    made.client.agents_page(1, 50)
+    made.clock.sleep(3600)
+    assert abs(made.client.now() - datetime.now(UTC)) < timedelta(days=1)

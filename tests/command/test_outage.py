@@ -42,11 +42,11 @@ def test_a_look_up_that_finds_command_down_spares_the_fleets_after_it_the_same(c
     command.faults(faults=[DOWN])
     made = lab()
     with pytest.raises(Unreachable):
-        made.operations.everyone()
+        made.operations.operations.lookups.everyone()
     command.forget()
     assert list(made.fleet().up(command.ids()[:1]).values()) == ["unreached"]
     with pytest.raises(Unreachable):
-        made.operations.everyone()
+        made.operations.operations.lookups.everyone()
     assert command.journal() == []
 
 
@@ -168,7 +168,7 @@ def test_a_preview_that_is_refused_spares_the_others_the_same(command: Command, 
     raw = {"fleet": "edge", "status": "Requested", "orchestrator_ids": command.ids()[:1]}
     made.operations.check(raw, {}, preview=True)
     with pytest.raises(Unauthorized):
-        made.operations.everyone()
+        made.operations.operations.lookups.everyone()
     assert len(command.journal()) == 1
 
 

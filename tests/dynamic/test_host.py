@@ -1,7 +1,10 @@
 """The resource in the SDK's own provider host: what bad input gets, and what an outage leaves."""
 
 import re
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,9 +12,11 @@ from pulumi.output import Unknown
 
 from keyfactor_provider.command.sources import as_text
 from keyfactor_provider.dynamic import CompletionProvider, ReenrollmentProvider
+from keyfactor_provider.dynamic.inputs import MISSING
 from keyfactor_provider.errors import InputError
 from keyfactor_standins.command.process import Command, running
 from tests.support.lifecycle import UNKNOWN, HostError, host
+from tests.support.processes import wait_until
 
 ONE = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
@@ -169,7 +174,7 @@ def test_required_is_warned_about_where_it_may_block(command: Command) -> None:
     with host(command.environment()) as running_host:
         running_host.check({"orchestrator_ids": ids, "status": "Required"})
         assert "Required may block 2 orchestrators" in running_host.said
-        assert "has no certificate" in running_host.said
+        assert "no certificate" in running_host.said
         assert "last error 7 and not seen since 2026-01-01" in running_host.said
 
 
@@ -180,7 +185,7 @@ def test_a_preview_with_command_down_goes_on_after_one_warning(command: Command)
         for name in ("one", "two"):
             desired = {"orchestrator_ids": [ONE[:-1] + name[0].replace("t", "2").replace("o", "1")]}
             assert running_host.check(desired | {"status": "Requested"}, name=name)[1] == []
-        assert running_host.said.count("Preview without a look at Command") == 1
+        assert running_host.said.count("Reading orchestrator") == 1
 
 
 def test_a_round_through_the_host_leaves_nothing_to_do(command: Command) -> None:
@@ -192,6 +197,101 @@ def test_a_round_through_the_host_leaves_nothing_to_do(command: Command) -> None
         inputs, _ = running_host.check({"orchestrator_ids": ids[::-1], "status": "Requested"})
         assert not running_host.diff(inputs)
         assert inputs == running_host.inputs
+
+
+def test_the_engines_address_is_the_last_argument(shared: Command) -> None:
+    with host(shared.environment(), None, "--logtostderr", "-v=9", "--logflow") as running_host:
+        running_host.check({"orchestrator_ids": [ONE], "status": "Requested"})
+        assert "edge" in running_host.said
+
+
+def test_a_message_that_the_engine_does_not_take_fails_nothing(command: Command) -> None:
+    with host(command.environment(), listens=False) as running_host:
+        running_host.up(orchestrator_ids=command.ids()[:2], status="Requested")
+        assert set(running_host.phases().values()) == {"pending"}
+
+
+def test_sigterm_lets_a_create_finish_and_takes_no_new_call(command: Command) -> None:
+    ids = command.ids()[:2]
+    command.faults(faults=[{"on": "POST /Agents/Set", "act": "delay", "seconds": 1.5}])
+    with host(command.environment()) as running_host, ThreadPoolExecutor(1) as thread:
+        created = thread.submit(running_host.up, orchestrator_ids=ids, status="Requested")
+        wait_until(lambda: any(entry["method"] == "POST" for entry in command.journal()))
+        running_host.process.terminate()
+        assert created.result(20)["pending_orchestrator_ids"] == ids
+        assert running_host.process.wait(20) == 0
+        with pytest.raises(HostError):
+            running_host.check({"orchestrator_ids": ids, "status": "Requested"})
+    assert command.posts() == [(1, tuple(ids))]
+
+
+def test_sigterm_ends_a_host_that_has_nothing_to_do(shared: Command) -> None:
+    with host(shared.environment()) as running_host:
+        running_host.check({"orchestrator_ids": [ONE], "status": "Requested"})
+        running_host.process.terminate()
+        assert running_host.process.wait(20) == 0
+
+
+def test_custom_timeouts_bound_create_update_and_delete(command: Command) -> None:
+    ids = command.ids()[:2]
+    with host(command.environment()) as running_host:
+        running_host.timeout = 30
+        state = running_host.up(orchestrator_ids=ids[:1], status="Requested")
+    command.faults(faults=[{"on": "", "act": "status", "status": 503}])
+    for call in ("create", "update", "delete"):
+        with host(command.environment()) as running_host:
+            began, running_host.timeout = time.monotonic(), 0.5
+            if call == "create":
+                running_host.up(orchestrator_ids=ids[1:], status="Requested")
+                assert set(running_host.phases().values()) == {"unreached"}
+            else:
+                running_host.outputs = state
+            if call == "update":
+                running_host.up(orchestrator_ids=ids, status="Requested")
+                assert running_host.phases()[ids[1]] == "unreached"
+            if call == "delete":
+                with pytest.raises(HostError):
+                    running_host.destroy()
+            assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("run", [{"preview": True}, {"run": ""}])
+def test_members_that_ignore_changes_took_away_are_those_of_the_last_run(shared: Command, run: dict[str, Any]) -> None:
+    with host(shared.environment()) as running_host:
+        running_host.inputs = {"orchestrators": {ONE: "Requested"}, "status": "Requested", "fleet": "edge"}
+        inputs, failures = running_host.check({"status": "Requested", **run}, preview=False)
+    assert (inputs["orchestrators"], failures) == ({ONE: "Requested"}, [])
+    assert not inputs.keys() & {"run", "preview"}
+
+
+def test_members_that_a_failed_resource_never_gave_are_not_those_of_the_last_run(shared: Command) -> None:
+    with host(shared.environment()) as running_host:
+        running_host.inputs = {"orchestrators": {ONE: "Requested"}, "status": "Requested", "fleet": "edge"}
+        inputs, failures = running_host.check({"status": "Requested"}, preview=False)
+    assert ("orchestrators" in inputs, failures) == (False, [])
+
+
+@pytest.mark.parametrize("preview", [True, False])
+@pytest.mark.parametrize(
+    ("news", "property_"),
+    [
+        ({"orchestrator_ids": MISSING}, "orchestrator_ids"),
+        ({"orchestrator_ids": [ONE, MISSING]}, "orchestrator_ids[1]"),
+        ({"status": MISSING}, "status"),
+        # What the engine makes of ignore_changes with one member in it.
+        ({"orchestrators": {ONE: "Requested"}}, "orchestrator_ids"),
+    ],
+)
+def test_nothing_in_place_of_a_value_is_refused_alike_in_preview_and_up(
+    shared: Command, tmp_path: Path, news: dict[str, Any], property_: str, *, preview: bool
+) -> None:
+    told = {"preview" if preview else "run": str(tmp_path / "failed")}
+    with host(shared.environment()) as running_host:
+        running_host.inputs = {"orchestrators": {ONE: "Requested", ONE[:-1] + "2": "Requested"}}
+        whole = {"orchestrator_ids": [ONE], "status": "Requested", **news, **told}
+        _, failures = running_host.check(whole, preview=False)
+    assert [failure.partition(":")[0] for failure in failures] == [property_]
+    assert (tmp_path / "failed").exists()
 
 
 # What needs no host to be seen.
@@ -209,7 +309,7 @@ OPEN = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
 @pytest.mark.parametrize("orchestrators", [OPEN, {ONE: OPEN}, [OPEN]])
 def test_what_is_not_known_yet_is_a_change(orchestrators: Any) -> None:
     news = {"orchestrators": orchestrators, "status": "Requested"}
-    assert ReenrollmentProvider().diff("edge", {}, news).changes
+    assert ReenrollmentProvider().diff("edge", {}, news).changes is None
 
 
 def test_a_run_without_what_it_needs_names_it() -> None:

@@ -82,32 +82,14 @@ CASES: dict[str, list[Run]] = {
         Run("destroy --yes", "delete a"),
         Run("destroy --yes"),
     ],
-    "replacing difference to created and then deleted": [
-        up("create a", "a = Thing('a', kind='x')"),
-        up("create a, delete a", "a = Thing('a', kind='y')"),
-        SAME,
-    ],
-    "replacing difference to deleted first, by option": [
-        up(
-            "create a, create b",
-            "a = Thing('a', kind='x')\nb = Thing('b', size=1, opts=ResourceOptions(depends_on=[a]))",
-        ),
-        up(
-            "delete a, create a",
-            "a = Thing('a', kind='y', opts=ResourceOptions(delete_before_replace=True))\n"
-            "b = Thing('b', size=1, opts=ResourceOptions(depends_on=[a]))",
-        ),
-        SAME,
-    ],
-    "deleted first to its dependents replaced with it": [
-        up("create a, create b", "a = Thing('a', kind='x', first=1)\nb = Thing('b', kind=a.kind, first=1)"),
-        Run("preview", program="a = Thing('a', kind='y', first=1)\nb = Thing('b', kind=a.kind, first=1)"),
-        up("delete b, delete a, create a, create b"),
-        SAME,
-    ],
     "asked for by name to replaced": [
         up("create a, create b", CHAIN),
         Run(f"up --skip-preview --replace {A}", "create a, delete a"),
+        SAME,
+    ],
+    "asked for by name to deleted first, by option": [
+        up("create a", "a = Thing('a', kind='x', opts=ResourceOptions(delete_before_replace=True))"),
+        Run(f"up --skip-preview --replace {A}", "delete a, create a"),
         SAME,
     ],
     "failing create to exit 1 and nothing recorded": [
@@ -151,11 +133,6 @@ CASES: dict[str, list[Run]] = {
         up("", HOOKED.format("before_create", 1), exit_code=1, says=('before hook "no" failed',)),
         up("create a, create b", HOOKED.format("before_update", 1)),
         up("", HOOKED.format("before_update", 2), exit_code=1),
-    ],
-    "failing delete hooks to kept, or gone": [
-        up("create a, create b", HOOKED.format("before_delete", 1)),
-        Run("destroy --yes --run-program", "delete b", 1),
-        up("create b", HOOKED.format("after_delete", 1)),
     ],
     "failure to the independent done, with --continue-on-error": [
         Run(
@@ -218,10 +195,6 @@ CASES: dict[str, list[Run]] = {
             "b = Thing('b', size=a.size, opts=ResourceOptions(depends_on=[a]))",
         ),
     ],
-    "renamed component to its children the same": [
-        up("create x-in", "Box('x')"),
-        up("", "Box('y', called='x-in', opts=ResourceOptions(aliases=[Alias(name='x')]))"),
-    ],
     "component to outputs and children": [
         up("create x-in", "box = Box('x')\npulumi.export('made', box.inside.made)"),
         SAME,
@@ -240,7 +213,6 @@ CASES: dict[str, list[Run]] = {
         Run("refresh --skip-preview"),
         up("", config={"greeting": "changed"}),
         Run("refresh --skip-preview", config={"greeting": "later"}),
-        Run("refresh --skip-preview --run-program", config={"greeting": "fresh"}),
         Run("destroy --yes --run-program", "delete b, delete a", config={"greeting": "last"}),
     ],
     "failing program to exit 1": [
@@ -258,6 +230,8 @@ CASES: dict[str, list[Run]] = {
     "version required to met or refused": [
         up("create a", f"pulumi.require_pulumi_version('>=3.238.0 <4.0.0')\n{ONE}"),
         up("", f"pulumi.require_pulumi_version('>=4.0.0')\n{ONE}", exit_code=1, says=("3.260.0", ">=4.0.0")),
+        up("", f"pulumi.require_pulumi_version('<3.0.0 || >= 3.238.0 !3.239.0')\n{ONE}"),
+        up("", f"pulumi.require_pulumi_version('!=3.260.0 || =3.259.0')\n{ONE}", exit_code=1, says=("3.260.0",)),
     ],
     "without --yes to refused": [
         Run("up", exit_code=2, program=ONE, says=("--yes or --skip-preview",)),
@@ -266,7 +240,36 @@ CASES: dict[str, list[Run]] = {
     ],
     "program-run commands to skipped creates": [
         up("create a", ONE),
-        Run("refresh --skip-preview --run-program", program=CHAIN, world={"a": {"drift": {"made": False}}}),
         Run("destroy --skip-preview --run-program", "delete a", program=CHAIN),
     ],
 }
+
+REFUSED: dict[str, tuple[str, str, str]] = {
+    "a difference that replaces": ("a = Thing('a', kind='x')", "a = Thing('a', kind='y')", "difference that replaces"),
+    "a delete hook": ("", HOOKED.format("before_delete", 1), "the hook before_delete"),
+    "a hook of a component": (
+        "",
+        HOOK.format("before_create") + "Box('x', opts=ResourceOptions(hooks=hooks))",
+        "a hook of a component",
+    ),
+    "an alias of a component": (
+        "",
+        "Box('x', opts=ResourceOptions(aliases=[Alias(name='y')]))",
+        "alias of a component",
+    ),
+    "an alias with a parent": (
+        "",
+        "Thing('a', opts=ResourceOptions(aliases=[Alias(parent='urn:pulumi:dev::tiny::my:index:Box::x')]))",
+        "an alias with more than a name or a URN",
+    ),
+    "protect": ("", "Thing('a', opts=ResourceOptions(protect=True))", "the resource option protect"),
+    "ignore_changes": (
+        "",
+        "Thing('a', opts=ResourceOptions(ignore_changes=['size']))",
+        "the resource option ignore_changes",
+    ),
+    "import_": ("", "Thing('a', opts=ResourceOptions(import_='id-a'))", "the resource option import_"),
+    "get": ("", "Thing('a', opts=ResourceOptions(id='id-a'))", "reading an existing resource"),
+    "an invoke": ("", "pulumi.runtime.invoke('my:index:f', {})", "an invoke"),
+}
+"""What the stand-in refuses by name: a program that it runs first (or none), the program, what it says."""

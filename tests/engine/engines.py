@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from keyfactor_standins.engine.run import command_line, environment_for
+from keyfactor_standins.engine.run import command_line, environment_for, exported
 from tests.engine.cases import HEAD, Run
 
 REAL = shutil.which("pulumi")
@@ -104,13 +104,13 @@ class Stage:
 
     def state(self) -> list[Any]:
         """The exported resources as both engines have to have them, sorted."""
-        exported = self.export()
-        resources = exported["deployment"].get("resources") or []
+        deployment = self.export() if self.real else exported(self.folder, "dev", self.environment)
+        resources = deployment["deployment"].get("resources") or []
         ids = {each["id"]: "ID" for each in resources if "providers" in each["type"]}
         text = json.dumps(sorted(map(_timeless, resources), key=lambda each: json.dumps(each, sort_keys=True)))
         for identity in ids:
             text = text.replace(identity, "ID")
-        found: list[Any] = [exported["version"], *json.loads(text)]
+        found: list[Any] = [deployment["version"], *json.loads(text)]
         return found if resources else []
 
     def _call(self, line: list[str]) -> "subprocess.CompletedProcess[str]":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.cases import CASES, Run
+from tests.engine.cases import CASES, REFUSED, Run, up
 from tests.engine.engines import REAL, Stage
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -21,6 +21,17 @@ def test_case(case: list[Run], tmp_path: Path) -> None:
         assert "not the Pulumi CLI" in told.text
         for each in run.says:
             assert each in told.text
+
+
+@pytest.mark.parametrize(("before", "program", "says"), REFUSED.values(), ids=REFUSED)
+def test_what_it_does_not_support_is_refused_by_name(tmp_path: Path, before: str, program: str, says: str) -> None:
+    stage = Stage(tmp_path)
+    if before:
+        assert stage.tell(up(program=before)).exit_code == 0
+    told = stage.tell(up(program=program))
+    assert (told.exit_code, told.changing) == (1, [])
+    assert says in told.text
+    assert "is not supported by this stand-in" in told.text
 
 
 @pytest.mark.skipif(REAL is None, reason="no pulumi CLI on the PATH: exit codes, calls and states were not compared")

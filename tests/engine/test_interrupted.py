@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,32 +40,48 @@ def begun(folder: Path, *recorded: str) -> Store:
     return store
 
 
-def killed(store: Store) -> Path:
-    """The journal that a run leaves when it is killed."""
-    assert store._journal is not None
-    store._journal.close()
-    return Path(store._journal.name)
-
-
-def test_what_a_killed_run_recorded_is_there_but_for_a_line_cut_short(tmp_path: Path) -> None:
+def test_what_a_killed_run_recorded_is_there_and_what_was_under_way_is_named(tmp_path: Path) -> None:
     with a_store(tmp_path).locked("up"):
-        journal = killed(begun(tmp_path, "one", "two"))
-    journal.write_text(journal.read_text()[:-20])
-    assert names(tmp_path) == ["one"]
+        store = begun(tmp_path, "one", "two")
+        store.start(named("three"), "creating")
+    assert names(tmp_path) == ["one", "two"]
+    left = a_store(tmp_path).export(VAULT)["deployment"]["pending_operations"]
+    assert [(each["type"], each["resource"]["urn"]) for each in left] == [("creating", named("three").urn)]
 
 
-def test_a_journal_that_a_kill_left_beside_its_own_snapshot_is_not_replayed_on_it(tmp_path: Path) -> None:
+def test_a_kill_while_the_state_is_written_leaves_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with a_store(tmp_path).locked("up"):
-        begun(tmp_path, "one", "two").finish()
-        store = begun(tmp_path, "three")
-        store.drop(1, named("two").urn)
-        journal = next(tmp_path.rglob("*.journal"))
-        left = journal.read_text()
+        store = begun(tmp_path, "one")
+
+        def torn(path: Path, text: str, **_: str) -> None:
+            path.write_bytes(text[:20].encode())
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Path, "write_text", torn)
+        with pytest.raises(KeyboardInterrupt):
+            store.put(named("two"))
+        monkeypatch.undo()
+        assert names(tmp_path) == ["one"]
+        begun(tmp_path, "three").finish()
+    assert names(tmp_path) == ["three", "one"]
+
+
+def test_a_renamed_resource_is_renamed_in_all_that_refer_to_it(tmp_path: Path) -> None:
+    with a_store(tmp_path).locked("up"):
+        begun(tmp_path, "one").finish()
+        store = a_store(tmp_path)
+        store.begin(VAULT)
+        old, new = named("one").urn, named("won").urn
+        child = replace(named("two"), parent=old, dependencies=[old], property_dependencies={"size": [old]})
+        store.put(child)
+        store.put(named("won"), instead_of=0)
+        store.rename(old, new)
         store.finish()
-    journal.write_text(left)
-    assert names(tmp_path) == ["three", "one"]
-    begun(tmp_path).finish()
-    assert names(tmp_path) == ["three", "one"]
+    two, _ = a_store(tmp_path).resources(VAULT).values()
+    assert (two.parent, two.dependencies, two.property_dependencies) == (new, [new], {"size": [new]})
+    assert child.dependencies == [old]
 
 
 def test_a_second_run_on_a_stack_is_refused_by_name_until_the_first_has_ended(tmp_path: Path) -> None:
@@ -101,11 +118,11 @@ other = Thing("other", size=1, opts=ResourceOptions(hooks=no))
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
     ("more", "interrupted", "exit_code"),
-    [("", True, 8), (FAILS, False, 1)],
-    ids=["ctrl-c", "another step fails"],
+    [("", signal.SIGINT, 8), ("", signal.SIGTERM, 8), (FAILS, None, 1)],
+    ids=["ctrl-c", "sigterm", "another step fails"],
 )
 def test_a_hook_that_waits_before_its_step_does_not_hold_up_the_end(
-    tmp_path: Path, more: str, interrupted: bool, exit_code: int
+    tmp_path: Path, more: str, interrupted: signal.Signals | None, exit_code: int
 ) -> None:
     stage = Stage(tmp_path)
     stage.write(WAITS + more)
@@ -122,7 +139,7 @@ def test_a_hook_that_waits_before_its_step_does_not_hold_up_the_end(
             assert time.monotonic() < began + 30
             time.sleep(0.05)
         if interrupted:
-            engine.send_signal(signal.SIGINT)
+            engine.send_signal(interrupted)
         said, _ = engine.communicate(timeout=30)
     assert (engine.returncode, 'hook "slow" failed: the run is ending' in said) == (exit_code, True), said
     assert [each["type"] for each in stage.export()["deployment"]["resources"]] == [

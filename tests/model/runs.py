@@ -232,6 +232,7 @@ class Run:
         changes = self.operations.diff(kept.outputs, inputs)
         assert not self._events(), "diff called Command"
         if not changes:
+            self._hold(inputs["fleet"], kept.ghosts)
             self._would_post_nothing(kept, inputs)
         return changes
 

@@ -201,23 +201,49 @@ declare("by-nothing", [fine])
     assert ran.exit_code == 1
     assert sorted(stack.resources()) == ["by-nothing", "failing", "fine"]
     for name in ("by-a-component", "by-an-output", "by-an-output-in-a-list", "by-an-input"):
-        assert ran.says(f'"{name}" is held back: "failing", which it depends on')
+        assert ran.says(f'"re-enrollment of {name}" failed: Skipped: depends on "failing"')
 
 
-def test_two_fleets_of_one_name_are_refused_also_in_a_component(command: Command, tmp_path: Path) -> None:
-    stack = Stack("standin", tmp_path, command)
+def test_one_name_in_components_of_different_types_is_as_many_fleets(command: Command, tmp_path: Path) -> None:
+    stack, ids = Stack("standin", tmp_path, command), command.ids()
+    (tmp_path / "__main__.py").write_text(f"""
+import pulumi
+from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion
+
+ids = {ids!r}
+site = pulumi.ComponentResource("test:index:Site", "north")
+plant = pulumi.ComponentResource("test:index:Plant", "north")
+inner = pulumi.ComponentResource("test:index:Site", "inner", opts=pulumi.ResourceOptions(parent=plant))
+for parent in (None, site, plant, inner):
+    opts = pulumi.ResourceOptions(parent=parent)
+    fleet = OrchestratorReenrollment("edge", orchestrator_ids=[ids.pop(0)], status=1, opts=opts)
+    ReenrollmentCompletion("edge", fleet=fleet, timeout=20, opts=opts)
+""")
+    command.faults(faults=[{"on": "POST", "act": "pass", "world": {"reenroll": ids[:4]}, "applied": True}])
+    ran = stack.run("up")
+    assert ran.exit_code == 0, ran.text
+    fleets = [
+        resource["outputs"]["fleet"]
+        for resource in stack.export()["deployment"]["resources"]
+        if resource["type"].endswith("OrchestratorReenrollment")
+    ]
+    assert sorted(fleets) == ["Plant north/edge", "edge", "inner/edge", "north/edge"]
+
+
+def test_one_orchestrator_in_two_components_is_refused(command: Command, tmp_path: Path) -> None:
+    stack, ids = Stack("standin", tmp_path, command), command.ids()
     (tmp_path / "__main__.py").write_text(f"""
 import pulumi
 from keyfactor_provider import OrchestratorReenrollment
 
-site = pulumi.ComponentResource("test:index:Site", "site")
-for parent, member in ((None, {command.ids()[0]!r}), (site, {command.ids()[1]!r})):
-    opts = pulumi.ResourceOptions(parent=parent)
-    OrchestratorReenrollment("edge", orchestrator_ids=[member], status=1, opts=opts)
+for kind in ("Site", "Plant"):
+    opts = pulumi.ResourceOptions(parent=pulumi.ComponentResource(f"test:index:{{kind}}", kind.lower()))
+    OrchestratorReenrollment("edge", orchestrator_ids=[{ids[0]!r}], status=1, opts=opts)
 """)
     ran = stack.run("preview")
     assert ran.exit_code == 1
-    assert ran.says('Two resources of type dynamic/keyfactor:OrchestratorReenrollment are called "edge"')
+    assert ran.says(ids[0], "site/edge")
+    assert command.posts() == []
 
 
 def test_a_look_up_warns_that_the_certificate_is_not_verified_also_where_no_fleet_is(
@@ -228,4 +254,4 @@ def test_a_look_up_warns_that_the_certificate_is_not_verified_also_where_no_flee
     stack.config("keyfactor:skipVerify: true")
     ran = stack.run("preview")
     assert ran.exit_code == 0
-    assert ran.says("warning:", "is not verified (keyfactor:skipVerify): anyone on the way can read the credentials")
+    assert ran.says("warning:", "skipVerify", "anyone on the way can read the credentials")

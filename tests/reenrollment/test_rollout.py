@@ -161,8 +161,7 @@ def run(world: World, before: Record, desired: Desired) -> Run:
             world.agents[one] = Observation(REQUESTED.value, agent.thumbprint, last_used=agent.last_used)
             plan.members[one] = life.accepted(plan.members[one], REQUESTED, at)
     after = fleet.recorded(desired, plan.members, "")
-    counted = plan.counted
-    assert counted is not None
+    counted = plan.counted or tally(plan.members, desired.rollout)
     return Run(
         after,
         posted,

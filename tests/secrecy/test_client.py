@@ -4,10 +4,14 @@ import dataclasses
 import json
 import logging
 import os
+import socket
+import threading
 import traceback
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -17,8 +21,11 @@ from keyfactor_provider.errors import CommandError, SettingsError
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_standins.command.process import Command
 from tests.secrecy.canaries import (
+    CLIENT_SECRET,
     FETCHED_TOKEN,
+    FORMS,
     PASSWORD,
+    PASSWORDS,
     PROXY_BASIC,
     PROXY_PASSWORD,
     SENT,
@@ -67,7 +74,7 @@ def answers(echo: str) -> dict[str, dict[str, Any]]:
 CALLS: dict[str, Callable[[CommandClient], object]] = {
     "page": lambda client: client.agents_page(1, 10, deadline=once(client)),
     "agent": lambda client: client.agent(ONE, deadline=once(client)),
-    "ask": lambda client: client.ask([ONE], ReenrollmentStatus.REQUESTED, deadline=once(client)),
+    "ask": lambda client: client.set_status([ONE], ReenrollmentStatus.REQUESTED, "integer", deadline=once(client)),
 }
 
 
@@ -145,12 +152,100 @@ def test_a_success_tells_nobody(command: Command, caplog: pytest.LogCaptureFixtu
     command.faults(faults=[])
     found = settings_of(command, method)
     client = CommandClient(found)
-    assert len(client.agents_page(1, 50)) == 12
+    assert len(client.agents_page(1, 50).agents) == 12
     said = [repr(each) for each in (found, found.credentials, client, *vars(client).values())]
     said += [everything(client, call) for call in CALLS.values()]
     client.close()
     assert traces("\n".join(said)) == []
     assert traces(caplog.text) == []
+
+
+@pytest.mark.parametrize("password", PASSWORDS.values(), ids=PASSWORDS)
+def test_a_password_is_not_told_in_whatever_form_command_repeats_it(
+    command: Command, caplog: pytest.LogCaptureFixture, password: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = CommandClient(load((settings(command, "basic") | {"password": password}).get, {}, Path("/nowhere")))
+    for write in FORMS.values():
+        echo = write(password)
+        body = json.dumps({"ErrorCode": echo, "Message": f"Refused: {echo}"})
+        command.faults(faults=[{"on": "POST /Agents", "act": "status", "status": 400, "body": body}])
+        said = everything(client, CALLS["ask"])
+        assert "400" in said
+        assert traces(said) == []
+        assert all(line.isprintable() for line in said.splitlines())
+    client.close()
+    assert traces(caplog.text) == []
+
+
+def test_a_client_secret_is_not_told_in_whatever_form_a_token_endpoint_repeats_it(
+    command: Command, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    for write in FORMS.values():
+        echo = write(CLIENT_SECRET)
+        body = json.dumps({"error": "invalid_scope", "error_description": f"Refused: {echo}\x1b[31m\n::error::"})
+        command.faults(faults=[{"on": "POST /identity/token", "act": "status", "status": 400, "body": body}])
+        client = CommandClient(settings_of(command, "oauth"))
+        said = everything(client, CALLS["page"])
+        client.close()
+        assert "invalid_scope" in said or "withheld" in said
+        assert traces(said) == []
+        assert all(line.isprintable() for line in said.splitlines())
+    assert traces(caplog.text) == []
+
+
+class Proxy:
+    """A proxy that refuses every connection and repeats, as the reason, what it was sent."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
+        self.repeated: list[str] = []
+        self.form: Callable[[str], str] = str
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listening.accept()
+            except OSError:
+                return
+            with connection, connection.makefile("rb") as lines:
+                head = list(iter(lambda: lines.readline().decode().strip(), ""))
+                sent = next(line.rpartition(" ")[2] for line in head if line.lower().startswith("proxy-authorization"))
+                self.repeated.append(sent)
+                told = f"{sent} {self.form(b64decode(sent).decode())}"
+                connection.sendall(f"HTTP/1.1 407 {told}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    def close(self) -> None:
+        self._listening.close()
+
+
+@pytest.fixture
+def proxy() -> Iterator[Proxy]:
+    proxy = Proxy()
+    yield proxy
+    proxy.close()
+
+
+@pytest.mark.parametrize("form", ["as it is", "URL", "HTML", "JSON", "base64", "hexadecimal"])
+@pytest.mark.parametrize("password", [PROXY_PASSWORD, "canary/Pass word+%"])
+def test_a_proxy_that_repeats_its_credentials_tells_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, proxy: Proxy, password: str, form: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    proxy.form = FORMS[form]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://user:{quote(password, safe='')}@{proxy.address}")
+    found = {"hostname": "keyfactor.example.com", "accessToken": "token", "timeout": "1"}
+    client = CommandClient(load(found.get, {}, Path("/nowhere")))
+    said = everything(client, CALLS["page"])
+    client.close()
+    assert b64decode(proxy.repeated[0]).decode() == f"user:{password}"
+    assert "407" in said or "withheld" in said
+    assert traces(said) == []
+    assert traces(caplog.text) == []
+    assert proxy.repeated[0].rstrip("=") not in said
 
 
 @pytest.mark.parametrize(

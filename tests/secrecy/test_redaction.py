@@ -2,12 +2,13 @@
 
 import json
 import logging
+import re
 import time
 from base64 import b64encode
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from keyfactor_provider.command.credentials import Credentials
@@ -40,7 +41,9 @@ def test_what_stands_around_a_usual_form_is_shown(password: str, form: str) -> N
 
 
 @settings(max_examples=300, deadline=None)
-@given(WRITTEN, st.sampled_from(sorted(form for form in FORMS if "cut" not in form and "UTF" not in form)), WRITTEN)
+@given(WRITTEN, st.sampled_from([form for form in FORMS if not re.search("cut|UTF|case$", form)]), WRITTEN)
+@example("[secret]", "HTML", "")
+@example("%", "with an invisible character inside", "%")
 def test_whatever_is_in_a_password_it_is_cut_out(middle: str, form: str, around: str) -> None:
     password = f"canary{middle}canary"
     shown = redaction(password).line(f"{around} {FORMS[form](password)} {around}")
@@ -151,7 +154,7 @@ def test_the_log_of_requests_has_the_usual_reason_and_not_the_peers(caplog: pyte
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("password", [*PASSWORDS.values(), TOKEN, '"canary', " canary"], ids=repr)
+@pytest.mark.parametrize("password", [*PASSWORDS.values(), TOKEN, '"canary', " canary"], ids=lambda it: repr(it[:30]))
 def test_no_text_takes_long(password: str) -> None:
     redact = redaction(password)
     began = time.process_time()

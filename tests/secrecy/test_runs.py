@@ -1,4 +1,4 @@
-"""No secret in what a run leaves: state, journal, stdout and stderr, with every log at its most talkative."""
+"""No secret in what a run leaves: state, stdout and stderr, with every log at its most talkative."""
 
 import json
 import signal
@@ -152,7 +152,7 @@ def killed(stack: Stack, command: Command) -> str:
         while len(command.posts()) == before and engine.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         if stack.engine == "standin":
-            assert list(stack.folder.rglob("*.journal"))
+            assert list(stack.folder.rglob("stacks/*/*.json"))
         assert traces_on_disk(stack.folder) == []
         engine.send_signal(signal.SIGKILL if stack.engine == "standin" else signal.SIGINT)
         said, _ = engine.communicate()

@@ -26,7 +26,7 @@ def api(command: Command) -> Iterator[httpx.Client]:
         verify=False,
     ) as client:
         yield client
-    command.faults(faults=[], refused=[], rejected=[], denied=[], page_cap=0, refuses_integers=False, token_life=300)
+    command.calm()
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What a client of the Keyfactor API sees: asking for a re-enrollment, approving, resetting, deleting, errors."""
 
 import re
+import uuid
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -195,6 +196,7 @@ def test_an_orchestrator_has_exactly_the_documented_fields(api: httpx.Client, ag
         "LastThumbprintUsed": str,
         "LastErrorCode": type(None),
         "LastErrorMessage": type(None),
+        "JobTypes": list,
     }
     assert re.fullmatch(r"[0-9A-F]{40}", shown["Thumbprint"])
     assert datetime.fromisoformat(shown["LastSeen"].replace("Z", "+00:00")).utcoffset() == timedelta(0)
@@ -325,8 +327,62 @@ def test_the_keyfactor_headers_are_checked(api: httpx.Client, changed: dict[str,
     assert code == 200 or is_an_error(answer, 400)
 
 
-def test_the_login_probe_of_the_published_clients_gets_a_list_of_strings_and_a_version(api: httpx.Client) -> None:
+def test_the_login_probe_of_the_published_clients_gets_a_list_of_strings(api: httpx.Client) -> None:
     answer = api.get("/Status/Endpoints")
     assert "POST /Agents/SetAuthCertificateReenrollment" in answer.json()
     assert all(isinstance(each, str) for each in answer.json())
-    assert re.fullmatch(r"(\d+\.){3}\d+", answer.headers["x-keyfactor-product-version"])
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "/Agents", 200),
+        ("GET", "/Status/Endpoints", 200),
+        ("POST", "/Agents/Approve", 400),
+        ("GET", f"/Agents/{UNKNOWN}", 404),
+        ("GET", "/nothing", 404),
+    ],
+)
+def test_every_answer_has_the_headers_of_the_recorded_server(
+    api: httpx.Client, method: str, path: str, code: int
+) -> None:
+    answers = [api.request(method, path) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [code, code]
+    assert len({uuid.UUID(answer.headers["X-Keyfactor-Correlation-Id"]) for answer in answers}) == 2
+    assert re.fullmatch(r"25\.4\.1\+[0-9a-f]{40}", answers[0].headers["X-Keyfactor-Product-Version"])
+    assert answers[0].headers["Api-Supported-Versions"] == "1.0"
+
+
+def test_only_the_api_has_those_headers(api: httpx.Client, command: Command) -> None:
+    for answer in (api.post(command.said["token_url"]), api.get(f"{command.said['control_url']}/journal")):
+        assert "X-Keyfactor-Correlation-Id" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("contract", "taken"),
+    [
+        ("lenient", [1, "1", "Requested"]),
+        ("string", ["1", "Requested"]),
+        ("integer", [1]),
+        ("name", ["Requested"]),
+        ("digits", ["1"]),
+    ],
+)
+def test_a_status_contract_takes_its_encodings_and_answers_400_to_others(
+    api: httpx.Client, command: Command, agent: str, contract: str, taken: list[Any]
+) -> None:
+    command.faults(status_contract=contract)
+    for status in (1, "1", "Requested"):
+        command.world(change={agent: {"flag": 0}})
+        answer = api.post(SET, json={"OrchestratorIds": [agent], "Status": status})
+        assert answer.status_code == 200 if status in taken else is_an_error(answer, 400)
+        assert flag(api, agent) == ("Requested" if status in taken else "None")
+
+
+def test_a_server_that_misreads_an_encoding_does_and_echoes_another_status(
+    api: httpx.Client, command: Command, agent: str
+) -> None:
+    command.faults(misreads={"integer": 2, "digits": 0})
+    for status, echoed in ((1, "Required"), ("1", "None"), ("Requested", "Requested")):
+        answer = api.post(SET, json={"OrchestratorIds": [agent], "Status": status}).json()
+        assert (answer["Status"], flag(api, agent)) == (echoed, echoed)

@@ -106,12 +106,44 @@ def test_a_rejected_guid_spoils_its_whole_batch(api: httpx.Client, command: Comm
     assert ask(api, good).status_code == 200
 
 
-@pytest.mark.parametrize(("status", "code"), [(1, 400), ("1", 200), ("Requested", 200)])
-def test_a_server_of_the_older_contract_takes_a_status_as_text_only(
-    api: httpx.Client, command: Command, agent: str, status: int | str, code: int
+def shown(api: httpx.Client, agent: str) -> list[str]:
+    """The flag as the list shows it, then as a look at this one does."""
+    listed = api.get("/Agents", params={"QueryString": f'AgentId -eq "{agent}"'}).json()[0]
+    return [each["AuthCertificateReenrollment"] for each in (listed, api.get(f"/Agents/{agent}").json())]
+
+
+@pytest.mark.parametrize(("reads", "after"), [(True, ["None", "None"]), (1, ["None", "Required"])])
+def test_stale_reads_show_the_flag_before_the_last_request_for_so_many_answers_or_until_switched_off(
+    api: httpx.Client, command: Command, agent: str, reads: int, after: list[str]
 ) -> None:
-    command.faults(refuses_integers=True)
-    assert ask(api, agent, status=status).status_code == code
+    other = command.world(populate=1)[0]
+    command.world(change={other: {"flag": 1}})
+    ask(api, agent, status=2)
+    command.faults(stale_reads=reads)
+    assert shown(api, agent) == after
+    assert flag(command, agent) == "Required"
+    assert shown(api, other) == ["Requested", "Requested"]
+    command.faults(stale_reads=False)
+    assert shown(api, agent) == ["Required", "Required"]
+
+
+def test_one_that_has_re_enrolled_is_never_shown_stale(api: httpx.Client, command: Command, agent: str) -> None:
+    ask(api, agent)
+    ask(api, agent, status=2)
+    command.faults(stale_reads=True)
+    assert shown(api, agent) == ["Requested", "Requested"]
+    command.world(reenroll=[agent])
+    assert shown(api, agent) == ["None", "None"]
+
+
+def test_everything_is_switched_back_at_once(api: httpx.Client, command: Command, agent: str) -> None:
+    command.faults(
+        faults=[{"on": "GET", "act": "drop"}], refused=[agent], total_count=False, denied=["/agents/management/read/"]
+    )
+    command.calm()
+    answer = api.get("/Agents")
+    assert (answer.status_code, "X-Total-Count" in answer.headers) == (200, True)
+    assert ask(api, agent).json()["FailedOrchestratorIds"] == []
 
 
 def test_the_journal_tells_every_request_in_order_and_never_a_secret(
@@ -141,6 +173,13 @@ def test_the_journal_tells_every_request_in_order_and_never_a_secret(
         ("/faults", {"page_limit": 3}, "'page_limit' is no setting"),
         ("/faults", {"faults": [{"on": "GET", "act": "explode"}]}, "'explode' is no fault; expected one of status"),
         ("/faults", {"faults": [{"on": "GET", "act": "drop", "often": 1}]}, "often"),
+        ("/faults", {"status_contract": "words"}, "'words' is no status_contract; expected one of lenient, string"),
+        ("/faults", {"misreads": {"words": 1}}, "expected integer, name or digits, each with 0, 1 or 2"),
+        ("/faults", {"misreads": {"name": 3}}, "expected integer, name or digits, each with 0, 1 or 2"),
+        ("/faults", {"job_types": 22}, "job_types is 22; expected 0 to 21"),
+        ("/world", {"checkin": []}, "'checkin' is nothing that can happen"),
+        ("/world", {"now": "tomorrow"}, "'tomorrow'"),
+        ("/world", {"check_in": [], "fail": {"AGENT": "why"}}, "AGENT is in `fail` but not in `check_in`"),
         ("/faults", ["drop"], "expected an object of settings"),
         ("/world", {"change": {"00000000-0000-0000-0000-000000000000": {}}}, "was not found"),
         ("/world", {"add": [{"name": "edge"}]}, "name"),
@@ -157,7 +196,7 @@ def test_a_wrong_order_is_refused_and_says_what_is_wrong(
     text = (given if isinstance(given, str) else json.dumps(given)).replace("AGENT", agent)
     answer = httpx.post(command.said["control_url"] + path, content=text, trust_env=False, verify=False)
     assert answer.status_code == 400
-    assert says in answer.json()["error"]
+    assert says.replace("AGENT", agent) in answer.json()["error"]
 
 
 def test_somebody_else_changes_the_world(api: httpx.Client, command: Command, agent: str) -> None:

@@ -1,5 +1,6 @@
 """GET /Agents: pages, order, and the query language."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,8 @@ FLEET = [
         ("d", "edge-1", "svc-core", 1, "2.9", 3, "", ["LOGS", "CertStores.PEM.Inventory"]),
     )
 ]
+
+JOB_TYPE = {"Name", "CertStoreTypeShortName", "CertStoreJobType", "JobTypeId"}
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +164,40 @@ def test_a_parameter_is_refused(api: httpx.Client, parameters: dict[str, Any]) -
     answer = api.get("/Agents", params=parameters)
     assert answer.status_code == 400
     assert answer.json()["Message"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "total"),
+    [
+        ({}, 4),
+        ({"ReturnLimit": 1}, 4),
+        ({"PageReturned": 9}, 4),
+        ({"QueryString": "Status -eq 2", "ReturnLimit": 1}, 2),
+        ({"QueryString": "Status -eq 4"}, 0),
+    ],
+)
+def test_the_total_counts_what_is_left_after_filtering_whatever_the_page(
+    api: httpx.Client, command: Command, parameters: dict[str, Any], total: int
+) -> None:
+    assert api.get("/Agents", params=parameters).headers["X-Total-Count"] == str(total)
+    command.faults(total_count=False)
+    assert "X-Total-Count" not in api.get("/Agents", params=parameters).headers
+
+
+@pytest.mark.parametrize(("job_types", "least", "most"), [(0, 450, 550), (1, 600, 700), (17, 600, 3100)])
+def test_orchestrators_are_as_large_as_their_job_types_make_them(job_types: int, least: int, most: int) -> None:
+    pages = []
+    for _ in range(2):
+        with running("--orchestrators", "50", "--job-types", str(job_types)) as command:
+            url, token = f"{command.url}/KeyfactorAPI/Agents", command.said["access_token"]
+            headers = {"Authorization": f"Bearer {token}", "x-keyfactor-requested-with": "APIClient"}
+            pages.append(httpx.get(url, headers=headers, trust_env=False).json())
+    sizes = [len(json.dumps(agent, separators=(",", ":"))) for agent in pages[0]]
+    assert least <= min(sizes)
+    assert max(sizes) <= most
+    assert max(sizes) >= most * 0.85
+    assert [each.get("JobTypes") for each in pages[0]] == [each.get("JobTypes") for each in pages[1]]
+    assert all(set(kind) == JOB_TYPE for agent in pages[0] for kind in agent.get("JobTypes", []))
 
 
 def test_one_that_was_never_seen_has_no_last_seen(api: httpx.Client) -> None:

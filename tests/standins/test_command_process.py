@@ -1,6 +1,7 @@
 """The stand-in as a process: what it says, how it ends, what it keeps."""
 
 import json
+import os
 import signal
 import socket
 import ssl
@@ -21,6 +22,7 @@ LINE = [sys.executable, "-m", "keyfactor_standins.command"]
 SET = "/KeyfactorAPI/Agents/SetAuthCertificateReenrollment"
 PROMISED = {
     "url",
+    "api_path",
     "username",
     "password",
     "domain",
@@ -64,6 +66,48 @@ def test_it_ends_with_its_parent() -> None:
         parent.kill()
     wait_until(lambda: not runs(pid, "keyfactor_standins.command"))
     assert not _listens(port)
+
+
+@pytest.mark.parametrize("stay", [True, False])
+def test_its_environment_file_is_there_while_it_serves_and_stay_outlives_the_parent(tmp_path: Path, stay: bool) -> None:
+    file = tmp_path / "env"
+    file.write_text("KEYFACTOR_HOSTNAME=http://of-an-earlier-run\n")
+    starter = "import subprocess, sys; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); sys.stdin.read()"
+    line = [*LINE, "--env-file", str(file), "--tls", "--api-path", "Keyfactor/API", *(["--stay"] if stay else [])]
+    with subprocess.Popen(
+        [sys.executable, "-c", starter, *line], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        pid, said = int(parent.stdout.readline()), json.loads(parent.stdout.readline())
+        assert (file.stat().st_mode & 0o777) == 0o600
+        assert dict(each.split("=", 1) for each in file.read_text().splitlines()) == {
+            "KEYFACTOR_HOSTNAME": said["url"],
+            "KEYFACTOR_API_PATH": "Keyfactor/API",
+            "KEYFACTOR_USERNAME": said["username"],
+            "KEYFACTOR_PASSWORD": said["password"],
+            "KEYFACTOR_DOMAIN": said["domain"],
+            "KEYFACTOR_CA_CERT": said["ca_cert"],
+            "KEYFACTOR_STANDIN_CONTROL_URL": said["control_url"],
+        }
+        parent.kill()
+    port = httpx.URL(said["url"]).port or 0
+    if stay:
+        # Its parent is looked at twice a second.
+        with pytest.raises(AssertionError):
+            wait_until(lambda: not _listens(port), 1.2)
+        os.kill(pid, signal.SIGTERM)
+    wait_until(lambda: not runs(pid, "keyfactor_standins.command"))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["KeyfactorAPI", "Keyfactor/API"])
+def test_the_api_is_at_the_path_it_was_told_and_nowhere_else(path: str) -> None:
+    with running("--orchestrators", "1", "--api-path", path) as command, api(command) as client:
+        found = {base: client.get(f"/{base}/Agents").status_code for base in ("KeyfactorAPI", "Keyfactor/API")}
+        assert found == {"KeyfactorAPI": 404, "Keyfactor/API": 404} | {path: 200}
+        assert client.get(f"/{path.upper()}/agents").headers["X-Total-Count"] == "1"
+        assert command.journal()[0]["path"] == ("/Agents" if path == "KeyfactorAPI" else "/KeyfactorAPI/Agents")
+        assert command.environment().get("KEYFACTOR_API_PATH", "KeyfactorAPI") == path
 
 
 def _listens(port: int, host: str = "127.0.0.1") -> bool:
@@ -155,6 +199,10 @@ def test_with_tls_it_is_verified_by_its_ca_file_and_by_nothing_else() -> None:
         (["--port", "http"], 2, "argument --port: 'http' is not a number from 0 on"),
         (["--orchestrators", "-1"], 2, "argument --orchestrators: '-1' is not a number from 0 on"),
         (["--orchestrators", "1", "--unapproved", "2"], 2, "--unapproved 2 is more than --orchestrators 1"),
+        (["--orchestrators", "1", "--without-certificate", "2"], 2, "--without-certificate 2 is more than"),
+        (["--job-types", "22"], 2, "argument --job-types: '22' is too many; expected 0 to 21"),
+        (["--api-path", "Other"], 2, "invalid choice: 'Other'"),
+        (["--env-file", "/nowhere/env"], 1, "can't start: [Errno 2] No such file or directory: '/nowhere/env.new'"),
         (["--statuses", "words"], 2, "invalid choice: 'words'"),
         (["--faults", "{half"], 2, "argument --faults: '{half' is not JSON"),
         (["--faults", "[]"], 2, "argument --faults: '[]' is no JSON object; expected for example"),

@@ -43,12 +43,15 @@ class Host:
     Attributes:
         said: what it told the engine since it started.
         state: of the resource, as the engine would keep it: inputs and outputs.
+        timeout: seconds that `custom_timeouts` gives each create, update and delete; 0 for none.
     """
 
     stub: Any
     engine: _Engine
+    process: "subprocess.Popen[str]"
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
+    timeout: float = 0
 
     @property
     def said(self) -> str:
@@ -58,7 +61,13 @@ class Host:
         self, news: Mapping[str, Any], *, preview: bool = True, name: str = "edge"
     ) -> tuple[dict[str, Any], list[str]]:
         """The checked inputs, and the failures as the engine would show them."""
-        raw = {"fleet": name, "preview": preview, "on_removal": "unset", "on_failure": "error", **news}
+        raw = {
+            "fleet": name,
+            "on_removal": "unset",
+            "on_failure": "error",
+            **({"preview": True} if preview else {}),
+            **news,
+        }
         request = provider_pb2.CheckRequest(urn=URN, olds=_struct(self.inputs), news=self._with_provider(raw))
         answer = self._ask(self.stub.Check, request)
         return _plain(answer.inputs), [f"{each.property}: {each.reason}" for each in answer.failures]
@@ -69,7 +78,8 @@ class Host:
             id="edge", urn=URN, olds=self._with_provider(self.outputs), news=self._with_provider(inputs)
         )
         answer = self._ask(self.stub.Diff, request)
-        return bool(answer.changes == provider_pb2.DiffResponse.DIFF_SOME)
+        # Where the answer is unknown, an engine looks whether the inputs have changed.
+        return bool(answer.changes != provider_pb2.DiffResponse.DIFF_NONE)
 
     def up(self, **news: Any) -> dict[str, Any]:
         """A preview, and the run after it: check, diff, then create or update where there is a change."""
@@ -79,11 +89,15 @@ class Host:
         if failures:
             raise HostError("\n".join(failures))
         if not self.outputs:
-            request = provider_pb2.CreateRequest(urn=URN, properties=self._with_provider(inputs))
+            request = provider_pb2.CreateRequest(urn=URN, properties=self._with_provider(inputs), timeout=self.timeout)
             self.outputs = _plain(self._ask(self.stub.Create, request).properties)
         elif self.diff(inputs):
             update = provider_pb2.UpdateRequest(
-                id="edge", urn=URN, olds=self._with_provider(self.outputs), news=self._with_provider(inputs)
+                id="edge",
+                urn=URN,
+                olds=self._with_provider(self.outputs),
+                news=self._with_provider(inputs),
+                timeout=self.timeout,
             )
             self.outputs = _plain(self._ask(self.stub.Update, update).properties)
         self.inputs = inputs
@@ -98,7 +112,8 @@ class Host:
 
     def destroy(self) -> None:
         """Delete."""
-        request = provider_pb2.DeleteRequest(id="edge", urn=URN, properties=self._with_provider(self.outputs))
+        properties = self._with_provider(self.outputs)
+        request = provider_pb2.DeleteRequest(id="edge", urn=URN, properties=properties, timeout=self.timeout)
         self._ask(self.stub.Delete, request)
         self.inputs, self.outputs = {}, {}
 
@@ -118,15 +133,23 @@ class Host:
 
 
 @contextmanager
-def host(environment: Mapping[str, str], config: Mapping[str, str] | None = None) -> Iterator[Host]:
-    """A provider host with this environment besides an otherwise empty one, configured as an engine would."""
+def host(
+    environment: Mapping[str, str], config: Mapping[str, str] | None = None, *flags: str, listens: bool = True
+) -> Iterator[Host]:
+    """A provider host with this environment besides an otherwise empty one, configured as an engine would.
+
+    Args:
+        flags: what the engine puts before its address under `pulumi --logflow -v=9`.
+        listens: whether the engine takes messages.
+    """
     engine = _Engine()
     server = grpc.server(ThreadPoolExecutor(2))
-    engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
+    if listens:
+        engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     process = subprocess.Popen(
-        [sys.executable, "-u", "-W", "error", "-m", "pulumi.dynamic", f"127.0.0.1:{port}"],
+        [sys.executable, "-u", "-W", "error", "-m", "pulumi.dynamic", *flags, f"127.0.0.1:{port}"],
         cwd=ROOT,
         env={**bare_environment(), "GRPC_VERBOSITY": "NONE", **environment},
         stdout=subprocess.PIPE,
@@ -139,7 +162,7 @@ def host(environment: Mapping[str, str], config: Mapping[str, str] | None = None
         stub = provider_pb2_grpc.ResourceProviderStub(channel)
         args = _struct({f"keyfactor:{key}": value for key, value in (config or {}).items()})
         stub.Configure(provider_pb2.ConfigureRequest(args=args), timeout=30, wait_for_ready=True)
-        yield Host(stub, engine)
+        yield Host(stub, engine, process)
     finally:
         channel.close()
         process.terminate()

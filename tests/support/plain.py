@@ -61,7 +61,8 @@ class Plain:
         """Whether a run would do or record anything."""
         record, desired = from_state(state), forms.desired_of(inputs)
         ahead = forecast(record, desired)
-        changes = ahead.changes or (ahead.unfinished and record.fleet not in self._read)
+        looks = ahead.unfinished and record.fleet not in self._read
+        changes = ahead.changes or looks or not self.operations.before.unchanged(desired.fleet, record)
         if changes and preview:
             self.operations.before.announce(record, desired, ahead, looks=record.fleet not in self._read)
         return changes

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keyfactor_standins.command.process import Command
+from keyfactor_standins.engine.run import exported
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_PULUMI = shutil.which("pulumi")
@@ -148,11 +149,9 @@ class Stack:
 
     def export(self) -> dict[str, Any]:
         """The state as it is exported."""
-        if self.engine == "pulumi":
-            line = ["pulumi", "stack", "export", "--stack", self.name, "--cwd", str(self.folder)]
-        else:
-            line = self.command_line("export")
-        ran = self._call(*line)
+        if self.engine != "pulumi":
+            return exported(self.folder, self.name, self.environment)
+        ran = self._call("pulumi", "stack", "export", "--stack", self.name, "--cwd", str(self.folder))
         assert ran.returncode == 0, ran.stderr
         found: dict[str, Any] = json.loads(ran.stdout)
         return found

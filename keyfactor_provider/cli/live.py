@@ -1,0 +1,83 @@
+"""Keyfactor Command as the command line reaches it: settings of the environment or a profile, reading alone."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+
+from keyfactor_provider.cli.recorded import Fleet
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.settings import load
+from keyfactor_provider.command.settings_table import SETTINGS
+from keyfactor_provider.command.wire import Agent
+from keyfactor_provider.operations.operations import Operations
+from keyfactor_provider.reenrollment.record import Record
+from keyfactor_provider.vocabulary import Vocabulary
+
+Warn = Callable[[str], None]
+
+VOCABULARY: Final = Vocabulary(
+    preview="the command",
+    up="the next run",
+    config="the environment",
+    settings={key: setting.environment[0] for key, setting in SETTINGS.items()},
+)
+
+
+def everyone(warn: Warn) -> Sequence[Agent]:
+    """Every orchestrator that Command lists.
+
+    Raises:
+        SettingsError: the settings are wrong or missing.
+        CommandError: Command can't be read.
+    """
+    operations = _operations(warn)
+    try:
+        return operations.lookups.everyone()
+    finally:
+        operations.close()
+
+
+def look(fleets: Sequence[Fleet], warn: Warn) -> tuple[list[Fleet], dict[str, Agent]]:
+    """The fleets as Command shows them now, judged by the core; nothing is requested or recorded.
+
+    Returns:
+        The fleets, and the agents that Command has of their members.
+
+    Raises:
+        SettingsError: the settings are wrong or missing.
+        CommandError: Command can't be read.
+    """
+    operations = _operations(warn)
+    try:
+        found: list[Fleet] = []
+        agents: dict[str, Agent] = {}
+        for fleet in fleets:
+            if fleet.record is None:
+                found.append(fleet)
+                continue
+            record, _ = operations.run.read(fleet.record)
+            seen = {member_id: operations.lookups.agent(member_id) for member_id in record.members}
+            agents |= {member_id: agent for member_id, agent in seen.items() if agent is not None}
+            found.append(replace(fleet, record=record if fleet.timed else _untimed(record)))
+        return found, agents
+    finally:
+        operations.close()
+
+
+def _operations(warn: Warn) -> Operations:
+    def connect() -> CommandClient:
+        return CommandClient(load(lambda _key: None, os.environ, vocabulary=VOCABULARY))
+
+    return Operations(connect, lambda message: warn(message.text()), VOCABULARY)
+
+
+def _untimed(record: Record) -> Record:
+    """The record without the times of this look: it is not when its members were requested."""
+    members = {
+        member_id: msgspec.structs.replace(member, requested_at="", reenrolled_at="")
+        for member_id, member in record.members.items()
+    }
+    return replace(record, members=members)
