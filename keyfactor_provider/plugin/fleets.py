@@ -142,8 +142,6 @@ class Reenrollment:
             return Result(call.id, outputs.values, inputs.values, outputs.secret | inputs.secret)
         except (CommandError, SettingsError) as error:
             raise _with_program_hint(error) from None
-        if after.members != record.members:
-            self._host.tell(report.outcome(after, after))
         kept = forms.inputs_of(after.desired())
         kept[forms.ORCHESTRATORS] |= drift
         return Result(call.id, forms.outputs_of(after), kept, forms.secret_outputs(outputs, inputs))
