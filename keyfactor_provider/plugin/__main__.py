@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     from keyfactor_provider.plugin.serving import serve
 
     serve(address, parent)
-    return 0
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -228,19 +228,23 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         """Refuses, as `GetMapping`."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "the package keyfactor has no mappings")
 
+    def resources(self) -> Mapping[str, Any]:
+        """What carries out calls for resources, by their type; imported with the first one."""
+        from keyfactor_provider.plugin.completions import Completion
+        from keyfactor_provider.plugin.fleets import Reenrollment
+
+        return {
+            "keyfactor:index:OrchestratorReenrollment": Reenrollment(self.host),
+            "keyfactor:index:ReenrollmentCompletion": Completion(self.host),
+        }
+
     def _resource(self, request: Any, context: Any) -> "tuple[Any, fleets.Call]":
         """What carries out calls for a type of resource, and what this call is about."""
         from keyfactor_provider.plugin.fleets import Call
 
         kind = request.type or request.urn.split("::")[2].rpartition("$")[2]
         if not self._resources:
-            from keyfactor_provider.plugin.completions import Completion
-            from keyfactor_provider.plugin.fleets import Reenrollment
-
-            self._resources = {
-                "keyfactor:index:OrchestratorReenrollment": Reenrollment(self.host),
-                "keyfactor:index:ReenrollmentCompletion": Completion(self.host),
-            }
+            self._resources = self.resources()
         if kind not in self._resources:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the package keyfactor has no resource {kind}")
         name = request.name or request.urn.rpartition("::")[2]

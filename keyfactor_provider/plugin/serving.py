@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Final
@@ -27,11 +28,14 @@ _LOOKS: Final = 0.2
 """Seconds between two looks at whether the parent is still there."""
 
 
-def serve(address: str, parent: int) -> None:
+def serve(address: str, parent: int, servicer: Callable[[Host], Servicer] = Servicer) -> None:
     """Serves the engine at this address, if any, until it or somebody else ends this process.
+
+    On return a thread may still be in the middle of a request to Command: end with `os._exit`, which waits for none.
 
     Args:
         parent: the process that started this one; this one ends with it.
+        servicer: makes what is served.
     """
     host = Host()
     host.attach(address)
@@ -43,7 +47,7 @@ def serve(address: str, parent: int) -> None:
     signal.signal(signal.SIGINT, end)
     signal.signal(signal.SIGTERM, end)
     server = grpc.server(ThreadPoolExecutor(_WORKERS), options=_OPTIONS)
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(Servicer(host), server)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer(host), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
@@ -51,5 +55,3 @@ def serve(address: str, parent: int) -> None:
         pass
     host.stopping.set()
     server.stop(_GRACE).wait(_GRACE)
-    # Not sys.exit: that would wait for threads that may be in the middle of a request to Command.
-    os._exit(0)
