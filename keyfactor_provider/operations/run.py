@@ -10,7 +10,7 @@ from keyfactor_provider.operations.execution import carry_out
 from keyfactor_provider.reenrollment import fleet, report
 from keyfactor_provider.reenrollment.completion import Progress, progress
 from keyfactor_provider.reenrollment.desired import Desired
-from keyfactor_provider.reenrollment.life import Moment
+from keyfactor_provider.reenrollment.life import STALE_FOR, Moment
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.text import listed, safe
@@ -182,7 +182,9 @@ class Run:
         session = self._context.session
         agents = dict(session.agents([*members, *leaving], until=until))
         at = self._context.moment(desired.rollout.deadline)
-        while doubtful := fleet.doubtful(record, members, observations(agents), at):
+        # By this machine's clock too: Command's may stand still, as an answer from a cache does.
+        latest = session.clock() + STALE_FOR.total_seconds()
+        while (doubtful := fleet.doubtful(record, members, observations(agents), at)) and session.clock() < latest:
             self._context.tell_once(report.stale_reading(desired.fleet))
             session.wait(_LOOK_AGAIN)
             agents |= session.agents_now(doubtful, _WITHIN)

@@ -61,8 +61,12 @@ def run(
 
 
 def exported(cwd: Path, stack: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """The deployment as `export` prints it, read from the file; it needs no passphrase."""
+    """The deployment as `export` prints it, read from the file; it needs no passphrase.
+
+    An empty one where no run has written any yet.
+    """
     project = load_project(cwd)
     folder = state_folder(project.root, environment.get("PULUMI_BACKEND_URL") or project.backend)
-    deployment: dict[str, Any] = json.loads(Store(folder, project.name, stack).file.read_text(encoding="utf-8"))
+    file = Store(folder, project.name, stack).file
+    deployment: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {"version": 3, "deployment": {}}
     return deployment

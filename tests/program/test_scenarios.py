@@ -9,11 +9,15 @@ from keyfactor_standins.command.process import running
 from tests.program.scenarios import SCENARIOS, fleet
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
 
+START = "2031-03-01T06:00:00Z"
+"""What Command's clock shows in the beginning: two engines record the same times."""
+
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
 
 def _played(scenario: Callable[[Stack], None], engine: str, folder: Path) -> Stack:
     with running("--orchestrators", "12") as command:
+        command.world(now=START)
         stack = Stack(engine, folder, command)
         scenario(stack)
         return stack

@@ -61,13 +61,7 @@ class Host:
         self, news: Mapping[str, Any], *, preview: bool = True, name: str = "edge"
     ) -> tuple[dict[str, Any], list[str]]:
         """The checked inputs, and the failures as the engine would show them."""
-        raw = {
-            "fleet": name,
-            "on_removal": "unset",
-            "on_failure": "error",
-            **({"preview": True} if preview else {}),
-            **news,
-        }
+        raw = {"fleet": name, "run": {"preview": True} if preview else {}, **news}
         request = provider_pb2.CheckRequest(urn=URN, olds=_struct(self.inputs), news=self._with_provider(raw))
         answer = self._ask(self.stub.Check, request)
         return _plain(answer.inputs), [f"{each.property}: {each.reason}" for each in answer.failures]
