@@ -11,7 +11,7 @@ def main(arguments: list[str]) -> int:
     if arguments[:2] == ["stack", "export"]:
         arguments = ["export", *arguments[2:]]
     line = [word for word in arguments if word != "--non-interactive"]
-    os.execv(sys.executable, [sys.executable, "-m", "keyfactor_standins.engine", *line])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-m", "keyfactor_standins.engine", *line])
 
 
 if __name__ == "__main__":
