@@ -8,15 +8,8 @@ from keyfactor_standins.command.process import Command
 from tests.support.pluginhost import UNKNOWN, InitFailed, Plugin, PluginError, Resource, is_secret, plugin, secret
 from tests.support.servers import closed_port
 
-LONG_AGO = "2026-01-01T00:00:00Z"
-
-
-def settle(fleet: Resource) -> None:
-    """As if the requests were accepted long ago: Command shows what stands, and nobody waits for that."""
-    assert fleet.outputs is not None
-    for member in fleet.outputs["members"].values():
-        if "acceptedAt" in member:
-            member["acceptedAt"] = LONG_AGO
+LATER = "2035-01-01T00:00:00Z"
+"""Long after a request, when Command surely shows what stands."""
 
 
 def test_a_preview_names_who_will_be_requested_and_requests_nobody(host: Plugin, command: Command) -> None:
@@ -68,8 +61,7 @@ def test_one_member_less_is_one_line_and_its_flag_is_cleared(host: Plugin, comma
 def test_a_flag_that_was_cleared_outside_shows_as_the_line_of_that_member(host: Plugin, command: Command) -> None:
     fleet, ids = Resource(), command.ids()
     fleet.up(host, orchestratorIds=ids, status="Requested")
-    settle(fleet)
-    command.world(change={ids[0]: {"flag": 0}, ids[1]: {"flag": 2}})
+    command.world(now=LATER, change={ids[0]: {"flag": 0}, ids[1]: {"flag": 2}})
     change = fleet.preview(host, orchestratorIds=ids, status="Requested")
     assert change.paths == {f'orchestrators["{one}"]': ("UPDATE", True) for one in ids[:2]}
     fleet.refresh(host)
