@@ -389,3 +389,51 @@ def test_gone_agents_are_no_gone_fleet(host: Plugin, command: Command) -> None:
     fleet.refresh(host)
     assert fleet.id == "edge"
     assert set(fleet.phases().values()) == {"missing"}
+
+
+class TestTrouble:
+    """What keeps an operation from being carried out leaves a record that the next run goes on from."""
+
+    def test_a_creation_that_could_read_nothing_keeps_everybody_queued(self, command: Command) -> None:
+        fleet = Resource()
+        away = {**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "1"}
+        command.faults(faults=[{"on": "GET /Agents", "act": "status", "status": 503}])
+        with plugin(away) as host, pytest.raises(InitFailed):
+            fleet.up(host, orchestratorIds=command.ids(), status="Requested")
+        assert fleet.outputs is not None
+        assert fleet.outputs["queuedOrchestratorIds"] == command.ids()
+        assert command.posts() == []
+        command.faults(faults=[])
+        with plugin(command.environment()) as host:
+            assert fleet.up(host, orchestratorIds=command.ids(), status="Requested").changes
+        assert command.posts() == [(1, tuple(command.ids()))]
+
+    def test_a_flag_that_can_not_be_cleared_fails_a_destroy_by_its_name(self, host: Plugin, command: Command) -> None:
+        fleet = Resource()
+        fleet.up(host, orchestratorIds=command.ids(), status="Requested")
+        command.faults(refused=command.ids()[:1])
+        with plugin(command.environment()) as later, pytest.raises(PluginError, match=command.ids()[0]) as failed:
+            fleet.destroy(later)
+        assert not isinstance(failed.value, InitFailed)
+        assert command.ids()[1] not in str(failed.value)
+        assert fleet.outputs is not None
+
+    def test_a_removed_member_whose_flag_can_not_be_cleared_is_tried_again(
+        self, host: Plugin, command: Command
+    ) -> None:
+        fleet, ids = Resource(), command.ids()
+        fleet.up(host, orchestratorIds=ids, status="Requested")
+        command.faults(refused=ids[:1])
+        with pytest.raises(InitFailed, match=ids[0]):
+            fleet.up(host, orchestratorIds=ids[1:], status="Requested")
+        command.faults(refused=[])
+        change = fleet.up(host, orchestratorIds=ids[1:], status="Requested")
+        assert change.paths[f'members["{ids[0]}"]'] == ("DELETE", False)
+        assert command.flags()[ids[0]] == "None"
+
+    @pytest.mark.parametrize("version", [3, 99])
+    def test_state_of_a_newer_release_is_refused(self, reader: Plugin, shared: Command, version: int) -> None:
+        outputs = {"recordVersion": version, "fleet": "edge", "status": "Requested", "members": {}}
+        fleet = Resource(id="edge", inputs={}, outputs=outputs)
+        with pytest.raises(PluginError, match=str(version)):
+            fleet.preview(reader, orchestratorIds=shared.ids(), status="Requested")
