@@ -24,6 +24,7 @@ from keyfactor_provider.dynamic.signals import QuietEnd
 from keyfactor_provider.errors import ProviderError
 from keyfactor_provider.messages import Message
 from keyfactor_provider.reenrollment import report
+from keyfactor_provider.reenrollment.desired import amount
 from keyfactor_provider.reenrollment.state import from_state, members_from_state
 
 if TYPE_CHECKING:
@@ -222,7 +223,7 @@ class Run:
         from keyfactor_provider.operations.waiting import Wait
 
         inputs = await _laid_open(args.new_inputs or {})
-        budget = str(inputs.get("max_failed") or "0")
+        budget = amount(inputs.get("max_failed")) or "0"
         async with self._using_command() as operations:
             recorded = members_from_state(await _laid_open(members))
             wait = Wait(operations.run.progress, name, recorded, float(inputs["timeout"]), time.monotonic, budget)

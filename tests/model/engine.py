@@ -14,7 +14,7 @@ from typing import Any
 from keyfactor_standins.command.process import Command
 from tests.model.command import World
 from tests.model.rules import RESTING, Ghost
-from tests.model.runs import Fleet, Ran, recorded
+from tests.model.runs import BETWEEN_RUNS, Fleet, Ran, recorded
 from tests.support.stacks import Ran as EngineRan
 from tests.support.stacks import Stack
 
@@ -54,7 +54,7 @@ class EngineWorld(World):
         }
         new = [{"agent_id": each, "client_machine": each[-2:]} for each in fields.keys() - there]
         self.command.world(remove=sorted(there - fields.keys()), add=new)
-        self.command.world(change=fields)
+        self.command.world(change=fields, now=self.time().isoformat())
         given = [_FAULTS[fault] | {"skip": place // 2} for place, fault in enumerate(faults) if fault in _FAULTS]
         self.command.faults(faults=given, refused=sorted(self.refused), rejected=sorted(self.rejected))
 
@@ -123,7 +123,7 @@ class EngineStack:
         for fleet in self.program:
             old = before.get(fleet.name) or before.get(fleet.alias)
             if old is not None and fleet.name not in replaced and self._goes_on(fleet, old):
-                done = set(old.outputs["reenrolled_orchestrator_ids"])
+                done = {each for each, ghost in old.ghosts.items() if ghost.phase == "re-enrolled"}
                 assert not done & asked & fleet.ids, "asked although recorded as re-enrolled in this round"
         resting = {each for kept in before.values() for each, ghost in kept.ghosts.items() if ghost.phase in RESTING}
         failed = {each for kept in before.values() for each, ghost in kept.ghosts.items() if ghost.phase not in RESTING}
@@ -132,8 +132,6 @@ class EngineStack:
         ours = {each for kept in before.values() for each, ghost in kept.ghosts.items() if ghost.ours}
         closed = {each for fleet in self.program if fleet.status == "None" for each in fleet.ids}
         assert cleared <= ours | closed | asked, "a flag was taken back that was not ours"
-        if urns and made.failed:
-            self.excused |= {each for fleet in self.program if fleet.delete_first for each in fleet.ids}
         self._settled = self._now()
         return made
 
@@ -147,6 +145,7 @@ class EngineStack:
 
     def _run(self, faults: Sequence[str], command: str, *options: str) -> tuple[EngineRan, Ran]:
         self._stack.fleets(*map(_declared, self.program))
+        self.world.time.seconds += BETWEEN_RUNS
         self.world.push(faults)
         before = self.state
         ran = self._stack.run(command, *options)
