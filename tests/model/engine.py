@@ -161,12 +161,13 @@ class EngineStack:
             if (after or kept).outputs["on_removal"] == "retain":
                 self.excused |= kept.ghosts.keys() - (after.ghosts.keys() if after else set())
         failed = ran.exit_code not in (0, 7)
-        posted = [(_FLAGS[int(status)], each) for status, ids in ran.posts for each in ids]
+        posted = [(_named(status), each) for status, ids in ran.posts for each in ids]
         return ran, Ran(failed, posted)
 
     def _claims_no_more_than_is_true(self, before: Mapping[str, Kept]) -> None:
         """Of each member that the run recorded anew: what it only carried on says nothing of now."""
         carried_on = [each for kept in before.values() for each in kept.ghosts.items()]
+        missing = {(agent_id, ghost.phase) for agent_id, ghost in carried_on if ghost.phase == "missing"}
         for agent_id, ghost in [each for kept in self.state.values() for each in kept.ghosts.items()]:
             agent = self.world.agents.get(agent_id)
             if (agent_id, ghost) in carried_on:
@@ -177,7 +178,8 @@ class EngineStack:
             elif ghost.phase == "settled":
                 assert agent is None or agent.flag == "None"
             elif ghost.phase == "missing":
-                assert agent is None
+                # One that has appeared stays so until its request is posted.
+                assert agent is None or (agent_id, "missing") in missing
 
     def _exported(self) -> Iterable[tuple[str, Kept]]:
         for number, resource in enumerate(self._stack.export()["deployment"].get("resources", [])):
@@ -185,6 +187,11 @@ class EngineStack:
                 name = resource["urn"].split("::")[-1] + (f" replaced {number}" if resource.get("delete") else "")
                 outputs = resource["outputs"]
                 yield name, Kept(outputs, {each: recorded(member) for each, member in outputs["members"].items()})
+
+
+def _named(status: Any) -> str:
+    """A status of a POST by its name, in whichever encoding it went out."""
+    return status if status in _FLAGS else _FLAGS[int(status)]
 
 
 def _declared(fleet: Fleet) -> dict[str, Any]:
