@@ -19,6 +19,7 @@ from bench.deciding import deciding
 from bench.fleets import large_fleets
 from bench.machine import describe
 from bench.measure import Section
+from bench.plugin import plugin
 from bench.reading import reading
 from bench.runs import whole_runs
 from bench.terraform import terraform
@@ -30,6 +31,7 @@ SECTIONS: Mapping[str, Callable[[], Section]] = {
     "fleets": large_fleets,
     "runs": whole_runs,
     "terraform": terraform,
+    "plugin": plugin,
 }
 
 RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -198,9 +198,7 @@ class Run:
         if failure is None:
             return
         if record.on_failure == "warn":
-            detail = f"{failure.came_back}. {failure.next_step}"
-            warning = Message(record.fleet, "warning", "failure", failure.what, detail)
-            await asyncio.to_thread(_show, warning, args.urn)
+            await asyncio.to_thread(_show, report.tolerated(failure), args.urn)
             return
         self._failed.add(args.urn)
         raise failure
@@ -223,6 +221,7 @@ class Run:
         from keyfactor_provider.operations.waiting import Wait
 
         inputs = await _laid_open(args.new_inputs or {})
+        # A number arrives as a float; the provider's check has refused what is no number of orchestrators.
         budget = amount(inputs.get("max_failed")) or "0"
         async with self._using_command() as operations:
             recorded = members_from_state(await _laid_open(members))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,6 +28,36 @@ def environment_for(env: Mapping[str, str] | None = None) -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(paths),
         **(env or {}),
     }
+
+
+def run(
+    command: str,
+    *arguments: str,
+    cwd: Path,
+    stack: str = "dev",
+    env: Mapping[str, str] | None = None,
+    timeout: float = 120.0,
+) -> "subprocess.CompletedProcess[str]":
+    """Runs a command of the engine and waits for it; its exit code is that of the Pulumi CLI.
+
+    Args:
+        command: preview, up, refresh, destroy or export.
+        arguments: further options.
+        cwd: the project's folder.
+        env: added to this process's environment; PULUMI_CONFIG_PASSPHRASE is empty unless it is set.
+        timeout: in seconds; then the engine is killed, and with it its children.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer.
+    """
+    return subprocess.run(
+        command_line(command, *arguments, cwd=cwd, stack=stack),
+        env=environment_for(env),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
 
 
 def exported(cwd: Path, stack: str, environment: Mapping[str, str]) -> dict[str, Any]:

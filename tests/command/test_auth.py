@@ -209,7 +209,7 @@ def test_a_token_endpoint_that_is_not_there_is_unreachable_and_nothing_was_sent_
     made = lab("oauth", tokenUrl="http://127.0.0.1:9/token")
     fleet = made.fleet()
     fleet.up(command.ids()[:4])
-    assert fleet.counts() == {"unreached": 4}
+    assert fleet.counts() == {"due": 4}
     assert "no connection to http://127.0.0.1:9/token" in fleet.trouble
     assert command.journal() == []
 

@@ -135,8 +135,6 @@ class Event:
 class Client:
     """The methods of a CommandClient that Operations uses, on a World."""
 
-    retrying = CommandClient.retrying
-
     def __init__(self, world: World, stack: str, faults: Sequence[str] = ()) -> None:
         self.world, self.stack, self.faults = world, stack, list(faults)
         self.settings = Settings(
