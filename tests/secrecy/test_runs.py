@@ -114,6 +114,7 @@ def test_no_run_tells_a_secret(command: Command, tmp_path: Path, engine: str, me
     said = [ran.text]
 
     command.faults(faults=[{"on": "POST /Agents/Set", **echo}])
+    stack.later(minutes=2)
     command.world(change={each: {"flag": 0} for each in edge})
     ran = stack.run("up", "--refresh")
     assert ran.exit_code == 1
