@@ -10,8 +10,11 @@ from textwrap import fill
 from typing import Any, Final
 
 from keyfactor_provider.command.settings_table import SETTINGS, Setting
+from keyfactor_provider.dynamic import options
+from keyfactor_provider.messages import KINDS
 from keyfactor_provider.plugin.schema import document
 from keyfactor_provider.terraform.block import describe
+from tools import messages
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -55,6 +58,35 @@ def provider_block() -> str:
         for each in SETTINGS.values()
         if each.attribute
     )
+
+
+def options_table() -> str:
+    """The resource options, as the module that handles them lists them."""
+    return "\n".join(line for line in (options.__doc__ or "").splitlines() if line.startswith("|"))
+
+
+def messages_list() -> str:
+    """Every kind of message, with an example."""
+    examples = messages.messages()
+    return "\n".join(
+        _entry(kind, f"{examples[kind].severity.capitalize()}. {about.meaning}", examples[kind].text(), about.remedy)
+        for kind, about in sorted(KINDS.items())
+    )
+
+
+def errors_list() -> str:
+    """Every class of error that is raised, with an example."""
+    return "\n".join(
+        _entry(kind.__name__, (kind.__doc__ or "").partition("\n")[0], str(error), kind.remedy)
+        for kind, error in messages.errors().items()
+    )
+
+
+def _entry(name: str, meaning: str, example: str, remedy: str) -> str:
+    def text(words: str) -> str:
+        return fill(words, 120, break_long_words=False, break_on_hyphens=False)
+
+    return f"### {name}\n\n{text(meaning)}\n\n```text\n{text(example)}\n```\n\n{text(f'**What to do:** {remedy}')}\n"
 
 
 def plugin_reference() -> str:
@@ -114,6 +146,8 @@ def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
 
 MADE: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = {
     "docs/settings.md": {"settings": settings_table},
+    "docs/messages.md": {"messages": messages_list, "errors": errors_list},
+    "docs/pulumi.md": {"options": options_table},
     "docs/plugin-reference.md": {"reference": plugin_reference},
     "docs/terraform/index.md": {"attributes": provider_block},
 }

@@ -14,7 +14,6 @@ from itertools import islice
 from typing import Final, TypeVar
 
 import httpx
-from tenacity import Retrying
 
 from keyfactor_provider.command import wire
 from keyfactor_provider.command.answers import failure_of, reference, transport_failure
@@ -193,10 +192,6 @@ class CommandClient:
         )
         return self._call(request, lambda answer: wire.decode_outcome(answer.body, members, status))
 
-    def retrying(self, deadline: Deadline, worth_another: Callable[[BaseException], bool]) -> Retrying:
-        """Tries again after the errors that are worth it, by this client's clock."""
-        return retrying(deadline, worth_another, clock=self.clock, sleep=self.sleep)
-
     def _signer(self, connections: Connections) -> httpx.Auth:
         credentials = self.settings.credentials
         if credentials.method == "token":
@@ -259,7 +254,7 @@ class CommandClient:
         def worth_another(error: BaseException) -> bool:
             return isinstance(error, CommandError) and error.transient and not error.outcome_open
 
-        again = self.retrying(request.deadline, worth_another)
+        again = retrying(request.deadline, worth_another, clock=self.clock, sleep=self.sleep)
         try:
             return again(attempt)
         except CommandError as error:

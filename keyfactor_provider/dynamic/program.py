@@ -198,9 +198,7 @@ class Run:
         if failure is None:
             return
         if record.on_failure == "warn":
-            detail = f"{failure.came_back}. {failure.next_step}"
-            warning = Message(record.fleet, "warning", "failure", failure.what, detail)
-            await asyncio.to_thread(_show, warning, args.urn)
+            await asyncio.to_thread(_show, report.tolerated(failure), args.urn)
             return
         self._failed.add(args.urn)
         raise failure

@@ -5,7 +5,6 @@ from typing import Final
 
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import CommandError, LookupRefused, ProviderError, SettingsError
-from keyfactor_provider.messages import Message
 from keyfactor_provider.operations.context import Context, observations
 from keyfactor_provider.operations.execution import carry_out
 from keyfactor_provider.reenrollment import fleet, report
@@ -186,15 +185,7 @@ class Run:
         # By this machine's clock too: Command's may stand still, as an answer from a cache does.
         latest = session.clock() + STALE_FOR.total_seconds()
         while (doubtful := fleet.doubtful(record, members, observations(agents), at)) and session.clock() < latest:
-            self._context.tell_once(
-                Message(
-                    desired.fleet,
-                    "info",
-                    "stale-reading",
-                    "waiting for Command to show its last change",
-                    "A new round begins within 60 s of the last request.",
-                )
-            )
+            self._context.tell_once(report.stale_reading(desired.fleet))
             session.wait(_LOOK_AGAIN)
             agents |= session.agents_now(doubtful, _WITHIN)
             at = self._context.moment(desired.rollout.deadline)

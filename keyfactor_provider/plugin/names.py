@@ -8,6 +8,9 @@ import msgspec
 from keyfactor_provider.reenrollment.desired import GIVEN
 from keyfactor_provider.reenrollment.record import Member
 
+PACKAGE: Final = "keyfactor"
+"""What programs call the plugin."""
+
 
 def camel(name: str) -> str:
     """`orchestrator_ids` as `orchestratorIds`."""

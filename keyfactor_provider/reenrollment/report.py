@@ -211,6 +211,24 @@ def failure(record: Record) -> ReenrollmentFailed | None:
     )
 
 
+def tolerated(failure: ReenrollmentFailed) -> Message:
+    """The warning in place of a failure that is not to end the run."""
+    return Message(
+        failure.resource, "warning", "failure", failure.what, f"{failure.came_back.rstrip('.')}. {failure.next_step}"
+    )
+
+
+def stale_reading(fleet: str) -> Message:
+    """Why a run waits before it begins a new round."""
+    return Message(
+        fleet,
+        "info",
+        "stale-reading",
+        "waiting for Command to show its last change",
+        "A new round begins within 60 s of the last request.",
+    )
+
+
 def stragglers(record: Record, about: Mapping[str, str]) -> list[Message]:
     """What Command tells of the members that are overdue or bad: last seen, last error, version.
 

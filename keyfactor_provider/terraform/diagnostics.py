@@ -1,5 +1,6 @@
 """What a Terraform user reads: messages and errors as a summary, and a detail below it."""
 
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ def add_problems(diagnostics: Diagnostics, problems: Iterable[Problem]) -> None:
     """Invalid values, each with the path of its attribute; a set's elements have none (Terraform)."""
     by_attribute: dict[str, list[str]] = {}
     for problem in problems:
-        attribute = problem.property.partition("[")[0].partition(".")[0]
+        attribute = re.split(r"[\[.,]", problem.property)[0]
         by_attribute.setdefault(attribute, []).append(f"{problem.property}: {problem.reason}.")
     for attribute, reasons in by_attribute.items():
         for reason in sorted(reasons)[:MOST_NAMED]:

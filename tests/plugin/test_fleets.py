@@ -8,15 +8,8 @@ from keyfactor_standins.command.process import Command
 from tests.support.pluginhost import UNKNOWN, InitFailed, Plugin, PluginError, Resource, is_secret, plugin, secret
 from tests.support.servers import closed_port
 
-LONG_AGO = "2026-01-01T00:00:00Z"
-
-
-def settle(fleet: Resource) -> None:
-    """As if the requests were accepted long ago: Command shows what stands, and nobody waits for that."""
-    assert fleet.outputs is not None
-    for member in fleet.outputs["members"].values():
-        if "acceptedAt" in member:
-            member["acceptedAt"] = LONG_AGO
+LATER = "2035-01-01T00:00:00Z"
+"""Long after a request, when Command surely shows what stands."""
 
 
 def test_a_preview_names_who_will_be_requested_and_requests_nobody(host: Plugin, command: Command) -> None:
@@ -68,8 +61,7 @@ def test_one_member_less_is_one_line_and_its_flag_is_cleared(host: Plugin, comma
 def test_a_flag_that_was_cleared_outside_shows_as_the_line_of_that_member(host: Plugin, command: Command) -> None:
     fleet, ids = Resource(), command.ids()
     fleet.up(host, orchestratorIds=ids, status="Requested")
-    settle(fleet)
-    command.world(change={ids[0]: {"flag": 0}, ids[1]: {"flag": 2}})
+    command.world(now=LATER, change={ids[0]: {"flag": 0}, ids[1]: {"flag": 2}})
     change = fleet.preview(host, orchestratorIds=ids, status="Requested")
     assert change.paths == {f'orchestrators["{one}"]': ("UPDATE", True) for one in ids[:2]}
     fleet.refresh(host)
@@ -397,3 +389,51 @@ def test_gone_agents_are_no_gone_fleet(host: Plugin, command: Command) -> None:
     fleet.refresh(host)
     assert fleet.id == "edge"
     assert set(fleet.phases().values()) == {"missing"}
+
+
+class TestTrouble:
+    """What keeps an operation from being carried out leaves a record that the next run goes on from."""
+
+    def test_a_creation_that_could_read_nothing_keeps_everybody_queued(self, command: Command) -> None:
+        fleet = Resource()
+        away = {**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "1"}
+        command.faults(faults=[{"on": "GET /Agents", "act": "status", "status": 503}])
+        with plugin(away) as host, pytest.raises(InitFailed):
+            fleet.up(host, orchestratorIds=command.ids(), status="Requested")
+        assert fleet.outputs is not None
+        assert fleet.outputs["queuedOrchestratorIds"] == command.ids()
+        assert command.posts() == []
+        command.faults(faults=[])
+        with plugin(command.environment()) as host:
+            assert fleet.up(host, orchestratorIds=command.ids(), status="Requested").changes
+        assert command.posts() == [(1, tuple(command.ids()))]
+
+    def test_a_flag_that_can_not_be_cleared_fails_a_destroy_by_its_name(self, host: Plugin, command: Command) -> None:
+        fleet = Resource()
+        fleet.up(host, orchestratorIds=command.ids(), status="Requested")
+        command.faults(refused=command.ids()[:1])
+        with plugin(command.environment()) as later, pytest.raises(PluginError, match=command.ids()[0]) as failed:
+            fleet.destroy(later)
+        assert not isinstance(failed.value, InitFailed)
+        assert command.ids()[1] not in str(failed.value)
+        assert fleet.outputs is not None
+
+    def test_a_removed_member_whose_flag_can_not_be_cleared_is_tried_again(
+        self, host: Plugin, command: Command
+    ) -> None:
+        fleet, ids = Resource(), command.ids()
+        fleet.up(host, orchestratorIds=ids, status="Requested")
+        command.faults(refused=ids[:1])
+        with pytest.raises(InitFailed, match=ids[0]):
+            fleet.up(host, orchestratorIds=ids[1:], status="Requested")
+        command.faults(refused=[])
+        change = fleet.up(host, orchestratorIds=ids[1:], status="Requested")
+        assert change.paths[f'members["{ids[0]}"]'] == ("DELETE", False)
+        assert command.flags()[ids[0]] == "None"
+
+    @pytest.mark.parametrize("version", [3, 99])
+    def test_state_of_a_newer_release_is_refused(self, reader: Plugin, shared: Command, version: int) -> None:
+        outputs = {"recordVersion": version, "fleet": "edge", "status": "Requested", "members": {}}
+        fleet = Resource(id="edge", inputs={}, outputs=outputs)
+        with pytest.raises(PluginError, match=str(version)):
+            fleet.preview(reader, orchestratorIds=shared.ids(), status="Requested")

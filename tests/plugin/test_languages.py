@@ -48,7 +48,7 @@ def test_the_typescript_example_runs_on_an_sdk_that_the_cli_adds(home: Path, tmp
 
 
 def test_the_go_sdk_compiles(home: Path, tmp_path: Path) -> None:
-    if reason := missing("go"):
+    if reason := missing("go", "pulumi-language-go"):
         pytest.skip(reason)
     env = environment(home)
     schema = tmp_path / "schema.json"

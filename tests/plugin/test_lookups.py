@@ -45,6 +45,11 @@ def test_all_orchestrators_that_match(reader: Plugin, shared: Command) -> None:
     assert found["unstable"] == []
 
 
+def test_orchestrators_without_a_certificate_can_be_left_out(reader: Plugin, shared: Command) -> None:
+    assert reader.invoke("getOrchestrators", withCertificate=True)["ids"] == shared.ids()
+    assert reader.invoke("getOrchestrators", withCertificate=False)["ids"] == []
+
+
 def test_filters_under_which_orchestrators_come_and_go_are_told(reader: Plugin) -> None:
     assert reader.invoke("getOrchestrators", seenWithinHours=48, status=["Approved"])["unstable"] == [
         "status",
@@ -59,6 +64,7 @@ def test_filters_under_which_orchestrators_come_and_go_are_told(reader: Plugin) 
         ({"machine": [["x"]]}, "machine"),
         ({"seenWithinHours": 0}, "seenWithinHours"),
         ({"atLeast": 1.5}, "atLeast"),
+        ({"withCertificate": "yes"}, "withCertificate"),
         ({"platform": ["Amiga"]}, "platform"),
     ],
 )

@@ -1,5 +1,6 @@
-"""A job of a GitHub workflow: its run steps, with the expressions that the recipes use."""
+"""A repository on GitHub, and the jobs of its workflows: their run steps, with the expressions that the recipes use."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,3 +70,37 @@ def run_job(shell: Shell, workflow: Path, name: str, context: Mapping[str, str])
             pairs = (line.partition("=") for line in output.read_text().splitlines())
             outputs |= {f"steps.{step['id']}.outputs.{key}": value for key, _, value in pairs}
     return Job(codes, said, summary.read_text())
+
+
+class Repository:
+    """A repository on GitHub, and a runner with a checkout of it."""
+
+    def __init__(self, shell: Shell) -> None:
+        self.shell = shell
+        self._file = shell.folder.parent / "github.json"
+        shell.environment["GH_FAKE"] = str(self._file)
+        self._file.write_text(json.dumps({"comments": [], "issues": [], "labels": []}))
+        self.context = {
+            "github.token": "t0ken",
+            "github.repository": "acme/fleet",
+            "github.server_url": "https://github.example",
+            "github.run_id": "77",
+            "github.event.pull_request.number": "12",
+            "secrets.PULUMI_ACCESS_TOKEN": "",
+            **{f"{kind}.{name}": value for name, value in shell.environment.items() for kind in ("vars", "secrets")},
+        }
+
+    def say(self, author: str, body: str) -> None:
+        """Somebody comments on the pull request."""
+        shown = self.shown()
+        shown["comments"].append({"id": 90, "issue": "12", "user": {"login": author}, "body": body})
+        self._file.write_text(json.dumps(shown))
+
+    def shown(self) -> dict[str, Any]:
+        """What the repository shows: comments, issues, labels."""
+        found: dict[str, Any] = json.loads(self._file.read_text())
+        return found
+
+    def issues(self) -> list[tuple[int, str]]:
+        """Number and state of each issue."""
+        return [(issue["number"], issue["state"]) for issue in self.shown()["issues"]]

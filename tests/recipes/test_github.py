@@ -1,15 +1,12 @@
 """examples/ci-github-actions: the steps of its workflows, with GitHub's API replaced."""
 
-import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from keyfactor_standins.command.process import Command
-from tests.recipes.github import Job, run_job
+from tests.recipes.github import Job, Repository, run_job
 from tests.recipes.shell import Shell, phases
 from tests.support.stacks import ROOT
 
@@ -20,55 +17,23 @@ pytestmark = [
 ]
 
 
-class GitHub:
-    """A repository on GitHub, and a runner with a checkout of it."""
+class GitHub(Repository):
+    """A repository with the workflows of the recipe."""
 
-    def __init__(self, shell: Shell) -> None:
-        self.shell = shell
-        self._file = shell.folder.parent / "github.json"
-        self._file.write_text(json.dumps({"comments": [], "issues": [], "labels": []}))
-        self.context = {
-            "github.token": "t0ken",
-            "github.repository": "acme/fleet",
-            "github.server_url": "https://github.example",
-            "github.run_id": "77",
-            "github.event.pull_request.number": "12",
-            "secrets.PULUMI_ACCESS_TOKEN": "",
-            **{f"{kind}.{name}": value for name, value in shell.environment.items() for kind in ("vars", "secrets")},
-        }
-
-    def run(self, workflow: str, **variables: str) -> Job:
+    def run(self, workflow: str) -> Job:
         """Runs the one job of a workflow."""
-        self.shell.environment |= variables
         return run_job(self.shell, WORKFLOWS / f"reenrollment-{workflow}.yml", workflow, self.context)
-
-    def say(self, author: str, body: str) -> None:
-        """Somebody comments on the pull request."""
-        shown = self.shown()
-        shown["comments"].append({"id": 90, "issue": "12", "user": {"login": author}, "body": body})
-        self._file.write_text(json.dumps(shown))
-
-    def shown(self) -> dict[str, Any]:
-        """What the repository shows: comments, issues, labels."""
-        found: dict[str, Any] = json.loads(self._file.read_text())
-        return found
-
-    def issues(self) -> list[tuple[int, str]]:
-        """Number and state of each issue."""
-        return [(issue["number"], issue["state"]) for issue in self.shown()["issues"]]
 
 
 @pytest.fixture
 def github(shell: Shell) -> GitHub:
     """A repository on GitHub."""
-    shell.environment["GH_FAKE"] = str(shell.folder.parent / "github.json")
     return GitHub(shell)
 
 
-def down(command: Command) -> Mapping[str, str]:
+def down(command: Command) -> None:
     """Command answers nothing but 503."""
     command.faults(faults=[{"on": verb, "act": "status", "status": 503} for verb in ("GET", "POST")])
-    return {}
 
 
 def test_a_pull_request_has_one_comment_however_often_it_is_previewed(github: GitHub, command: Command) -> None:

@@ -16,7 +16,6 @@ from keyfactor_provider.terraform.calls import Call
 from keyfactor_provider.terraform.logs import Hclog
 from keyfactor_provider.terraform.orchestrators import OneOrchestrator, Orchestrators
 from keyfactor_provider.text import safe
-from keyfactor_standins import demo
 from keyfactor_standins.command.process import Command, running
 from keyfactor_standins.engine.display import differences, lines, shown
 from tests.support.clients import Lab
@@ -114,11 +113,3 @@ def test_the_stand_in_engine_shows_values_and_messages_safely() -> None:
     assert all("##vso[" not in line and line.isprintable() for line in lines(FORGED).splitlines())
     assert lines("one\n\ttwo\n") == "one\n        two"
     assert shown("é 漢字 👍") == '"é 漢字 👍"'
-
-
-def test_the_demos_table_shows_a_name_as_it_is_written(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
-    stream = io.StringIO()
-    monkeypatch.setattr(demo.CONSOLE, "file", stream)
-    demo.show(command, {agent["agent_id"]: agent for agent in command.agents()})
-    assert "[bold]x" in stream.getvalue()
-    assert all(is_harmless(line) for line in stream.getvalue().split("\n"))

@@ -86,16 +86,20 @@ class Host:
             request = provider_pb2.CreateRequest(urn=URN, properties=self._with_provider(inputs), timeout=self.timeout)
             self.outputs = _plain(self._ask(self.stub.Create, request).properties)
         elif self.diff(inputs):
-            update = provider_pb2.UpdateRequest(
-                id="edge",
-                urn=URN,
-                olds=self._with_provider(self.outputs),
-                news=self._with_provider(inputs),
-                timeout=self.timeout,
-            )
-            self.outputs = _plain(self._ask(self.stub.Update, update).properties)
+            self.outputs = self.update(inputs)
         self.inputs = inputs
         return self.outputs
+
+    def update(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs that an update gives."""
+        request = provider_pb2.UpdateRequest(
+            id="edge",
+            urn=URN,
+            olds=self._with_provider(self.outputs),
+            news=self._with_provider(inputs),
+            timeout=self.timeout,
+        )
+        return _plain(self._ask(self.stub.Update, request).properties)
 
     def refresh(self) -> dict[str, Any]:
         """Read, with what it gives put in place."""

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +21,7 @@ from tf.gen import grpc_controller_pb2, grpc_controller_pb2_grpc
 from tf.gen import tfplugin_pb2 as pb
 from tf.gen import tfplugin_pb2_grpc as rpc
 
+from keyfactor_standins.command.process import Command
 from tests.support.processes import bare_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -275,6 +277,11 @@ def _channel(handshake: str) -> Any:
         ("grpc.max_send_message_length", -1),
     )
     return grpc.secure_channel(f"unix://{address}", grpc.ssl_channel_credentials(pem.encode()), options)
+
+
+def time_passes(command: Command, seconds: float = 61) -> None:
+    """Lets time pass on a Command's clock: by default as much as makes every reading of its a fresh one."""
+    command.world(now=(command.now() + timedelta(seconds=seconds)).isoformat())
 
 
 class Resource:

@@ -53,7 +53,7 @@ def test_what_is_still_missing_warns_and_lets_a_plan_go_on(config: dict[str, Any
         desired = {"orchestrator_ids": [GHOST], "status": "Requested"}
         plan = started.plan(FLEET, None, desired)
         assert plan.said == []
-        with pytest.raises(PluginError, match="Nothing was sent and nothing is recorded") as caught:
+        with pytest.raises(PluginError, match="nothing is recorded") as caught:
             started.apply(plan)
         assert caught.value.state is None  # type: ignore[attr-defined]
 
@@ -86,8 +86,8 @@ def test_the_provider_block_comes_before_the_environment(shared: Command) -> Non
 def test_an_unverified_certificate_warns_in_every_run(reader: Plugin) -> None:
     (said,) = reader.configure(skip_tls_verify=True)
     assert said.severity == "warning"
-    assert "is not verified (skip_tls_verify)" in said.summary
-    assert "Set command_ca_certificate instead" in said.detail
+    assert "skip_tls_verify" in str(said)
+    assert "command_ca_certificate" in str(said)
 
 
 def test_secrets_are_marked_and_everything_in_the_provider_block_is_optional(reader: Plugin) -> None:
