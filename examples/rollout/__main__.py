@@ -14,7 +14,7 @@ edge = OrchestratorReenrollment(
     canary_ids=config.get_object("canaries"),
     waves=config.get_object("waves") or [5, "10%", "25%"],
     max_failed=config.get("max-failed") or "2%",
-    overdue_after=config.get("overdue-after") or "2d",
+    overdue_after=config.get("overdue-after") or "3d",
     paused=config.get_bool("paused") or False,
 )
 

@@ -35,7 +35,7 @@ variable "max_failed" {
 variable "overdue_after" {
   description = "After how long a requested orchestrator is overdue."
   type        = string
-  default     = "2d"
+  default     = "3d"
 }
 
 variable "paused" {
