@@ -37,7 +37,7 @@ class Shell:
         tools = self.folder.parent / "tools"
         tools.mkdir()
         for fake in ("gh", "pip", "pulumi"):
-            (tools / fake).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FAKES / fake}.py" "$@"\n')
+            (tools / fake).write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{FAKES / fake}.py" "$@"\n')
             (tools / fake).chmod(0o755)
         self.environment = {
             "PATH": os.pathsep.join(
