@@ -24,6 +24,7 @@ class Forecast:
             for.
         again: members requested again: failed, drifted, or under a new status.
         cleared: members whose flag is cleared because the desired status is None.
+        unsure: those among `cleared` of whom the record knows no flag; whether one stands, only the run sees.
         removed: members that were removed and may carry a flag that the fleet owns.
         forgotten: members that were removed and are only forgotten.
         unchanged: members for which nothing is to be done.
@@ -39,6 +40,7 @@ class Forecast:
     first: tuple[str, ...]
     again: tuple[str, ...]
     cleared: tuple[str, ...]
+    unsure: frozenset[str]
     removed: tuple[str, ...]
     forgotten: tuple[str, ...]
     unchanged: tuple[str, ...]
@@ -95,6 +97,7 @@ def forecast(record: Record, desired: Desired) -> Forecast:
         first=tuple(sorted(first)),
         again=tuple(again),
         cleared=tuple(cleared),
+        unsure=frozenset(member_id for member_id in cleared if not members[member_id].owned_flags),
         removed=tuple(removed),
         forgotten=tuple(forgotten),
         unchanged=tuple(unchanged),

@@ -28,12 +28,12 @@ def forecast(desired: Desired, ahead: Forecast, named: Named, *, looks: bool = F
     """
     status = desired.status.value
     upto = "up to " if looks and desired.rollout.limited else ""
+    standing = [member_id for member_id in ahead.cleared if member_id not in ahead.unsure]
     clauses = [
         f"will request re-enrollment of {upto}{count(len(ahead.first))} ({status})" if ahead.first else "",
         f"will retry {count(len(ahead.again))} ({status})" if ahead.again else "",
-        f"will clear the flag of {count(len(ahead.cleared) + len(ahead.removed))}"
-        if ahead.cleared or ahead.removed
-        else "",
+        f"will clear the flag of {count(len(standing) + len(ahead.removed))}" if standing or ahead.removed else "",
+        f"will clear any flag that stands on {count(len(ahead.unsure))}" if ahead.unsure else "",
         f"will forget {count(len(ahead.forgotten))}" if ahead.forgotten else "",
     ]
     acts = [clause for clause in clauses if clause] or ["will request nothing new"]
@@ -51,7 +51,8 @@ def forecast(desired: Desired, ahead: Forecast, named: Named, *, looks: bool = F
             for what, ids in (
                 ("First request", ahead.first),
                 ("Retry", ahead.again),
-                ("Clear", ahead.cleared),
+                ("Clear", standing),
+                ("Clear if a flag stands", sorted(ahead.unsure)),
                 ("Removed, flag cleared", ahead.removed),
                 ("Removed", ahead.forgotten),
             )

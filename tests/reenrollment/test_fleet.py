@@ -89,6 +89,20 @@ def test_a_preview_says_why_members_stay_unchanged_under_another_status() -> Non
     assert "triggers" in report.forecast(after, forecast(before, after), before.name).detail
 
 
+def test_only_flags_that_are_known_to_stand_are_counted_as_cleared() -> None:
+    known = record(P, P, D)
+    closing = desired(3, NONE)
+    unowned = Record("edge", REQUESTED, known.members | {IDS[2]: Member(REQUESTED, D)})
+    told = report.forecast(closing, forecast(unowned, closing), unowned.name)
+    assert "the flag of 2 orchestrators" in told.text()
+    assert "any flag that stands on 1 orchestrator" in told.text()
+    assert set(told.members) == set(IDS[:3])
+    new = Record("edge")
+    told = report.forecast(closing, forecast(new, closing), new.name)
+    assert "any flag that stands on 3 orchestrators" in told.text()
+    assert forecast(new, closing).changes
+
+
 @pytest.mark.parametrize("phases", [(P,), (R,), (Phase.UNVERIFIED,), (P, R, Phase.UNVERIFIED)])
 def test_members_at_rest_are_no_change(phases: tuple[Phase, ...]) -> None:
     assert not forecast(record(*phases), desired(len(phases))).changes
