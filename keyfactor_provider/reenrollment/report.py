@@ -59,7 +59,7 @@ def forecast(desired: Desired, ahead: Forecast, named: Named, *, looks: bool = F
         ),
         f"{count(len(ahead.reenrolled))} stay unchanged because they have re-enrolled in this round; "
         "a change of triggers starts a new one."
-        if ahead.reenrolled and (ahead.again or ahead.new_status)
+        if ahead.reenrolled and ahead.new_status
         else "",
     ]
     members = (*ahead.first, *ahead.again, *ahead.cleared, *ahead.removed)
@@ -245,7 +245,7 @@ def stragglers(record: Record, about: Mapping[str, str]) -> list[Message]:
             "warning",
             "stragglers",
             f"{count(len(ids))} overdue or rejected",
-            f"{'. '.join([listed(named)])}.",
+            f"{listed(named)}.",
             tuple(sorted(ids)),
         )
     ]
@@ -262,15 +262,20 @@ def _after_failure(
             + (", and a canary is among them." if counted.bad_canaries else ".")
         )
     rest = [
-        f"{len(record.having(phase))} {phase.value}"
+        f"{others} {phase.value}"
         for phase in (Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED)
-        if [one for one in record.having(phase) if one not in failed]
+        if (others := sum(one not in failed for one in record.having(phase)))
     ]
     if rest:
         yield f"The others are recorded: {', '.join(rest)}."
+    retried = [one for one in failed if record.members[one].phase in FAILED]
+    if retried:
+        yield f"The next run retries {'it' if len(retried) == 1 else f'these {len(retried)}'}."
+    if len(retried) < len(failed):
+        yield "Find out why the overdue ones do not re-enroll; remove them, or raise max_failed, to go on without them."
     if failed:
-        yield f"The next run retries {'it' if len(failed) == 1 else f'these {len(failed)}'}."
-    elif stuck:
+        return
+    if stuck:
         yield "The next run tries to clear them again."
     else:
         yield "Nothing else was changed. Run again when Command is reachable."
