@@ -261,10 +261,11 @@ def _after_failure(
             f"The roll-out is halted: {len(counted.bad)} bad of {counted.started} started, {counted.budget} allowed"
             + (", and a canary is among them." if counted.bad_canaries else ".")
         )
+    unwell = set(failed)
     rest = [
         f"{others} {phase.value}"
         for phase in (Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED)
-        if (others := sum(one not in failed for one in record.having(phase)))
+        if (others := sum(one not in unwell for one in record.having(phase)))
     ]
     if rest:
         yield f"The others are recorded: {', '.join(rest)}."
