@@ -18,9 +18,9 @@ def main(arguments: list[str]) -> None:
         resources = exported(Path(), arguments[arguments.index("--stack") + 1], os.environ)["deployment"]["resources"]
         (stack,) = [one for one in resources if one["type"] == "pulumi:pulumi:Stack"]
         print(json.dumps(stack["outputs"][arguments[2]]))
-        return 0
+        return
     line = [word for word in arguments if word != "--non-interactive"]
-    return os.execv(sys.executable, [sys.executable, "-m", "keyfactor_standins.engine", *line])
+    os.execv(sys.executable, [sys.executable, "-m", "keyfactor_standins.engine", *line])
 
 
 if __name__ == "__main__":
