@@ -38,6 +38,11 @@ KINDS: Final[Mapping[str, Kind]] = {
         "Find out who changed them. Run to request them again, or remove the members from the fleet.",
     ),
     "outcome": Kind("What a run did for a fleet, and where its members stand.", _NOTHING),
+    "recorded": Kind(
+        "The last run failed, and the next one records its outcome again, without a request.",
+        "Run again.",
+    ),
+    "moved": Kind("The plugin takes over a fleet that the dynamic resources recorded, without a request.", _NOTHING),
     "destroyed": Kind("What the destruction of a fleet did.", _NOTHING),
     "failure": Kind(
         'Members failed, and on_failure="warn" makes that a warning.',
@@ -83,10 +88,19 @@ KINDS: Final[Mapping[str, Kind]] = {
         "No hostname or no credentials are configured. A preview continues; a run fails.",
         "Set what the message names, unless this preview is meant to run without credentials.",
     ),
+    "not-read": Kind(
+        "No hostname or no credentials are configured, so the plugin shows what was last recorded.",
+        "Set what the message names, unless this preview is meant to run without credentials.",
+    ),
+    "exclude": Kind(
+        "Entries of exclude in a look-up match no orchestrator that the other filters find.",
+        "Correct or remove these entries.",
+    ),
     "preflight-skipped": Kind(
         "Command did not answer in time, so the preview could not check the members.",
         "Make sure that Command is reachable before the run.",
     ),
+    "completion-ahead": Kind("For how many members a completion will wait, and how long at most.", _NOTHING),
     "completion-progress": Kind("How far a completion is that waits. Shown when that changes.", _NOTHING),
     "completion-warning": Kind(
         "Members count as complete although not everything is as it should be.",

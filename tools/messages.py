@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Final
+from types import SimpleNamespace
+from typing import Any, Final
 
 import httpx
 
@@ -18,12 +19,17 @@ from keyfactor_provider.operations.context import Context
 from keyfactor_provider.operations.lookup import Filter, find
 from keyfactor_provider.operations.preflight import concerns
 from keyfactor_provider.operations.waiting import Wait
+from keyfactor_provider.plugin import forms
+from keyfactor_provider.plugin.completions import Completion
+from keyfactor_provider.plugin.fleets import Call, Reenrollment, rewritten
+from keyfactor_provider.plugin.lookups import Lookups
+from keyfactor_provider.plugin.values import Bag
 from keyfactor_provider.reenrollment import report
 from keyfactor_provider.reenrollment.completion import WITHOUT_USE, Progress
 from keyfactor_provider.reenrollment.desired import Desired
 from keyfactor_provider.reenrollment.fleet import forecast
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
-from keyfactor_provider.reenrollment.state import from_state
+from keyfactor_provider.reenrollment.state import from_state, to_state
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.vocabulary import Vocabulary
 
@@ -117,6 +123,24 @@ def _messages() -> Iterable[Message]:
     yield from (message for message in announced if message.kind == "preflight-skipped")
     yield from _wait(Progress(complete=list(IDS[:2]), waiting=dict.fromkeys(IDS[2:], "pending"))).step().messages
     yield from _wait(Progress(complete=list(IDS), warnings={IDS[3]: WITHOUT_USE})).step().messages
+    yield from _of_the_plugin()
+
+
+def _of_the_plugin() -> Iterable[Message]:
+    told: list[Message] = []
+
+    def read(_record: Record) -> None:
+        _without_settings()
+
+    operations = SimpleNamespace(run=SimpleNamespace(read=read), lookups=SimpleNamespace(everyone=lambda: [_agent(1)]))
+    host: Any = SimpleNamespace(tell=told.append, operations=operations)
+    outputs = forms.outputs_of(_FAILED)
+    Completion(host).preview(
+        Call("", "edge-complete"), None, Bag({"timeout": 3600, "round": outputs["round"], "maxFailed": "0"})
+    )
+    Reenrollment(host).read(Call("", "edge"), Bag(outputs), Bag())
+    Lookups(host).many({"exclude": ["edge-lab-*"]})
+    return [*told, rewritten("edge", Bag(outputs)), rewritten("edge", Bag(to_state(_FAILED)))]
 
 
 def _transport(error: Exception) -> CommandError:

@@ -106,7 +106,7 @@ class Reenrollment:
             return Result(call.id, forms.expected(news.values, call.name), secret=secret)
         ahead = forecast(record, checked.desired)
         if outputs and not ahead.changes and not (ahead.unfinished and forms.is_native(outputs.values)):
-            self._host.tell(_rewritten(call.name, outputs))
+            self._host.tell(rewritten(call.name, outputs))
             return Result(call.id, forms.outputs_of(forms.without_work(record, checked.desired)), secret=secret)
         self._host.operations.before.announce(record, checked.desired, ahead, looks=not self._host.reads_first)
         return Result(call.id, forms.expected(news.values, call.name), secret=secret)
@@ -161,7 +161,7 @@ class Reenrollment:
         self._host.tell(report.outcome(after, record))
         failure = report.failure(after)
         if failure is not None and after.on_failure == "warn":
-            self._host.tell(Message(after.fleet, "warning", "failed", failure.what, _detail(failure)))
+            self._host.tell(Message(after.fleet, "warning", "failure", failure.what, _detail(failure)))
             failure = None
         text = f"{failure.what}: {_detail(failure)}" if failure else ""
         return Result(call.name, forms.outputs_of(after), secret=secret, failure=text)
@@ -190,7 +190,8 @@ def _guids(ids: str) -> list[str]:
     return members
 
 
-def _rewritten(name: str, outputs: Bag) -> Message:
+def rewritten(name: str, outputs: Bag) -> Message:
+    """What an update will do that only writes the state of a fleet anew."""
     if forms.is_native(outputs.values):
         return Message(name, "info", "recorded", "will record the last outcome again; nothing is requested")
     size = count(len(outputs.values.get("members") or ()))
