@@ -7,7 +7,7 @@ from keyfactor_provider.errors import ReenrollmentFailed
 from keyfactor_provider.messages import Message
 from keyfactor_provider.reenrollment.desired import Desired, Rollout
 from keyfactor_provider.reenrollment.fleet import Forecast
-from keyfactor_provider.reenrollment.life import NONE
+from keyfactor_provider.reenrollment.life import NONE, at_rest
 from keyfactor_provider.reenrollment.record import DRIFTED, FAILED, Member, Phase, Record
 from keyfactor_provider.reenrollment.rollout import Tally, has_started, is_bad, tally
 from keyfactor_provider.reenrollment.words import describe
@@ -261,19 +261,20 @@ def _after_failure(
             f"The roll-out is halted: {len(counted.bad)} bad of {counted.started} started, {counted.budget} allowed"
             + (", and a canary is among them." if counted.bad_canaries else ".")
         )
-    unwell = set(failed)
-    rest = [
-        f"{others} {phase.value}"
+    named = set(failed)
+    others = {
+        phase: sum(1 for one in record.having(phase) if one not in named)
         for phase in (Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED)
-        if (others := sum(one not in unwell for one in record.having(phase)))
-    ]
-    if rest:
-        yield f"The others are recorded: {', '.join(rest)}."
-    retried = [one for one in failed if record.members[one].phase in FAILED]
+    }
+    if any(others.values()):
+        rest = ", ".join(f"{number} {phase.value}" for phase, number in others.items() if number)
+        yield f"The others are recorded: {rest}."
+    retried = sum(1 for one in failed if not at_rest(record.members[one]))
     if retried:
-        yield f"The next run retries {'it' if len(retried) == 1 else f'these {len(retried)}'}."
-    if len(retried) < len(failed):
-        yield "Find out why the overdue ones do not re-enroll; remove them, or raise max_failed, to go on without them."
+        which = f"{retried} of them" if retried < len(failed) else "it" if retried == 1 else f"these {retried}"
+        yield f"The next run retries {which}."
+    if retried < len(failed):
+        yield "Overdue members stay requested: find out why they have not re-enrolled."
     if failed:
         return
     if stuck:
