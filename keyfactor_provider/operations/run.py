@@ -200,7 +200,7 @@ def _about(agents: Mapping[str, Agent | None], record: Record) -> dict[str, str]
         one: ", ".join(
             (
                 f"last seen {safe(agent.last_seen, 40) or 'never'}",
-                f"last error {safe(agent.last_error_message)}" if agent.last_error_message else "no last error",
+                f'last error "{safe(agent.last_error_message)}"' if agent.last_error_message else "no last error",
                 f"version {safe(agent.version, 40) or 'unknown'}",
             )
         )
