@@ -92,7 +92,7 @@ def test_a_preview_says_why_members_stay_unchanged_under_another_status() -> Non
 def test_only_flags_that_are_known_to_stand_are_counted_as_cleared() -> None:
     known = record(P, P, D)
     closing = desired(3, NONE)
-    unowned = Record("edge", REQUESTED, known.members | {IDS[2]: Member(REQUESTED, D)})
+    unowned = Record("edge", REQUESTED, {**known.members, IDS[2]: Member(REQUESTED, D)})
     told = report.forecast(closing, forecast(unowned, closing), unowned.name)
     assert "the flag of 2 orchestrators" in told.text()
     assert "any flag that stands on 1 orchestrator" in told.text()
