@@ -201,7 +201,7 @@ def test_no_operation_of_the_provider_tells_a_secret(command: Command, on: str, 
         {"KEYFACTOR_USERNAME": "svc:canary"},
         {"KEYFACTOR_HOSTNAME": "https://svc:canary@keyfactor.example.com"},
         {"KEYFACTOR_AUTH_CLIENT_SECRET": CLIENT_SECRET},
-        {"HTTP_PROXY": "http://user:canary@127.0.0.1:port", "KEYFACTOR_HOSTNAME": "keyfactor.example.com"},
+        {"HTTPS_PROXY": "http://user:canary@127.0.0.1:port", "KEYFACTOR_HOSTNAME": "keyfactor.example.com"},
     ],
     ids=lambda wrong: next(iter(wrong)),
 )
