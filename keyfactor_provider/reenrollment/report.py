@@ -59,7 +59,7 @@ def forecast(desired: Desired, ahead: Forecast, named: Named, *, looks: bool = F
         ),
         f"{count(len(ahead.reenrolled))} stay unchanged because they have re-enrolled in this round; "
         "a change of triggers starts a new one."
-        if ahead.reenrolled and (ahead.again or ahead.new_status)
+        if ahead.reenrolled and ahead.new_status
         else "",
     ]
     members = (*ahead.first, *ahead.again, *ahead.cleared, *ahead.removed)
@@ -245,7 +245,7 @@ def stragglers(record: Record, about: Mapping[str, str]) -> list[Message]:
             "warning",
             "stragglers",
             f"{count(len(ids))} overdue or rejected",
-            f"{'. '.join([listed(named)])}.",
+            f"{listed(named)}.",
             tuple(sorted(ids)),
         )
     ]
