@@ -92,7 +92,7 @@ def test_a_defect_is_told_without_a_traceback_and_logged_with_one(shared: Comman
 def test_a_state_with_a_member_that_was_never_written_so_is_refused(shared: Command) -> None:
     with (
         plugin(shared.environment()) as started,
-        pytest.raises(PluginError, match="recorded state .* field `status`"),
+        pytest.raises(PluginError, match=r"recorded state .* field `status`"),
     ):
         started.read(FLEET, {"id": "x", "members": {GHOST: {}}, "status": "None", "orchestrator_ids": []})
 
