@@ -50,15 +50,15 @@ ASKED = Step("0123", [(1, (0, 1, 2, 3))], every("pending"))
 ROWS: dict[str, tuple[Step, ...]] = {
     "asked once": (ASKED, Step("0123", [], every("pending"))),
     "refused members alone are asked again": (
-        Step("0123", [(1, (0, 1, 2, 3))], every("refused", 0, 1) | every("pending", 2, 3), refused=(0, 1)),
-        Step("0123", [(1, (0, 1))], every("refused", 0) | every("pending", 1, 2, 3), refused=(0,)),
+        Step("0123", [(1, (0, 1, 2, 3))], every("rejected", 0, 1) | every("pending", 2, 3), refused=(0, 1)),
+        Step("0123", [(1, (0, 1))], every("rejected", 0) | every("pending", 1, 2, 3), refused=(0,)),
         Step("0123", [(1, (0,))], every("pending")),
     ),
     "a member that spoils the call is found and the others are asked": (
         Step(
             "0123",
             [(1, (0, 1, 2, 3)), (1, (0,)), (1, (1,)), (1, (2,)), (1, (3,))],
-            every("pending", 0, 1, 3) | every("refused", 2),
+            every("pending", 0, 1, 3) | every("rejected", 2),
             rejected=(2,),
         ),
         Step("0123", [(1, (2,))], every("pending")),
@@ -108,14 +108,14 @@ ROWS: dict[str, tuple[Step, ...]] = {
         Step(
             "0123",
             [(1, (0, 1, 2, 3))],
-            every("refused", 3) | every("pending", 0, 1, 2),
+            every("rejected", 3) | every("pending", 0, 1, 2),
             more={"on_failure": "warn"},
             refused=(3,),
         ),
         Step(
             "0123",
             [(1, (3,))],
-            every("refused", 3) | every("pending", 0, 1, 2),
+            every("rejected", 3) | every("pending", 0, 1, 2),
             more={"on_failure": "warn"},
             refused=(3,),
         ),
