@@ -21,6 +21,7 @@ from bench.machine import describe
 from bench.measure import Section
 from bench.plugin import plugin
 from bench.reading import reading
+from bench.rollout import rollout
 from bench.runs import whole_runs
 from bench.terraform import terraform
 
@@ -28,6 +29,7 @@ SECTIONS: Mapping[str, Callable[[], Section]] = {
     "asking": asking,
     "reading": reading,
     "deciding": deciding,
+    "rollout": rollout,
     "fleets": large_fleets,
     "runs": whole_runs,
     "terraform": terraform,

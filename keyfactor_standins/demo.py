@@ -29,7 +29,7 @@ CONFIG = ROOT / "Pulumi.demo.yaml"
 CONSOLE = Console(highlight=False, width=max(80, shutil.get_terminal_size((100, 0)).columns))
 
 MONDAY = datetime(2027, 3, 1, 8, tzinfo=UTC)
-ERROR = "No extension for renewals is installed"
+ERROR = "No extension for renewals is installed."
 REQUESTED = 1
 
 _MATTERS = re.compile(

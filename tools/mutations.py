@@ -188,7 +188,6 @@ MUTATIONS = [
             "for member_id, member in leaving.items()",
             "only what has an owned flag is stuck",
         ),
-        ("        self.requests.pop(member_id, None)\n", "", "what a second observation shows done is not requested"),
         ("plan.members[member_id] = life.missing(member)", "pass", "a selected member that is not found fails"),
         ("if only is None else tuple(", "if True else tuple(", "an apply starts nobody whom its plan did not name"),
         (

@@ -54,8 +54,7 @@ class Run:
             trouble: ProviderError | None = None
             try:
                 until = context.session.until(within)
-                agents, at = self._look(record, members, leaving, desired, until)
-                observed = observations(agents)
+                agents, observed, at = self._look(record, members, leaving, desired, until)
                 plan = fleet.observe(members, leaving, observed, at)
                 fleet.start(plan, desired.rollout, observed, only)
                 trouble = carry_out(plan, context.session, at, until)
@@ -177,19 +176,22 @@ class Run:
         leaving: Mapping[str, Member],
         desired: Desired,
         until: float | None,
-    ) -> tuple[Mapping[str, Agent | None], Moment]:
+    ) -> tuple[Mapping[str, Agent | None], fleet.Observed, Moment]:
         """An observation that is fresh enough to begin rounds by, and its moment."""
         session = self._context.session
         agents = dict(session.agents([*members, *leaving], until=until))
+        observed = observations(agents)
         at = self._context.moment(desired.rollout.deadline)
         # By this machine's clock too: Command's may stand still, as an answer from a cache does.
         latest = session.clock() + STALE_FOR.total_seconds()
-        while (doubtful := fleet.doubtful(record, members, observations(agents), at)) and session.clock() < latest:
+        while (doubtful := fleet.doubtful(record, members, observed, at)) and session.clock() < latest:
             self._context.tell_once(report.stale_reading(desired.fleet))
             session.wait(_LOOK_AGAIN)
-            agents |= session.agents_now(doubtful, _WITHIN)
+            again = session.agents_now(doubtful, _WITHIN)
+            agents |= again
+            observed |= observations(again)
             at = self._context.moment(desired.rollout.deadline)
-        return agents, at
+        return agents, observed, at
 
 
 def _about(agents: Mapping[str, Agent | None], record: Record) -> dict[str, str]:
@@ -198,7 +200,7 @@ def _about(agents: Mapping[str, Agent | None], record: Record) -> dict[str, str]
         one: ", ".join(
             (
                 f"last seen {safe(agent.last_seen, 40) or 'never'}",
-                f"last error {safe(agent.last_error_message)}" if agent.last_error_message else "no last error",
+                f'last error "{safe(agent.last_error_message)}"' if agent.last_error_message else "no last error",
                 f"version {safe(agent.version, 40) or 'unknown'}",
             )
         )

@@ -133,7 +133,6 @@ class Plan:
         """Takes one observation of a member that stays into the plan."""
         judged = life.judge(self.members[member_id], observed, at)
         self.members[member_id] = judged.member
-        self.requests.pop(member_id, None)
         if judged.request is not None and not judged.member.queued:
             self.requests[member_id] = judged.request
         if judged.warning:

@@ -113,11 +113,13 @@ def members_of(attribute: Mapping[str, Any]) -> dict[str, Member]:
 
 
 def upgraded(state: Mapping[str, Any], version: int) -> dict[str, Any]:
-    """A state of an older version with the names of today; what its reading computes is left out."""
+    """A state of an older version with the names of today, and the lists and the verdict that it had none of."""
     if version >= VERSION:
         return dict(state)
     members = members_to_state(members_of(state.get("members") or {}))
-    return {**state, "members": {member_id: MEMBER.encode(member) for member_id, member in members.items()}}
+    newer = {**state, "members": {member_id: MEMBER.encode(member) for member_id, member in members.items()}}
+    # A completion has members too, but no lists of them.
+    return settled(newer) if "orchestrator_ids" in newer else newer
 
 
 def computed(record: Record) -> dict[str, Any]:

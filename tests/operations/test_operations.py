@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.dynamic import forms
 from keyfactor_provider.errors import CommandError, MissingSettings, RecordError, ReenrollmentFailed, SettingsError
 from keyfactor_provider.messages import Message
 from keyfactor_provider.reenrollment.completion import Progress
 from keyfactor_provider.reenrollment.desired import Checked
+from keyfactor_provider.reenrollment.record import Record
 from tests.model.command import IDS, Client, World
 from tests.support.plain import Plain, State
 
@@ -300,6 +302,14 @@ def test_waiting_reads_anew_and_forgives_an_outage(world: World) -> None:
         process.plain.progress(state["members"], 60)
     leaving = {B: {"status": "Requested", "phase": "leaving"}}
     assert process.plain.progress(state["members"] | leaving, 60) == Progress(complete=[A])
+
+
+def test_nobody_starts_but_those_that_may(world: World) -> None:
+    process = Process(world)
+    wanted = forms.desired_of(desired("edge", [A, B]))
+    record = process.plain.operations.run.apply(Record("edge"), wanted, only=[B])
+    assert (record.pending_ids(), record.queued_ids()) == ([B], [A])
+    assert process.posts() == [("Requested", (B,))]
 
 
 # What a user reads.

@@ -37,12 +37,10 @@ class Shell:
         tools = self.folder.parent / "tools"
         tools.mkdir()
         for fake in ("gh", "pip", "pulumi"):
-            (tools / fake).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FAKES / fake}.py" "$@"\n')
+            (tools / fake).write_text(f'#!/bin/sh\nexec "{sys.executable}" -P "{FAKES / fake}.py" "$@"\n')
             (tools / fake).chmod(0o755)
         self.environment = {
-            "PATH": os.pathsep.join(
-                [str(tools), str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]
-            ),
+            "PATH": os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "HOME": os.environ["HOME"],
             "LANG": "C.UTF-8",
             "KEYFACTOR_CLIENT_TIMEOUT": "2",

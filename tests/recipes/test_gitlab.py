@@ -54,7 +54,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         place = urlsplit(self.path)
         fields = self._fields()
-        status = 404
+        status: int = 404
         answer: Any = {}
         if self.headers["PRIVATE-TOKEN"] != "glpat-x":
             status = 401

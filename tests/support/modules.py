@@ -31,8 +31,8 @@ FIRST_FOUND = next((name for name in ("terraform", "tofu") if shutil.which(name)
 
 POSTCONDITION = {
     "postcondition": {
-        "condition": "${length(self.failed_orchestrator_ids) == 0}",
-        "error_message": 'Failed: ${join(", ", self.failed_orchestrator_ids)}',
+        "condition": '${self.failure == ""}',
+        "error_message": "${self.failure}",
     }
 }
 

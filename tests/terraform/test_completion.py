@@ -98,7 +98,7 @@ def test_however_many_completions_wait_others_are_served_and_all_waits_end_at_on
         fleet.up(started, orchestrator_ids=ids, status="Requested")
         members = (fleet.state or {})["members"]
         waiting = [pool.submit(each.up, started, members=members, timeout=600) for each in waits]
-        wait_until(lambda: sum("Waiting for a completion" in line for line in started.log) == len(waits))
+        wait_until(lambda: sum("waiting. 0 of 2" in line for line in started.log) == len(waits))
         fleet.refresh(started)
         assert not any(each.done() for each in waiting)
         began = time.monotonic()

@@ -130,5 +130,6 @@ def test_the_module_of_the_example_fails_an_apply_with_refused_members(tmp_path:
 def test_every_example_of_a_fleet_has_the_postcondition_and_the_address(file: Path) -> None:
     for text in examples(file) if file.suffix == ".md" else [file.read_text()]:
         fleets = text.count('resource "keyfactorcommand_orchestrator_reenrollment"')
-        assert text.count("condition     = length(self.failed_orchestrator_ids) == 0") == fleets
+        postconditions = ("length(self.failed_orchestrator_ids) == 0", 'self.failure == ""')
+        assert sum(text.count(f"condition     = {each}") for each in postconditions) == fleets
         assert text.count("source = ") == text.count(f'source = "{ADDRESS}"')
