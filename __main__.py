@@ -41,9 +41,15 @@ class Fleet(msgspec.Struct, forbid_unknown_fields=True):
     # What may stand here the resource says itself, and better than a struct does.
     on_removal: Any = "unset"
     on_failure: Any = "error"
+    waves: Any = None
+    canaries: Any = None
+    max_failed: Any = None
+    overdue_after: Any = None
+    paused: Any = False
     after: str | None = None
     wait: bool = False
     timeout: float = 3600
+    completion_max_failed: Any = None
 
 
 def declared(config: pulumi.Config) -> list[Fleet]:
@@ -92,20 +98,25 @@ def declare(fleets: list[Fleet]) -> None:
         else:
             members = fleet.orchestrators or []
         after = [completions[fleet.after]] if fleet.after else []
-        made = OrchestratorReenrollment(
+        resource = OrchestratorReenrollment(
             fleet.name,
             orchestrator_ids=members,
             status=fleet.status,
             triggers={name: _text(value) for name, value in fleet.triggers.items()},
             on_removal=fleet.on_removal,
             on_failure=fleet.on_failure,
+            waves=fleet.waves,
+            canary_ids=fleet.canaries,
+            max_failed=fleet.max_failed,
+            overdue_after=fleet.overdue_after,
+            paused=fleet.paused,
             opts=pulumi.ResourceOptions(depends_on=after),
         )
         if fleet.wait or fleet.name in awaited:
             completions[fleet.name] = ReenrollmentCompletion(
-                f"{fleet.name}-complete", fleet=made, timeout=fleet.timeout
+                f"{fleet.name}-complete", fleet=resource, timeout=fleet.timeout, max_failed=fleet.completion_max_failed
             )
-        pulumi.export(fleet.name, summary(made))
+        pulumi.export(fleet.name, summary(resource))
 
 
 def summary(fleet: OrchestratorReenrollment) -> dict[str, pulumi.Output[Any]]:
@@ -114,6 +125,8 @@ def summary(fleet: OrchestratorReenrollment) -> dict[str, pulumi.Output[Any]]:
     for name, ids in (
         ("reenrolled", fleet.reenrolled_orchestrator_ids),
         ("pending", fleet.pending_orchestrator_ids),
+        ("queued", fleet.queued_orchestrator_ids),
+        ("overdue", fleet.overdue_orchestrator_ids),
         ("failed", fleet.failed_orchestrator_ids),
     ):
         found[name] = ids.apply(len)

@@ -19,7 +19,9 @@ from bench.deciding import deciding
 from bench.fleets import large_fleets
 from bench.machine import describe
 from bench.measure import Section
+from bench.plugin import plugin
 from bench.reading import reading
+from bench.rollout import rollout
 from bench.runs import whole_runs
 from bench.terraform import terraform
 
@@ -27,9 +29,11 @@ SECTIONS: Mapping[str, Callable[[], Section]] = {
     "asking": asking,
     "reading": reading,
     "deciding": deciding,
+    "rollout": rollout,
     "fleets": large_fleets,
     "runs": whole_runs,
     "terraform": terraform,
+    "plugin": plugin,
 }
 
 RESULTS = Path(__file__).with_name("RESULTS.md")

@@ -11,3 +11,10 @@ def terraform() -> int:
         print(error, file=sys.stderr)
         return 1
     return main(sys.argv[1:])
+
+
+def plugin() -> int:
+    """`pulumi-resource-keyfactor`; the exit code."""
+    from keyfactor_provider.plugin.__main__ import main
+
+    return main(sys.argv[1:])

@@ -26,9 +26,9 @@ _INVISIBLE: Final = re.compile(
     # The two variation selectors that emoji need, U+FE0E and U+FE0F, stay.
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
 )
-_BRACKETED: Final = re.compile(r"#{2,}(?=[A-Za-z]*\[)")
+_BRACKETED: Final = re.compile(r"(?<!#)#{2,}+(?=[A-Za-z]*\[)")
 """`##[`, `##vso[` and `##teamcity[`: Azure Pipelines looks for its own anywhere in a line (its agent's Command.cs)."""
-_COLONS: Final = re.compile(r"^:{2,}|(?<=\s):{2,}(?=[A-Za-z][\w-]*(?:::|\s|$))")
+_COLONS: Final = re.compile(r"^:{2,}+|(?<=\s):{2,}+(?=[A-Za-z][\w-]*(?:::|\s|$))")
 """`::` at the beginning, and before a command's name where a terminal or an engine could break the line.
 
 GitHub Actions obeys it at the beginning of a line, after blanks too."""

@@ -1,20 +1,23 @@
-"""`make demo`: the main job told as a story, on the root stack, in under a minute.
+"""`make demo`: a fleet rolled out over a week, told as a story on the root stack, in under a minute.
 
-It plays against the stand-ins for Command and its orchestrators, with the real Pulumi CLI if there is one,
-and checks that what it tells is what happened.
+It plays against the stand-in for Command, whose clock it sets, and uses the real Pulumi CLI if there is one. It
+checks that what it tells is what happened, and keeps everything that the engine said in a file.
 """
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.padding import Padding
 
 from keyfactor_standins import cli
 from keyfactor_standins.command.process import Command, running
@@ -23,78 +26,108 @@ from keyfactor_standins.plain import printable
 ROOT = Path(__file__).resolve().parents[1]
 PLACE = ROOT / ".demo"
 CONFIG = ROOT / "Pulumi.demo.yaml"
-CONSOLE = Console(highlight=False, soft_wrap=True, width=max(100, shutil.get_terminal_size().columns))
+CONSOLE = Console(highlight=False, width=max(80, shutil.get_terminal_size((100, 0)).columns))
+
+MONDAY = datetime(2027, 3, 1, 8, tzinfo=UTC)
+ERROR = "No extension for renewals is installed."
+REQUESTED = 1
+
+_MATTERS = re.compile(
+    r"""
+    (warning:\ |error:\ )? (after\ hook\ "[^"]*"\ failed:\ )? edge:\ [^{].*  # what the provider says of the fleet
+    | error:\ no\ changes\ were\ expected .*
+    | ~\ [0-9a-f-]{36}: .*\ =>\ "Requested"  # drift of a flag
+    """,
+    re.VERBOSE,
+)
 
 
 class NotAsToldError(Exception):
     """What happened is not what the story says."""
 
 
+@dataclass(frozen=True)
+class Ran:
+    """How a command ended: its exit code, what it said, and what Command was asked to set, with the GUIDs."""
+
+    code: int
+    text: str
+    posts: list[tuple[int, tuple[str, ...]]]
+
+
 class Story:
-    """The demo's stack, run by one engine."""
+    """The demo's stack, run by one engine at the times that the story tells."""
 
     def __init__(self, command: Command) -> None:
         self._command = command
         self.real = cli.find()
+        backend = PLACE / "backend"
+        backend.mkdir()
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("KEYFACTOR_")},
             **command.environment(),
-            "PULUMI_BACKEND_URL": f"file://{PLACE}",
+            "PULUMI_BACKEND_URL": f"file://{backend}",
             "PULUMI_HOME": str(PLACE / "home"),
             "PULUMI_CONFIG_PASSPHRASE": "demo",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
         }
         if self.real:
-            CONSOLE.print(f"[bold]Engine:[/] the real Pulumi CLI, {self.real}")
+            CONSOLE.print(f"Engine: the real Pulumi CLI, {self.real}")
             self._call([str(self.real), "stack", "init", "demo", "--cwd", str(ROOT), "--non-interactive"])
         else:
             CONSOLE.print(
-                "[bold]Engine:[/] keyfactor_standins/engine, since no Pulumi CLI of 3.238.0 or newer is on the PATH.\n"
-                "To see it on the real one: `make pulumi`, then `make demo` again."
+                "Engine: keyfactor_standins/engine, since no Pulumi CLI of 3.238.0 or newer is on the PATH. "
+                "`make pulumi` installs one."
             )
 
-    def run(self, *arguments: str) -> tuple[int, list[tuple[int, tuple[str, ...]]]]:
-        """Runs one command before the reader's eyes; its exit code, and what Command was asked."""
+    def at(self, days: float, text: str) -> None:
+        """Lets the time pass to so many days after the beginning, and tells what comes next."""
+        now = MONDAY + timedelta(days=days)
+        self._command.world(now=now.isoformat())
+        CONSOLE.print(f"\n[bold yellow]{now:%a %H:%M}  {text}[/]")
+
+    def check_in(self, agent_ids: Iterable[str], failing: Mapping[str, str] | None = None) -> None:
+        """Two sessions of each: in the first one it enrolls if it is told to, in the second it uses the certificate."""
+        for _ in range(2):
+            self._command.world(check_in=list(agent_ids), fail=dict(failing or {}))
+
+    def run(self, *arguments: str) -> Ran:
+        """Runs one command, shows what matters of it, and logs the whole."""
         before = len(self._command.posts())
-        CONSOLE.print(f"[bold cyan]$ pulumi {' '.join(arguments)} --stack demo[/]")
+        shown = f"[bold cyan]$ pulumi {' '.join(arguments)}[/]"
         where = ["--stack", "demo", "--cwd", str(ROOT)]
         confirmed = [] if arguments[0] == "preview" else ["--yes", "--skip-preview"]
         if self.real:
             line = [str(self.real), *arguments, *where, *confirmed, "--non-interactive", "--color", "never"]
         else:
             line = [sys.executable, "-m", "keyfactor_standins.engine", *arguments, *where, *confirmed]
-        code = self._call(line)
-        CONSOLE.print(f"[dim]exit code {code}[/]")
-        return code, self._command.posts()[before:]
+        with CONSOLE.status(shown):
+            code, text = self._call(line)
+        CONSOLE.print(f"{shown}  [dim]exit code {code}[/]")
+        for said in what_matters(text):
+            CONSOLE.print(Padding(escape(printable(said)), (0, 0, 0, 2)))
+        return Ran(code, text, self._command.posts()[before:])
 
-    def _call(self, line: Sequence[str]) -> int:
-        sys.stdout.flush()
-        return subprocess.run(line, cwd=ROOT, env=self._environment, stdin=subprocess.DEVNULL, check=False).returncode
-
-    def orchestrators(self, agents: Sequence[dict[str, str]]) -> "subprocess.Popen[bytes]":
-        """Switches orchestrators on."""
-        known = [f"{agent['agent_id']}={agent['client_machine']}" for agent in agents]
-        return subprocess.Popen(
-            [sys.executable, "-m", "keyfactor_standins.orchestrator", "--every", "0.3", "--adopt", *known],
+    def _call(self, line: Sequence[str]) -> tuple[int, str]:
+        ran = subprocess.run(
+            line,
             cwd=ROOT,
-            env={**os.environ, **self._command.environment(), "AGENTS_URL": self._command.said["agents_url"]},
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
         )
+        with (PLACE / "log.txt").open("a") as log:
+            log.write(f"$ {' '.join(line)}\n{ran.stdout}exit code {ran.returncode}\n\n")
+        return ran.returncode, ran.stdout
 
 
-def declare(*fleets: dict[str, object]) -> None:
-    """Writes the stack's config; JSON is YAML too."""
-    kept = [line for line in _lines(CONFIG) if line.startswith("encryptionsalt")]
-    entry = f"  keyfactor-reenrollment:fleets: {json.dumps(fleets)}"
-    CONFIG.write_text("\n".join([*kept, "config:", entry, ""]))
-
-
-def _lines(file: Path) -> list[str]:
-    return file.read_text().splitlines() if file.exists() else []
-
-
-def tell(text: str) -> None:
-    """One paragraph of the story."""
-    CONSOLE.print(f"\n[bold yellow]{text}[/]")
+def what_matters(text: str) -> list[str]:
+    """What an engine's output says of the fleet, each thing once."""
+    lines = (line.strip() for line in text.splitlines())
+    return list(dict.fromkeys(line for line in lines if _MATTERS.fullmatch(line)))
 
 
 def expect(true: bool, told: str) -> None:
@@ -107,6 +140,17 @@ def expect(true: bool, told: str) -> None:
         raise NotAsToldError(told)
 
 
+def declare(fleet: Mapping[str, object]) -> None:
+    """Writes the stack's config; JSON is YAML too."""
+    kept = [line for line in _lines(CONFIG) if line.startswith("encryptionsalt")]
+    entry = f"  keyfactor-reenrollment:fleets: {json.dumps([fleet])}"
+    CONFIG.write_text("\n".join([*kept, "config:", entry, ""]))
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
 def play(command: Command) -> None:
     """The story.
 
@@ -114,82 +158,58 @@ def play(command: Command) -> None:
         NotAsToldError: something went otherwise.
     """
     story = Story(command)
-    before = {agent["agent_id"]: agent for agent in command.agents()}
-    edge = [each for each, agent in before.items() if agent["client_machine"].startswith("edge")]
-    core = [each for each, agent in before.items() if agent["client_machine"].startswith("core")]
-    fleet: dict[str, object] = {
-        "name": "edge",
-        "orchestrators": edge,
-        "status": "Requested",
-        "wait": True,
-        "timeout": 30,
-    }
-    declare(fleet)
+    command.world(now=MONDAY.isoformat())
+    command.world(populate=24)
+    edge = [agent["agent_id"] for agent in command.agents() if agent["client_machine"].startswith("edge")]
+    canary, first, rest = edge[0], edge[1:5], edge[5:]
+    bad = first[-1]
+    declare(
+        {
+            "name": "edge",
+            "rule": {"machine": "edge-*", "at_least": 12},
+            "status": "Requested",
+            "canaries": [canary],
+            "waves": [4, "100%"],
+            "overdue_after": "2d",
+        }
+    )
 
-    tell("1. Six orchestrators are to enroll for a new certificate. What would happen?")
-    code, posts = story.run("preview")
-    expect(code == 0 and not posts, "a preview changes nothing")
+    story.at(0, "12 orchestrators are to enroll for a new certificate: one canary, then 4, then the rest.")
+    ran = story.run("preview")
+    expect(ran.code == 0 and not ran.posts, "a preview succeeds and changes nothing")
+    ran = story.run("up")
+    expect(ran.code == 0 and ran.posts == [(REQUESTED, (canary,))], "the canary alone is requested")
 
-    tell("2. It is done, but Command refuses two of them. The run fails and names them; the rest is recorded.")
-    command.faults(refused=edge[:2])
-    code, posts = story.run("up")
-    expect(code != 0 and posts == [(1, tuple(edge))], "the run fails, and all six were asked in one call")
-    if story.real:
-        CONSOLE.print(
-            "[dim]A KeyboardInterrupt traceback under the stack is the CLI's own: it interrupts the program of every "
-            "run that fails.[/]"
-        )
+    story.check_in([canary])
+    story.at(1, "The canary has re-enrolled and uses its new certificate. The first wave starts.")
+    ran = story.run("up")
+    expect(ran.code == 0 and ran.posts == [(REQUESTED, tuple(first))], "the four of the first wave are requested")
 
-    tell("3. Whatever was wrong with the two is mended. The next preview names what is left to do.")
-    command.faults(refused=[])
-    code, _ = story.run("preview")
-    expect(code == 0, "the preview succeeds")
+    story.check_in(first, {bad: ERROR})
+    story.at(4, "One of the four could not renew. More than 2 days have passed: it is overdue, and the roll-out halts.")
+    ran = story.run("up")
+    expect(ran.code != 0 and not ran.posts, "the run fails and requests nobody")
+    expect(bad in ran.text and ERROR in ran.text, "it names the bad one with Command's error")
 
-    tell("4. The orchestrators come online, each with a new key. The run asks the two alone, and waits.")
-    running_fleet = story.orchestrators([before[each] for each in edge])
-    try:
-        code, posts = story.run("up")
-        expect(code == 0 and posts == [(1, tuple(edge[:2]))], "the two are asked, nobody else, and all complete")
+    story.check_in([bad])
+    story.at(4.1, "Somebody has mended it, and it has re-enrolled. The next run starts the rest.")
+    ran = story.run("up")
+    expect(ran.code == 0 and ran.posts == [(REQUESTED, tuple(rest))], "the rest is requested, and nobody else")
 
-        tell("5. A pipeline's drift check: re-enrolled orchestrators are no drift.")
-        code, _ = story.run("preview", "--refresh", "--expect-no-changes")
-        expect(code == 0, "nothing has drifted")
-    finally:
-        running_fleet.terminate()
-        running_fleet.wait(10)
+    story.check_in(rest[1:])
+    command.world(change={rest[0]: {"flag": 0}})
+    story.at(5, "All but one have re-enrolled; somebody has cleared the flag of that one. The drift check finds it.")
+    ran = story.run("preview", "--refresh", "--expect-no-changes", "--diff")
+    expect(ran.code != 0 and not ran.posts and rest[0] in ran.text, "drift is found")
+    ran = story.run("up")
+    expect(ran.code == 0 and ran.posts == [(REQUESTED, (rest[0],))], "the one is requested again, and nobody else")
 
-    tell("6. A second fleet, by a rule; its orchestrators are switched off, so their requests stay pending.")
-    declare(fleet, {"name": "core", "rule": {"machine": "core-*", "at_least": 3}, "status": "Requested"})
-    code, posts = story.run("up")
-    expect(code == 0 and posts == [(1, tuple(core))], "the new fleet alone is asked")
-
-    tell("7. Somebody clears a flag behind the stack's back. The drift check finds it.")
-    command.world(change={core[0]: {"flag": 0}})
-    code, _ = story.run("preview", "--refresh", "--expect-no-changes", "--diff")
-    expect(code != 0, "drift is found")
-
-    tell("8. Destroy takes back the requests that still stand, and nothing else.")
-    code, posts = story.run("destroy")
-    expect(code == 0 and posts == [(0, tuple(core[1:]))], "the pending requests are taken back")
-
-    tell("What became of the fleet")
-    show(command, before)
-
-
-def show(command: Command, before: dict[str, dict[str, object]]) -> None:
-    """The fleet at the end, next to its beginning."""
-    table = Table()
-    for column in ("orchestrator", "flag", "certificate before", "certificate now", "in use"):
-        table.add_column(column)
-    flags = command.flags()
-    for agent in sorted(command.agents(), key=lambda each: str(each["client_machine"])):
-        old, new = str(before[agent["agent_id"]]["thumbprint"]), str(agent["thumbprint"])
-        now = new[:12] if new != old else "the same"
-        used = "yes" if agent["last_thumbprint_used"] == agent["thumbprint"] else "no"
-        # rich reads "[bold]" in a name as its markup.
-        machine = escape(printable(str(agent["client_machine"])))
-        table.add_row(machine, escape(flags[agent["agent_id"]]), old[:12], now, used)
-    CONSOLE.print(table)
+    story.check_in([rest[0]])
+    story.at(6, "Every orchestrator has re-enrolled, and that is no drift.")
+    ran = story.run("preview", "--refresh", "--expect-no-changes")
+    expect(ran.code == 0 and not ran.posts, "nothing has drifted")
+    done = [agent for agent in command.agents() if agent["agent_id"] in edge]
+    expect(all(agent["last_thumbprint_used"] == agent["thumbprint"] for agent in done), "every certificate is in use")
 
 
 def main() -> int:
@@ -197,16 +217,18 @@ def main() -> int:
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir()
     try:
-        with running("--orchestrators", "12") as command:
-            CONSOLE.print("Keyfactor Command and its orchestrators are stand-ins here, on loopback.")
+        with running("--orchestrators", "0") as command:
+            CONSOLE.print("Keyfactor Command is a stand-in here, on loopback, and its clock is set by the story.")
             play(command)
     except NotAsToldError as error:
         CONSOLE.print(f"[bold red]The demo did not go as told:[/] expected that {error}.")
         return 1
     finally:
         CONFIG.unlink(missing_ok=True)
-        shutil.rmtree(PLACE, ignore_errors=True)
-    CONSOLE.print("[bold green]The story went as told, its failure included.[/]")
+        for kept in ("backend", "home"):
+            shutil.rmtree(PLACE / kept, ignore_errors=True)
+        CONSOLE.print(f"The engine's whole output: {PLACE / 'log.txt'}", soft_wrap=True)
+    CONSOLE.print("[bold green]The story went as told.[/]")
     return 0
 
 

@@ -3,7 +3,7 @@
 import json
 import re
 
-_BRACKETED = re.compile(r"#{2,}(?=[A-Za-z]*\[)")
+_BRACKETED = re.compile(r"(?<!#)#{2,}+(?=[A-Za-z]*\[)")
 
 
 def printable(text: str) -> str:

@@ -47,6 +47,8 @@ def test_a_copy_of_the_house_keeps_every_contract(house: Path) -> None:
         ("keyfactor_provider.operations.late", "keyfactor_provider.terraform.provider"),
         ("keyfactor_provider.terraform.late", "keyfactor_provider.dynamic.program"),
         ("keyfactor_provider.dynamic.late", "keyfactor_provider.terraform.provider"),
+        ("keyfactor_provider.plugin.late", "keyfactor_provider.dynamic.forms"),
+        ("keyfactor_provider.plugin.late", "tf"),
         ("keyfactor_provider.errors", "keyfactor_provider.status"),
         ("keyfactor_provider.operations.late", "keyfactor_standins.command.world"),
         ("keyfactor_standins.late", "keyfactor_provider.status"),

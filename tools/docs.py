@@ -4,13 +4,17 @@ Such a part stands between `<!-- made by tools/docs.py: NAME -->` and `<!-- end 
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from textwrap import fill
-from typing import Final
+from typing import Any, Final
 
 from keyfactor_provider.command.settings_table import SETTINGS, Setting
+from keyfactor_provider.dynamic import options
+from keyfactor_provider.messages import KINDS
+from keyfactor_provider.plugin.schema import document
 from keyfactor_provider.terraform.block import describe
+from tools import messages
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
@@ -56,8 +60,95 @@ def provider_block() -> str:
     )
 
 
+def options_table() -> str:
+    """The resource options, as the module that handles them lists them."""
+    return "\n".join(line for line in (options.__doc__ or "").splitlines() if line.startswith("|"))
+
+
+def messages_list() -> str:
+    """Every kind of message, with an example."""
+    examples = messages.messages()
+    return "\n".join(
+        _entry(kind, f"{examples[kind].severity.capitalize()}. {about.meaning}", examples[kind].text(), about.remedy)
+        for kind, about in sorted(KINDS.items())
+    )
+
+
+def errors_list() -> str:
+    """Every class of error that is raised, with an example."""
+    return "\n".join(
+        _entry(kind.__name__, (kind.__doc__ or "").partition("\n")[0], str(error), kind.remedy)
+        for kind, error in messages.errors().items()
+    )
+
+
+def _entry(name: str, meaning: str, example: str, remedy: str) -> str:
+    def text(words: str) -> str:
+        return fill(words, 120, break_long_words=False, break_on_hyphens=False)
+
+    return f"### {name}\n\n{text(meaning)}\n\n```text\n{text(example)}\n```\n\n{text(f'**What to do:** {remedy}')}\n"
+
+
+def plugin_reference() -> str:
+    """The resources, functions and types of the plugin's schema."""
+    schema = document()
+    parts: list[str] = []
+    for token, resource in schema["resources"].items():
+        outputs = {name: of for name, of in resource["properties"].items() if name not in resource["inputProperties"]}
+        parts += [
+            f"## {_name(token)}",
+            resource["description"],
+            "### Inputs",
+            _properties(resource["inputProperties"], resource["requiredInputs"]),
+            "### Outputs, besides the inputs",
+            _properties(outputs, ()),
+        ]
+    for token, function in schema["functions"].items():
+        parts += [
+            f"## {_name(token)}",
+            function["description"],
+            "### Arguments",
+            _properties(function["inputs"]["properties"], function["inputs"].get("required", ())),
+            "### Result",
+            _properties(function["outputs"]["properties"], ()),
+        ]
+    for token, of in schema["types"].items():
+        rows = [(f"`{one['value']}`", one["description"]) for one in of.get("enum", ())]
+        table = _table(("Value", "Meaning"), rows) if rows else _properties(of["properties"], of["required"])
+        parts += [f"## {_name(token)}", of["description"], table]
+    return "\n\n".join(parts)
+
+
+def _properties(properties: Mapping[str, Any], required: Collection[str]) -> str:
+    rows = [
+        (f"`{name}`", _type(of) + (", required" if name in required else ""), of["description"])
+        for name, of in properties.items()
+    ]
+    return _table(("Name", "Type", "Meaning"), rows)
+
+
+def _type(of: Mapping[str, Any]) -> str:
+    if "$ref" in of:
+        return f"[{_name(of['$ref'])}](#{_name(of['$ref']).lower()})"
+    if of["type"] == "array":
+        return f"list of {_type(of['items'])}"
+    return f"map of {_type(of['additionalProperties'])}" if of["type"] == "object" else str(of["type"])
+
+
+def _name(token: str) -> str:
+    return token.rpartition(":")[2]
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+
+
 MADE: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = {
     "docs/settings.md": {"settings": settings_table},
+    "docs/messages.md": {"messages": messages_list, "errors": errors_list},
+    "docs/pulumi.md": {"options": options_table},
+    "docs/plugin-reference.md": {"reference": plugin_reference},
     "docs/terraform/index.md": {"attributes": provider_block},
 }
 """What is made, by page and by name."""

@@ -1,5 +1,6 @@
 """The client: one method for each call that this project makes, each with its retries and its errors."""
 
+import asyncio
 import os
 import time
 from collections import deque
@@ -13,7 +14,6 @@ from itertools import islice
 from typing import Final, TypeVar
 
 import httpx
-from tenacity import Retrying
 
 from keyfactor_provider.command import wire
 from keyfactor_provider.command.answers import failure_of, reference, transport_failure
@@ -92,6 +92,7 @@ class CommandClient:
         self.settings = settings
         self.clock = clock
         self._background = Background()
+        self._slots = asyncio.Semaphore(MOST_AT_ONCE)
         self.sleep = sleep or self._background.pause
         self._redact = Redaction(settings.credentials, secrets_of_proxies(os.environ))
         connections = Connections(settings, transport)
@@ -146,20 +147,16 @@ class CommandClient:
         """
         left = iter(numbers)
         begun: deque[tuple[_Request, Future[Answer]]] = deque()
-        try:
-            while True:
-                for number in islice(left, MOST_AT_ONCE - len(begun)):
-                    request = self._page_request(number, size, query, deadline)
-                    try:
-                        begun.append((request, self._begin(request)))
-                    except FAILURES as error:
-                        raise self._transport_failure(request, error) from None
-                if not begun:
-                    return
-                yield self._call(begun[0][0], _page, begun.popleft()[1])
-        finally:
-            for _, future in begun:
-                future.cancel()
+        while True:
+            for number in islice(left, MOST_AT_ONCE - len(begun)):
+                request = self._page_request(number, size, query, deadline)
+                try:
+                    begun.append((request, self._begin(request)))
+                except FAILURES as error:
+                    raise self._transport_failure(request, error) from None
+            if not begun:
+                return
+            yield self._call(begun[0][0], _page, begun.popleft()[1])
 
     def agent(self, agent_id: str, *, deadline: Deadline | None = None) -> list[wire.Agent]:
         """What GET /Agents/{id} answers: the agent, alone or in a list.
@@ -194,10 +191,6 @@ class CommandClient:
             wire.encode_request(members, status, encoding),
         )
         return self._call(request, lambda answer: wire.decode_outcome(answer.body, members, status))
-
-    def retrying(self, deadline: Deadline, worth_another: Callable[[BaseException], bool]) -> Retrying:
-        """Tries again after the errors that are worth it, by this client's clock."""
-        return retrying(deadline, worth_another, clock=self.clock, sleep=self.sleep)
 
     def _signer(self, connections: Connections) -> httpx.Auth:
         credentials = self.settings.credentials
@@ -261,7 +254,7 @@ class CommandClient:
         def worth_another(error: BaseException) -> bool:
             return isinstance(error, CommandError) and error.transient and not error.outcome_open
 
-        again = self.retrying(request.deadline, worth_another)
+        again = retrying(request.deadline, worth_another, clock=self.clock, sleep=self.sleep)
         try:
             return again(attempt)
         except CommandError as error:
@@ -284,9 +277,12 @@ class CommandClient:
         Raises:
             Interrupted: the client is closed.
         """
+        return self._background.start(self._send(request))
+
+    async def _send(self, request: _Request) -> Answer:
         changes = request.content is not None
-        return self._background.start(
-            exchange(
+        async with self._slots:
+            return await exchange(
                 self._http,
                 "POST" if changes else "GET",
                 self.settings.base_url + request.path,
@@ -296,7 +292,6 @@ class CommandClient:
                 headers=_HEADERS | ({"Content-Type": "application/json"} if changes else {}),
                 auth=self._auth,
             )
-        )
 
     def _note_time(self, header: str | None) -> None:
         with suppress(ValueError, TypeError, IndexError, OverflowError):

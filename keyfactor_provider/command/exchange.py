@@ -127,7 +127,7 @@ class Background:
             self._closed.set()
         if first and loop is not None and thread is not None:
             asyncio.run_coroutine_threadsafe(_end(clients), loop)
-            thread.join(2 * _GRACE)
+            thread.join(3 * _GRACE)
 
     def _ending(self) -> bool:
         # Once the program has ended, the interpreter waits for its other threads: for those that wait here too.
@@ -146,13 +146,18 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 async def _end(clients: tuple[httpx.AsyncClient, ...]) -> None:
     loop = asyncio.get_running_loop()
     try:
+        # What nobody waits for any more may end by itself: a connection that is cut while it is made is not closed.
         if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            _, others = await asyncio.wait(others, timeout=_BEAT / 2)
             for task in others:
-                task.cancel()
-            await asyncio.wait(others, timeout=_GRACE / 2)
+                # A second cancellation would interrupt the closing of the connection after the first.
+                if not task.cancelling():
+                    task.cancel()
+            if others:
+                await asyncio.wait(others, timeout=_GRACE)
         for client in clients:
             with suppress(Exception):
-                await asyncio.wait_for(client.aclose(), _GRACE / 2)
+                await asyncio.wait_for(client.aclose(), _GRACE)
         # Closed transports say goodbye in the next turn of the loop.
         await asyncio.sleep(0)
     finally:
@@ -269,7 +274,8 @@ class Connections:
             proxy=proxy_for(url, os.environ),
             trust_env=False,
             transport=self._transport,
-            limits=httpx.Limits(max_connections=MOST_AT_ONCE),
+            # Not bounded here: in httpx a connection that is given up while it is made would count for ever.
+            limits=httpx.Limits(max_keepalive_connections=MOST_AT_ONCE),
             # A few bytes that decompress to gigabytes are not even asked for.
             headers={"Accept-Encoding": "identity"},
             # No cookie is kept: nothing here needs one, and a broken one would break every later request.

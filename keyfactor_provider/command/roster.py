@@ -154,7 +154,7 @@ class Roster:
     ) -> list[str]:
         """Reads up to `most` pages, until nobody is lacking; those who still are."""
         left = dict.fromkeys(lacking)
-        for page in listing.read(deadline, most):
+        for page in listing.read(deadline, most, wanted=len(left)):
             self._learn(page)
             for agent in page:
                 left.pop(agent.id, None)
@@ -254,28 +254,29 @@ class _Listing:
         """Whether it has shown one of them already."""
         return not self._shown.isdisjoint(agent_ids)
 
-    def read(self, deadline: Deadline | None, most: int | None = None) -> Iterator[list[Agent]]:
+    def read(self, deadline: Deadline | None, most: int | None = None, *, wanted: int = 1) -> Iterator[list[Agent]]:
         """Of each next page the agents that no page showed before.
 
         Args:
             most: pages to read this time; all where it is None.
+            wanted: how many agents are looked for.
         """
-        with closing(self._requested(deadline, most)) as pages:
+        with closing(self._requested(deadline, sys.maxsize if most is None else most, wanted)) as pages:
             for page in pages:
                 if agents := self._take(page):
                     yield agents
                 if self.ended:
                     return
 
-    def _requested(self, deadline: Deadline | None, most: int | None) -> Generator[Page, None, None]:
-        left = sys.maxsize if most is None else most
-        page_of = partial(self._client.agents_page, size=PAGE_SIZE, query=self._query, deadline=deadline)
-        while left > 0 and not self._last:
-            left -= 1
-            yield page_of(self._next)
-        if self._last:
-            numbers = range(self._next, min(self._last + 1, self._next + left))
-            yield from self._client.agents_pages(numbers, PAGE_SIZE, query=self._query, deadline=deadline)
+    def _requested(self, deadline: Deadline | None, left: int, wanted: int) -> Generator[Page, None, None]:
+        pages = partial(self._client.agents_pages, size=PAGE_SIZE, query=self._query, deadline=deadline)
+        while left > 0 and self._last is None:
+            # More agents than fit on one page are on two at the least.
+            number = min(left, 2) if self._next == 1 and wanted > PAGE_SIZE else 1
+            left -= number
+            yield from pages(range(self._next, self._next + number))
+        if self._last is not None:
+            yield from pages(range(self._next, min(self._last + 1, self._next + left)))
 
     def _take(self, page: Page) -> list[Agent]:
         new = [agent for agent in page.agents if agent.id not in self._shown]

@@ -96,12 +96,22 @@ def inputs(desired: Desired) -> dict[str, Any]:
 
 
 def unknown_inputs(checked: Checked, news: Mapping[str, Any], *, preview: bool) -> dict[str, Any]:
-    """The inputs of a fleet of which something is unknown, which only a preview takes, or wrong."""
-    kept = {name: news[name] for name in ("fleet", *GIVEN) if name in news and name != "orchestrator_ids"}
-    if "orchestrator_ids" not in checked.unknown:
-        kept[ORCHESTRATORS] = dict.fromkeys(sorted(checked.known_members), news.get("status"))
-    elif preview:
-        kept[ORCHESTRATORS] = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+    """The inputs of a fleet of which something is unknown, which only a preview takes, or wrong.
+
+    What is known stands there as it will in the run, defaults included: no preview shows it as changed.
+    """
+    kept = inputs(checked.known)
+    for name in checked.unknown - {"orchestrator_ids"}:
+        # What is not known in a run comes from a resource that failed, and is not there.
+        kept.pop(name, None)
+        if name in news:
+            kept[name] = news[name]
+    if "orchestrator_ids" in checked.unknown:
+        del kept[ORCHESTRATORS]
+        if preview:
+            kept[ORCHESTRATORS] = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
+    elif "status" in checked.unknown:
+        kept[ORCHESTRATORS] = dict.fromkeys(kept[ORCHESTRATORS], news.get("status"))
     return kept
 
 

@@ -24,6 +24,7 @@ from keyfactor_provider.dynamic.signals import QuietEnd
 from keyfactor_provider.errors import ProviderError
 from keyfactor_provider.messages import Message
 from keyfactor_provider.reenrollment import report
+from keyfactor_provider.reenrollment.desired import amount
 from keyfactor_provider.reenrollment.state import from_state, members_from_state
 
 if TYPE_CHECKING:
@@ -197,9 +198,7 @@ class Run:
         if failure is None:
             return
         if record.on_failure == "warn":
-            detail = f"{failure.came_back}. {failure.next_step}"
-            warning = Message(record.fleet, "warning", "failure", failure.what, detail)
-            await asyncio.to_thread(_show, warning, args.urn)
+            await asyncio.to_thread(_show, report.tolerated(failure), args.urn)
             return
         self._failed.add(args.urn)
         raise failure
@@ -222,7 +221,8 @@ class Run:
         from keyfactor_provider.operations.waiting import Wait
 
         inputs = await _laid_open(args.new_inputs or {})
-        budget = str(inputs.get("max_failed") or "0")
+        # A number arrives as a float; the provider's check has refused what is no number of orchestrators.
+        budget = amount(inputs.get("max_failed")) or "0"
         async with self._using_command() as operations:
             recorded = members_from_state(await _laid_open(members))
             wait = Wait(operations.run.progress, name, recorded, float(inputs["timeout"]), time.monotonic, budget)

@@ -76,7 +76,7 @@ class ReenrollmentProvider(_Stateless):
         looks = ahead.unfinished and desired.fleet not in HOST.read
         changes = ahead.changes or looks or not HOST.operations().before.unchanged(desired.fleet, record)
         # Refresh calls diff too, with its arguments turned and without a check before it.
-        if changes and previewed is not None and previewed[0].desired == desired:
+        if previewed is not None and previewed[0].desired == desired:
             _announce(record, *previewed)
         # An unknown answer lets the engine compare the inputs itself, which alone makes replace_on_changes work.
         return DiffResult(changes=None if changes and record.desired() != desired else changes)
@@ -97,6 +97,7 @@ class ReenrollmentProvider(_Stateless):
         except (CommandError, SettingsError) as error:
             raise _with_program_hint(error) from None
         HOST.read.add(record.fleet)
+        HOST.previewed.pop(record.fleet, None)
         inputs = forms.inputs(record.desired())
         inputs[forms.ORCHESTRATORS] |= drift
         return ReadResult(id_, to_state(record), inputs)

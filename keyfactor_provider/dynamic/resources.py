@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from inspect import signature
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from uuid import UUID
 
 import pulumi
@@ -68,7 +68,11 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
             program.
     """
 
-    members: pulumi.Output[Mapping[str, MemberState]]
+    # The SDK reads these annotations while a program runs, and knows no TypedDict.
+    if TYPE_CHECKING:
+        members: pulumi.Output[Mapping[str, MemberState]]
+    else:
+        members: pulumi.Output[Mapping[str, Any]]
     """What is recorded of each, by GUID; `MemberState` names the fields."""
     trouble: pulumi.Output[str]
     """What went wrong between this project and Command in the last run; empty when nothing did."""

@@ -84,7 +84,8 @@ class Before:
             record: as the last run left it; without members for a new fleet.
             looks: the run observes Command before it decides.
         """
-        agents = self._glance(desired)
+        acts = ahead.first or ahead.again or ahead.cleared or ahead.removed
+        agents = self._glance(desired) if acts else {}
 
         def named(member_id: str) -> str:
             agent = agents.get(member_id)

@@ -11,7 +11,7 @@ from keyfactor_provider.messages import Message, Tell
 from keyfactor_provider.reenrollment.claims import Claims
 from keyfactor_provider.reenrollment.life import Moment, Observation, moment
 from keyfactor_provider.reenrollment.record import Record
-from keyfactor_provider.text import count, listed
+from keyfactor_provider.text import count, listed, safe
 from keyfactor_provider.vocabulary import Vocabulary
 
 
@@ -78,13 +78,16 @@ def observations(agents: Mapping[str, Agent | None]) -> dict[str, Observation | 
 
 
 def observation_of(agent: Agent | None) -> Observation | None:
-    """What one reading shows, as the decisions take it."""
+    """What one reading shows, as the decisions take it.
+
+    What an orchestrator may have chosen itself is recorded in the state, which engines show: it is made safe here.
+    """
     if agent is None:
         return None
     return Observation(
-        flag=agent.flag,
+        flag=safe(agent.flag),
         thumbprint=agent.thumbprint,
-        machine=agent.machine,
+        machine=safe(agent.machine),
         last_used=agent.last_thumbprint_used,
         legacy=agent.legacy_thumbprint,
     )

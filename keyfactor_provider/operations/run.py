@@ -5,13 +5,12 @@ from typing import Final
 
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import CommandError, LookupRefused, ProviderError, SettingsError
-from keyfactor_provider.messages import Message
 from keyfactor_provider.operations.context import Context, observations
 from keyfactor_provider.operations.execution import carry_out
 from keyfactor_provider.reenrollment import fleet, report
 from keyfactor_provider.reenrollment.completion import Progress, progress
 from keyfactor_provider.reenrollment.desired import Desired
-from keyfactor_provider.reenrollment.life import Moment
+from keyfactor_provider.reenrollment.life import STALE_FOR, Moment
 from keyfactor_provider.reenrollment.record import Member, Phase, Record
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.text import listed, safe
@@ -55,8 +54,7 @@ class Run:
             trouble: ProviderError | None = None
             try:
                 until = context.session.until(within)
-                agents, at = self._look(record, members, leaving, desired, until)
-                observed = observations(agents)
+                agents, observed, at = self._look(record, members, leaving, desired, until)
                 plan = fleet.observe(members, leaving, observed, at)
                 fleet.start(plan, desired.rollout, observed, only)
                 trouble = carry_out(plan, context.session, at, until)
@@ -88,7 +86,11 @@ class Run:
             plan = fleet.observe(staying, leaving, observations(agents), at)
         after = fleet.recorded(record.desired(), plan.members | plan.clears, "")
         context.tell_warnings(record, plan.warnings)
-        for message in [*report.drifted(after, plan.drift), *report.stragglers(after, _about(agents, after))]:
+        for message in (
+            report.outcome(after, record),
+            *report.drifted(after, plan.drift),
+            *report.stragglers(after, _about(agents, after)),
+        ):
             context.tell(message)
         return after, plan.drift
 
@@ -174,25 +176,22 @@ class Run:
         leaving: Mapping[str, Member],
         desired: Desired,
         until: float | None,
-    ) -> tuple[Mapping[str, Agent | None], Moment]:
+    ) -> tuple[Mapping[str, Agent | None], fleet.Observed, Moment]:
         """An observation that is fresh enough to begin rounds by, and its moment."""
         session = self._context.session
         agents = dict(session.agents([*members, *leaving], until=until))
+        observed = observations(agents)
         at = self._context.moment(desired.rollout.deadline)
-        while doubtful := fleet.doubtful(record, members, observations(agents), at):
-            self._context.tell_once(
-                Message(
-                    desired.fleet,
-                    "info",
-                    "stale-reading",
-                    "waiting for Command to show its last change",
-                    "A new round begins within 60 s of the last request.",
-                )
-            )
+        # By this machine's clock too: Command's may stand still, as an answer from a cache does.
+        latest = session.clock() + STALE_FOR.total_seconds()
+        while (doubtful := fleet.doubtful(record, members, observed, at)) and session.clock() < latest:
+            self._context.tell_once(report.stale_reading(desired.fleet))
             session.wait(_LOOK_AGAIN)
-            agents |= session.agents_now(doubtful, _WITHIN)
+            again = session.agents_now(doubtful, _WITHIN)
+            agents |= again
+            observed |= observations(again)
             at = self._context.moment(desired.rollout.deadline)
-        return agents, at
+        return agents, observed, at
 
 
 def _about(agents: Mapping[str, Agent | None], record: Record) -> dict[str, str]:
@@ -201,7 +200,7 @@ def _about(agents: Mapping[str, Agent | None], record: Record) -> dict[str, str]
         one: ", ".join(
             (
                 f"last seen {safe(agent.last_seen, 40) or 'never'}",
-                f"last error {safe(agent.last_error_message)}" if agent.last_error_message else "no last error",
+                f'last error "{safe(agent.last_error_message)}"' if agent.last_error_message else "no last error",
                 f"version {safe(agent.version, 40) or 'unknown'}",
             )
         )

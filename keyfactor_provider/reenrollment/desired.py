@@ -103,15 +103,20 @@ class Checked:
 
     Attributes:
         desired: in canonical form; None while something of it is unknown, or is wrong.
-        known_members: the canonical GUIDs that are known already.
+        known: what of it is known and right already, in canonical form; defaults stand for the rest.
         problems: every violation found.
         unknown: the arguments that an engine can't know yet.
     """
 
     desired: Desired | None
-    known_members: frozenset[str]
+    known: Desired
     problems: tuple[Problem, ...]
     unknown: frozenset[str]
+
+    @property
+    def known_members(self) -> frozenset[str]:
+        """The canonical GUIDs that are known already."""
+        return self.known.members
 
 
 def check(fleet: str, written: Mapping[str, Any]) -> Checked:
@@ -138,18 +143,17 @@ def check(fleet: str, written: Mapping[str, Any]) -> Checked:
     if "orchestrator_ids" not in reader.unknown and members:
         for stranger in sorted(canaries - members):
             reader.refuse("canary_ids", f"{stranger} is not a member of the fleet; expected GUIDs of orchestrator_ids")
-    desired = None
-    if not reader.problems and not reader.unknown:
-        desired = Desired(
-            fleet=fleet,
-            members=members,
-            status=status,
-            triggers=triggers,
-            on_removal=cast(OnRemoval, on_removal),
-            on_failure=cast(OnFailure, on_failure),
-            rollout=rollout,
-        )
-    return Checked(desired, members, tuple(reader.problems), frozenset(reader.unknown))
+    known = Desired(
+        fleet=fleet,
+        members=members,
+        status=status,
+        triggers=triggers,
+        on_removal=cast(OnRemoval, on_removal),
+        on_failure=cast(OnFailure, on_failure),
+        rollout=rollout,
+    )
+    whole = not reader.problems and not reader.unknown
+    return Checked(known if whole else None, known, tuple(reader.problems), frozenset(reader.unknown))
 
 
 def rollout_inputs(rollout: Rollout) -> dict[str, Any]:

@@ -133,7 +133,6 @@ class Plan:
         """Takes one observation of a member that stays into the plan."""
         judged = life.judge(self.members[member_id], observed, at)
         self.members[member_id] = judged.member
-        self.requests.pop(member_id, None)
         if judged.request is not None and not judged.member.queued:
             self.requests[member_id] = judged.request
         if judged.warning:
@@ -213,15 +212,19 @@ def start(plan: Plan, rollout: Rollout, observed: Observed, only: Collection[str
     Args:
         only: nobody else may start; None where anybody may.
     """
+    queued = sorted(member_id for member_id, member in plan.members.items() if member.queued)
+    if not queued:
+        return
     plan.counted = tally(plan.members, rollout)
-    plan.selected = tuple(member_id for member_id in select(plan.counted, rollout) if only is None or member_id in only)
+    selected = select(plan.counted, rollout)
+    plan.selected = selected if only is None else tuple(member_id for member_id in selected if member_id in only)
     for member_id in plan.selected:
         member = plan.members[member_id]
         if observed[member_id] is None:
             plan.members[member_id] = life.missing(member)
         else:
             plan.requests[member_id] = member.desired
-    waiting = set(plan.counted.queued).difference(plan.selected)
+    waiting = set(queued).difference(plan.selected)
     plan.warnings += [
         (member_id, "not found in Command; it is queued and will fail when its turn comes")
         for member_id in sorted(waiting)

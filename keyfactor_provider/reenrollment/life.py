@@ -119,7 +119,7 @@ def stale(member: Member, observed: Observation | None, at: Moment) -> bool:
     return (
         observed is not None
         and at.stale_after < member.accepted_at <= at.now
-        and observed.flag not in {status.value for status in member.owned_flags}
+        and observed.flag not in member.owned_flags
         and (member.baseline_thumbprint is UNSEEN or (observed.thumbprint or "") == member.baseline_thumbprint)
     )
 
@@ -152,11 +152,11 @@ def _judge(member: Member, observed: Observation | None, at: Moment, *, doubtful
     if observed.thumbprint is not None and observed.thumbprint != member.baseline_thumbprint:
         renewed = replace(member, phase=Phase.REENROLLED, reason="", reenrolled_at=at.now)
         return _judge_reenrolled(renewed, observed)
-    if observed.flag == member.desired.value:
+    if observed.flag == member.desired:
         return Judged(_adopted(member, at))
     if doubtful and member.phase is Phase.PENDING:
         return Judged(member)
-    if observed.flag != NONE.value:
+    if observed.flag != NONE:
         flag_is = f"its flag is {observed.flag}"
         return Judged(_to_be_requested(member, Phase.CHANGED, flag_is, otherwise=flag_is), member.desired)
     # Without a baseline there is no certificate now either, or an earlier rule would have matched.
@@ -216,7 +216,7 @@ def depart(member: Member, observed: Observation | None, at: Moment) -> Departed
     member = _noting(member, observed, at, doubtful=doubtful)
     if observed is None:
         return Departed(member, warning="no longer in Command; nothing to clear" if member.owned_flags else "")
-    if member.owned_flags or observed.flag == NONE.value:
+    if member.owned_flags or observed.flag == NONE:
         return Departed(member, clear=bool(member.owned_flags))
     return Departed(member, warning=f"flag left at {observed.flag}: not set by this stack")
 
@@ -241,18 +241,29 @@ def _noting(member: Member, observed: Observation | None, at: Moment, *, doubtfu
     if not doubtful:
         standing = _ALONE.get(observed.flag, NO_FLAGS)
         owned = standing if standing <= owned else NO_FLAGS
+    owned = owned or NO_FLAGS
+    machine = observed.machine or member.machine
+    noted = (baseline, owned, machine, requested_at, accepted_at)
+    if noted == (
+        member.baseline_thumbprint,
+        member.owned_flags,
+        member.machine,
+        member.requested_at,
+        member.accepted_at,
+    ):
+        return member
     return replace(
         member,
         baseline_thumbprint=baseline,
-        owned_flags=owned or NO_FLAGS,
-        machine=observed.machine or member.machine,
+        owned_flags=owned,
+        machine=machine,
         requested_at=requested_at,
         accepted_at=accepted_at,
     )
 
 
 def _judge_clearing(member: Member, observed: Observation | None, *, doubtful: bool) -> Judged:
-    if observed is None or (observed.flag == NONE.value and not doubtful):
+    if observed is None or (observed.flag == NONE and not doubtful):
         return Judged(_settled(member))
     if member.phase in (Phase.SETTLED, Phase.CHANGED):
         return Judged(replace(member, phase=Phase.CHANGED, reason=f"its flag is {observed.flag}"), NONE)
@@ -265,7 +276,7 @@ def _judge_reenrolled(member: Member, observed: Observation | None) -> Judged:
     in_use = member.in_use or observed.in_use
     if in_use != member.in_use or member.reason:
         member = replace(member, in_use=in_use, reason="")
-    if observed.flag in {status.value for status in member.owned_flags}:
+    if observed.flag in member.owned_flags:
         return Judged(member, warning=f"re-enrolled, but its flag still stands at {observed.flag}; not requested again")
     return Judged(member)
 

@@ -48,6 +48,10 @@ DRIFTED: Final = frozenset({Phase.CHANGED, Phase.CLEARED})
 UNSEEN: Final = msgspec.UNSET
 """The baseline of a member whose agent no observation of its round has shown yet."""
 
+# Looked up once: an enum's class takes its time to give a member, and a fleet may have 100,000 of its own.
+_DUE: Final = Phase.DUE
+_NONE: Final = ReenrollmentStatus.NONE
+
 NO_FLAGS: Final = frozenset[ReenrollmentStatus]()
 """A member's `owned_flags` when there are none: this very object is left out of the state."""
 
@@ -95,12 +99,7 @@ class Member(
     @property
     def queued(self) -> bool:
         """Whether it has not been selected for a request in this round, although one is desired."""
-        return (
-            self.phase is Phase.DUE
-            and self.requested_status is None
-            and not self.reason
-            and self.desired is not ReenrollmentStatus.NONE
-        )
+        return self.phase is _DUE and self.requested_status is None and not self.reason and self.desired is not _NONE
 
 
 @dataclass(frozen=True)

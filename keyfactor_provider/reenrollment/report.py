@@ -7,7 +7,7 @@ from keyfactor_provider.errors import ReenrollmentFailed
 from keyfactor_provider.messages import Message
 from keyfactor_provider.reenrollment.desired import Desired, Rollout
 from keyfactor_provider.reenrollment.fleet import Forecast
-from keyfactor_provider.reenrollment.life import NONE
+from keyfactor_provider.reenrollment.life import NONE, at_rest
 from keyfactor_provider.reenrollment.record import DRIFTED, FAILED, Member, Phase, Record
 from keyfactor_provider.reenrollment.rollout import Tally, has_started, is_bad, tally
 from keyfactor_provider.reenrollment.words import describe
@@ -59,7 +59,7 @@ def forecast(desired: Desired, ahead: Forecast, named: Named, *, looks: bool = F
         ),
         f"{count(len(ahead.reenrolled))} stay unchanged because they have re-enrolled in this round; "
         "a change of triggers starts a new one."
-        if ahead.reenrolled and (ahead.again or ahead.new_status)
+        if ahead.reenrolled and ahead.new_status
         else "",
     ]
     members = (*ahead.first, *ahead.again, *ahead.cleared, *ahead.removed)
@@ -211,6 +211,24 @@ def failure(record: Record) -> ReenrollmentFailed | None:
     )
 
 
+def tolerated(failure: ReenrollmentFailed) -> Message:
+    """The warning in place of a failure that is not to end the run."""
+    return Message(
+        failure.resource, "warning", "failure", failure.what, f"{failure.came_back.rstrip('.')}. {failure.next_step}"
+    )
+
+
+def stale_reading(fleet: str) -> Message:
+    """Why a run waits before it begins a new round."""
+    return Message(
+        fleet,
+        "info",
+        "stale-reading",
+        "waiting for Command to show its last change",
+        "A new round begins within 60 s of the last request.",
+    )
+
+
 def stragglers(record: Record, about: Mapping[str, str]) -> list[Message]:
     """What Command tells of the members that are overdue or bad: last seen, last error, version.
 
@@ -227,7 +245,7 @@ def stragglers(record: Record, about: Mapping[str, str]) -> list[Message]:
             "warning",
             "stragglers",
             f"{count(len(ids))} overdue or rejected",
-            f"{'. '.join([listed(named)])}.",
+            f"{listed(named)}.",
             tuple(sorted(ids)),
         )
     ]
@@ -243,16 +261,23 @@ def _after_failure(
             f"The roll-out is halted: {len(counted.bad)} bad of {counted.started} started, {counted.budget} allowed"
             + (", and a canary is among them." if counted.bad_canaries else ".")
         )
-    rest = [
-        f"{len(record.having(phase))} {phase.value}"
+    named = set(failed)
+    others = {
+        phase: sum(1 for one in record.having(phase) if one not in named)
         for phase in (Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED)
-        if [one for one in record.having(phase) if one not in failed]
-    ]
-    if rest:
-        yield f"The others are recorded: {', '.join(rest)}."
+    }
+    if any(others.values()):
+        rest = ", ".join(f"{number} {phase.value}" for phase, number in others.items() if number)
+        yield f"The others are recorded: {rest}."
+    retried = sum(1 for one in failed if not at_rest(record.members[one]))
+    if retried:
+        which = f"{retried} of them" if retried < len(failed) else "it" if retried == 1 else f"these {retried}"
+        yield f"The next run retries {which}."
+    if retried < len(failed):
+        yield "Overdue members stay requested: find out why they have not re-enrolled."
     if failed:
-        yield f"The next run retries the {len(failed)}."
-    elif stuck:
+        return
+    if stuck:
         yield "The next run tries to clear them again."
     else:
         yield "Nothing else was changed. Run again when Command is reachable."

@@ -1,6 +1,6 @@
 """Rolling a fleet out: who has started, who is bad, and who may start in this run. Counting only.
 
-The rules are those of the design ("Rolling out"): waves as Ansible's `serial`, canaries that go first, and a budget of
+docs/rollout.md has the rules: waves as Ansible's `serial`, canaries that go first, and a budget of
 bad members. Nothing here is stored: everything follows from the members as they are recorded.
 """
 

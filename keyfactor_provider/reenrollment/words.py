@@ -15,7 +15,7 @@ _WORDS: Final = {
     Phase.REJECTED: "rejected by Command",
     Phase.UNREACHED: "not reached",
     Phase.MISSING: "not found in Command",
-    Phase.LEAVING: "removed, but its flag could not be cleared",
+    Phase.LEAVING: "flag not cleared",
 }
 
 

@@ -124,15 +124,16 @@ class Pass:
         server, address = await serve(monitor, Engine(self.display))
         cancelled = self._watch_signals(executor)
         try:
-            if (given.refresh or mode == "refresh") and recorded is not None:
-                # what is read is read with the config that it was made with, as in the CLI
-                await self._with_host(executor, recorded, address, executor.refresh_all)
-            if program and not executor.failed and not executor.halted.is_set():
-                await self._with_host(
-                    executor, provider, address, partial(self._run_program, executor, monitor, address)
-                )
-            elif mode == "destroy":
-                await self._with_host(executor, provider, address, executor.delete_rest)
+            reads = (given.refresh or mode == "refresh") and recorded is not None
+            rest = partial(self._rest, executor, monitor, address, program=program, mode=mode)
+            if reads and recorded is not None and recorded.inputs == provider.inputs:
+                # one host serves both, as in the CLI
+                await self._with_host(executor, provider, address, executor.refresh_all, rest)
+            else:
+                if reads and recorded is not None:
+                    # what is read is read with the config that it was made with, as in the CLI
+                    await self._with_host(executor, recorded, address, executor.refresh_all)
+                await self._with_host(executor, provider, address, rest)
             executor.finish_outputs()
         finally:
             await executor.hooks.close()
@@ -146,15 +147,23 @@ class Pass:
         return code, self.display.changes
 
     async def _with_host(
-        self, executor: Executor, provider: Resource, address: str, work: Callable[[], Awaitable[None]]
+        self, executor: Executor, provider: Resource, address: str, *works: Callable[[], Awaitable[None]]
     ) -> None:
         child = await Child.start(self.project, self.given.stack, ["host", *self.host_flags, address], {})
         executor.host = await Host.connect(child, provider, self._info)
         try:
-            await work()
-            await executor.idle()
+            for work in works:
+                await work()
+                await executor.idle()
         finally:
             await executor.host.close()
+
+    async def _rest(self, executor: Executor, monitor: Monitor, address: str, *, program: bool, mode: str) -> None:
+        """What comes after the refresh, if anything does."""
+        if program and not executor.failed and not executor.halted.is_set():
+            await self._run_program(executor, monitor, address)
+        elif mode == "destroy":
+            await executor.delete_rest()
 
     async def start_program(self, executor: Executor, address: str) -> Child:
         """Start the program, connected to the engine at this address."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,9 +30,43 @@ def environment_for(env: Mapping[str, str] | None = None) -> dict[str, str]:
     }
 
 
+def run(
+    command: str,
+    *arguments: str,
+    cwd: Path,
+    stack: str = "dev",
+    env: Mapping[str, str] | None = None,
+    timeout: float = 120.0,
+) -> "subprocess.CompletedProcess[str]":
+    """Runs a command of the engine and waits for it; its exit code is that of the Pulumi CLI.
+
+    Args:
+        command: preview, up, refresh, destroy or export.
+        arguments: further options.
+        cwd: the project's folder.
+        env: added to this process's environment; PULUMI_CONFIG_PASSPHRASE is empty unless it is set.
+        timeout: in seconds; then the engine is killed, and with it its children.
+
+    Raises:
+        subprocess.TimeoutExpired: it took longer.
+    """
+    return subprocess.run(
+        command_line(command, *arguments, cwd=cwd, stack=stack),
+        env=environment_for(env),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
 def exported(cwd: Path, stack: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """The deployment as `export` prints it, read from the file; it needs no passphrase."""
+    """The deployment as `export` prints it, read from the file; it needs no passphrase.
+
+    An empty one where no run has written any yet.
+    """
     project = load_project(cwd)
     folder = state_folder(project.root, environment.get("PULUMI_BACKEND_URL") or project.backend)
-    deployment: dict[str, Any] = json.loads(Store(folder, project.name, stack).file.read_text(encoding="utf-8"))
+    file = Store(folder, project.name, stack).file
+    deployment: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {"version": 3, "deployment": {}}
     return deployment

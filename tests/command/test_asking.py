@@ -69,8 +69,8 @@ def test_bad_members_of_a_refused_batch_are_found_and_the_others_asked(
     # Until one of them is accepted, a rejection may be about the encoding: each call goes out in two more.
     most += 4 if encoding == "auto" else 0
     phases = fleet.up(ids)
-    assert [place for place, each in enumerate(ids) if phases[each] == "refused"] == rejected
-    assert fleet.counts() == {"pending": 12 - len(rejected), "refused": len(rejected)}
+    assert [place for place, each in enumerate(ids) if phases[each] == "rejected"] == rejected
+    assert fleet.counts() == {"pending": 12 - len(rejected), "rejected": len(rejected)}
     reason = fleet.state["members"][ids[rejected[0]]]["reason"]
     assert reason == f"400, 0xA0110001: Agent {ids[rejected[0]]} can't be changed."
     assert len(command.posts()) <= most
@@ -88,7 +88,7 @@ def test_the_next_run_asks_the_refused_ones_alone(command: Command, lab: Labs) -
     command.faults(refused=ids[:2], rejected=ids[2:3])
     made = lab()
     fleet = made.fleet()
-    assert list(fleet.up(ids).values()).count("refused") == 3
+    assert list(fleet.up(ids).values()).count("rejected") == 3
     command.faults(refused=[], rejected=[])
     command.forget()
     fleet.up(ids)
@@ -146,7 +146,7 @@ def test_auto_finds_the_one_bad_member_of_a_server_that_takes_names_alone(comman
     ids = command.ids()
     command.faults(status_contract="string", rejected=ids[:1])
     fleet = lab().fleet()
-    assert [member for member, phase in fleet.up(ids).items() if phase == "refused"] == ids[:1]
+    assert [member for member, phase in fleet.up(ids).items() if phase == "rejected"] == ids[:1]
     # Of the reasons that the encodings got, the one of the encoding that this server reads.
     assert fleet.state["members"][ids[0]]["reason"] == f"400, 0xA0110001: Agent {ids[0]} can't be changed."
 
@@ -202,7 +202,7 @@ def test_members_refused_for_different_reasons_do_not_put_the_request_at_fault(c
     command.faults(faults=answers)
     fleet = lab(statusEncoding="integer").fleet()
     fleet.up(ids)
-    assert fleet.counts() == {"refused": 3}
+    assert fleet.counts() == {"rejected": 3}
 
 
 def test_the_same_reason_with_each_ones_guid_in_it_puts_the_request_at_fault(command: Command, lab: Labs) -> None:
@@ -219,7 +219,7 @@ def test_one_accepted_call_makes_refused_singles_refused(command: Command, lab: 
     command.faults(rejected=ids[4:])
     fleet = lab(batchSize="4").fleet()
     phases = fleet.up(ids)
-    assert [phases[each] for each in ids] == ["pending"] * 4 + ["refused"] * 8
+    assert [phases[each] for each in ids] == ["pending"] * 4 + ["rejected"] * 8
 
 
 def test_an_outage_while_a_batch_is_taken_apart_is_what_is_reported(command: Command, lab: Labs) -> None:
@@ -243,7 +243,7 @@ def test_an_outage_while_a_batch_is_taken_apart_is_what_is_reported(command: Com
     [
         ('{"ErrorCode": "0xA0110001", "Message": "Bad"}', "400, 0xA0110001: Bad"),
         ('{"ErrorCode": 7, "Message": "Bad"}', "400, 7: Bad"),
-        ('{"Message": "Two\\r\\nlines\\u001b[31m"}', "400, Two lines [31m"),
+        ('{"Message": "Two\\r\\nlines\\u001b[31m"}', "400, Two lines"),
         (
             '{"title": "Invalid.", "errors": {"Status": ["Not a string"]}, "traceId": "00-1"}',
             "400, Invalid. {'Status':",
@@ -261,7 +261,7 @@ def test_a_refusal_is_told_in_commands_own_words(command: Command, lab: Labs, te
     command.faults(faults=[{**one, "times": 1}, {"on": SET, "act": "pass", "times": 1}, one])
     fleet = lab(statusEncoding="integer").fleet()
     fleet.up(ids)
-    assert fleet.counts() == {"pending": 1, "refused": 1}
+    assert fleet.counts() == {"pending": 1, "rejected": 1}
     assert fleet.state["members"][ids[1]]["reason"].startswith(shown)
 
 
@@ -284,10 +284,10 @@ def test_escalation_and_taking_back_go_out_as_one_call_for_each_status(command: 
         ('{"Status": 1}', "pending"),
         ('{"Status": "1"}', "pending"),
         ('{"status": "requested", "New": {"a": [1]}}', "pending"),
-        ('{"failedOrchestratorIds": ["{ID}"], "status": "Requested"}', "refused"),
-        ('{"FailedOrchestratorIds": ["{ID}", "{ID}"], "Status": "Requested", "New": {"a": [1]}}', "refused"),
+        ('{"failedOrchestratorIds": ["{ID}"], "status": "Requested"}', "rejected"),
+        ('{"FailedOrchestratorIds": ["{ID}", "{ID}"], "Status": "Requested", "New": {"a": [1]}}', "rejected"),
         # No status was set, whatever is echoed.
-        ('{"FailedOrchestratorIds": ["{ID}"], "Status": 0}', "refused"),
+        ('{"FailedOrchestratorIds": ["{ID}"], "Status": 0}', "rejected"),
         # Anything else, and above all somebody else's object, must not count as "nothing failed".
         ("{}", "unreached"),
         ("null", "unreached"),
@@ -343,7 +343,7 @@ def test_an_answer_that_is_never_commands_is_tried_twice_and_stays_open(command:
     fleet.up(command.ids())
     assert fleet.counts() == {"unreached": 12}
     assert len(command.posts()) == 2
-    ours = [member.get("ours", []) for member in fleet.state["members"].values()]
+    ours = [member.get("owned_flags", []) for member in fleet.state["members"].values()]
     assert sorted(ours) == [[]] * 6 + [["Requested"]] * 6
 
 
@@ -360,6 +360,6 @@ def test_whatever_happens_to_an_answer_leaves_a_record_with_the_outcome_open(
     fleet = lab().fleet()
     fleet.up(ids)
     assert fleet.counts() == {"unreached": 12}
-    assert all(member["ours"] == ["Requested"] for member in fleet.state["members"].values())
+    assert all(member["owned_flags"] == ["Requested"] for member in fleet.state["members"].values())
     assert error.__name__ in fleet.trouble
     assert "canary" not in fleet.trouble

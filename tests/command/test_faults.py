@@ -110,7 +110,7 @@ def test_an_asking_that_meets_trouble_fails_whole_and_remembers_whether_it_may_h
     fleet.up(command.ids()[:4])
     assert fleet.counts() == {"unreached": 4}
     assert says in fleet.trouble
-    ours = [member.get("ours", []) for member in fleet.state["members"].values()]
+    ours = [member.get("owned_flags", []) for member in fleet.state["members"].values()]
     assert ours == ([["Requested"]] if may_be_done else [[]]) * 4
     # What is none of Command's answers is sent once more, after a reading.
     assert (sum(REQUEST in entry["path"] for entry in command.journal()) > 1) is (again or may_be_done)
@@ -160,7 +160,7 @@ def test_an_open_asking_stays_ours_when_the_reading_after_it_fails(command: Comm
     ids = command.ids()
     fleet.up(ids)
     assert fleet.counts() == {"unreached": 12}
-    assert all(member["ours"] == ["Requested"] for member in fleet.state["members"].values())
+    assert all(member["owned_flags"] == ["Requested"] for member in fleet.state["members"].values())
     command.faults(faults=[])
     # The flag that stands is known to be this fleet's, so that it can be taken back.
     lab().operations.delete(fleet.state)
@@ -327,7 +327,7 @@ def test_agents_that_disappear_between_reading_and_asking_are_refused_then_missi
     command.faults(faults=[{"on": SET, "act": "pass", "times": 1, "world": {"remove": ids[:2]}}])
     fleet = lab().fleet()
     phases = fleet.up(ids)
-    assert [phases[each] for each in ids] == ["refused"] * 2 + ["pending"] * 10
+    assert [phases[each] for each in ids] == ["rejected"] * 2 + ["pending"] * 10
     assert list(fleet.up(ids).values()).count("missing") == 2
 
 
@@ -355,7 +355,7 @@ def test_with_the_preview_only_one_try_is_made_and_three_seconds_are_spent(comma
         made.operations.check(raw, {}, preview=True)
     assert 2.9 < made.clock() - began < 4
     assert len(command.journal()) == 1
-    assert sum("without a look at Command" in text for _, text in made.said) == 1
+    assert [message.kind for message in made.said].count("preflight-skipped") == 1
 
 
 def test_a_client_of_its_own_waits_on_the_real_clock(command: Command) -> None:

@@ -262,7 +262,7 @@ def test_a_list_that_fails_half_way_raises_and_makes_nobody_missing(command: Com
     command.faults(faults=[{"on": LIST, "act": "status", "status": 403, "skip": 1}])
     fleet = made.fleet()
     fleet.up(command.ids())
-    assert fleet.counts() == {"unreached": 12}
+    assert fleet.counts() == {"due": 12}
 
 
 def test_a_query_that_cannot_be_answered_leaves_nobody_marked_as_gone(command: Command, lab: Labs) -> None:

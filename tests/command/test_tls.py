@@ -14,9 +14,10 @@ from cryptography.x509.oid import NameOID
 from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.settings import load
 from keyfactor_provider.errors import BadAnswer, SettingsError, Unreachable
-from keyfactor_provider.operations.run import Operations
+from keyfactor_provider.messages import Message
 from keyfactor_standins.command.process import Command, running
 from tests.support.clients import Clock
+from tests.support.plain import Plain
 from tests.support.servers import closed_port, listening
 
 
@@ -103,21 +104,18 @@ def test_a_certificate_for_another_host_is_refused(secure: Command, monkeypatch:
 def test_skipping_the_verification_warns_once_in_every_run(secure: Command) -> None:
     for _run in range(2):
         said = said_by_a_run(secure)
-        assert [severity for severity, text in said if "is not verified (keyfactor:skipVerify)" in text] == ["warning"]
-        assert not any("without a look at Command" in text for _, text in said)
+        assert [message.severity for message in said if "keyfactor:skipVerify" in message.text()] == ["warning"]
+        assert "preflight-skipped" not in [message.kind for message in said]
 
 
-def said_by_a_run(secure: Command) -> list[tuple[str, str]]:
+def said_by_a_run(secure: Command) -> list[Message]:
     """What a preview of two fleets says that may skip the verification."""
-    said: list[tuple[str, str]] = []
-    operations = Operations(
-        lambda: client_of(without_ca(secure, KEYFACTOR_SKIP_VERIFY="true")),
-        lambda severity, text: said.append((severity, text)),
-    )
+    said: list[Message] = []
+    plain = Plain(lambda: client_of(without_ca(secure, KEYFACTOR_SKIP_VERIFY="true")), said.append)
     raw = {"status": "Requested", "orchestrator_ids": secure.ids()}
     for name in ("edge", "core"):
-        operations.check({**raw, "fleet": name}, {}, preview=True)
-    operations.close()
+        plain.check({**raw, "fleet": name}, {}, preview=True)
+    plain.operations.close()
     return said
 
 
@@ -204,5 +202,5 @@ def test_a_proxy_that_cannot_be_used_fails_the_preview_without_being_repeated(
         return client_of(environment)
 
     raw = {"fleet": "edge", "status": "Requested", "orchestrator_ids": ["3f2504e0-4f89-11d3-9a0c-0305e82c3301"]}
-    problems = Operations(connect, lambda *_: None).check(raw, {}, preview=True).problems
+    problems = Plain(connect, lambda _message: None).check(raw, {}, preview=True).problems
     assert [problem.property for problem in problems] == ["keyfactor"]

@@ -132,8 +132,13 @@ def test_a_deletion_between_two_pages_hides_nobody(page: int, counts: bool) -> N
 @pytest.mark.parametrize("page", [2, 3])
 def test_a_deletion_and_a_registration_between_two_pages_make_nobody_missing(page: int) -> None:
     agents = AgentList(list(IDS), cap=2)
+
+    def moves() -> None:
+        agents.ids.remove(IDS[0])
+        agents.ids.append(LATE)
+
     # The count stays, and the first agent of the page falls between the two.
-    agents.before = once(page, lambda: (agents.ids.remove(IDS[0]), agents.ids.append(LATE)))
+    agents.before = once(page, moves)
     assert look_at(agents, [*IDS[1:], LATE]) == [*IDS[1:], LATE]
 
 

@@ -103,14 +103,14 @@ def finishes(run: Run, saved: dict[str, dict[str, str]], chance: random.Random) 
         phase = "re-enrolled" if reenrolled(member, now[member_id]) else "pending"
         assert (member_id, member["phase"]) == (member_id, phase)
         # The limit: of whoever re-enrolled before the state had a reading, and of nobody else, that is not known.
-        assert member["baseline"] == saved.get(member_id, {}).get("baseline", before[member_id])
+        assert member["baseline_thumbprint"] == saved.get(member_id, {}).get("baseline_thumbprint", before[member_id])
 
     ran = run.stack.run("destroy")
     assert (ran.exit_code, run.stack.trace[-1][-1]) == (0, {}), ran.text
     # The limit again: a request of the killed run that was carried out just after its orchestrator had re-enrolled.
     overtaken = {member_id for member_id in done if flags[member_id] != "None"}
     assert standing(run) <= overtaken
-    assert not standing(run) or ran.says(*standing(run), "somebody else set it")
+    assert not standing(run) or ran.says(*standing(run), "not set by this stack")
 
 
 def standing(run: Run) -> set[str]:
@@ -120,7 +120,7 @@ def standing(run: Run) -> set[str]:
 
 def reenrolled(member: dict[str, str], thumbprint: str) -> bool:
     """Whether the certificate tells it, by what the state has of the member."""
-    return member["phase"] == "re-enrolled" or member.get("baseline", thumbprint) != thumbprint
+    return member["phase"] == "re-enrolled" or member.get("baseline_thumbprint", thumbprint) != thumbprint
 
 
 def claims_no_more_than_happened(
@@ -129,6 +129,6 @@ def claims_no_more_than_happened(
     """What the state says of a member is so; one that the job was to change may have been changed since."""
     for member_id, member in saved.items():
         if member["phase"] == "re-enrolled":
-            assert thumbprints[member_id] != member["baseline"]
+            assert thumbprints[member_id] != member["baseline_thumbprint"]
         if member["phase"] == "pending" and member["status"] == run.desired_of.get(member_id):
-            assert flags[member_id] == member["status"] or thumbprints[member_id] != member["baseline"]
+            assert flags[member_id] == member["status"] or thumbprints[member_id] != member["baseline_thumbprint"]

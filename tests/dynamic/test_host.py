@@ -14,6 +14,8 @@ from keyfactor_provider.command.sources import as_text
 from keyfactor_provider.dynamic import CompletionProvider, ReenrollmentProvider
 from keyfactor_provider.dynamic.inputs import MISSING
 from keyfactor_provider.errors import InputError
+from keyfactor_provider.reenrollment.record import Record
+from keyfactor_provider.reenrollment.state import to_state
 from keyfactor_standins.command.process import Command, running
 from tests.support.lifecycle import UNKNOWN, HostError, host
 from tests.support.processes import wait_until
@@ -107,14 +109,14 @@ def test_unknown_values_in_preview_are_passed_on_and_nothing_is_called(shared: C
     assert shared.journal() == []
 
 
-def test_up_with_command_down_records_every_member_as_unreached_and_the_next_up_asks_them(
+def test_up_with_command_down_records_every_member_as_queued_and_the_next_up_requests_them(
     command: Command,
 ) -> None:
     ids = command.ids()[:6]
     command.faults(faults=[{"on": "", "act": "status", "status": 503}])
     with host(command.environment() | {"KEYFACTOR_CLIENT_TIMEOUT": "1"}) as running_host:
         running_host.up(orchestrator_ids=ids, status="Requested")
-        assert set(running_host.phases().values()) == {"unreached"}
+        assert set(running_host.phases().values()) == {"due"}
         assert "503" in running_host.outputs["trouble"]
         state = running_host.outputs
     command.faults(faults=[])
@@ -136,7 +138,7 @@ def test_an_answer_lost_after_the_post_was_applied_is_read_before_anything_is_se
     assert len(command.posts()) == 1
 
 
-def test_a_failed_release_fails_destroy_and_names_the_orchestrator(command: Command) -> None:
+def test_a_flag_that_cant_be_cleared_fails_destroy_and_names_its_orchestrator_alone(command: Command) -> None:
     ids = command.ids()[:2]
     with host(command.environment()) as running_host:
         state = running_host.up(orchestrator_ids=ids, status="Requested")
@@ -147,10 +149,10 @@ def test_a_failed_release_fails_destroy_and_names_the_orchestrator(command: Comm
             running_host.destroy()
     last = str(caught.value).strip().splitlines()[-1]
     assert ids[0] in last
-    assert "could not be released" in last
+    assert ids[1] not in last
 
 
-def test_a_failed_release_in_an_update_stays_recorded_and_is_tried_again(command: Command) -> None:
+def test_a_flag_that_cant_be_cleared_in_an_update_stays_recorded_and_is_tried_again(command: Command) -> None:
     ids = command.ids()[:3]
     with host(command.environment()) as running_host:
         running_host.up(orchestrator_ids=ids, status="Requested")
@@ -173,9 +175,11 @@ def test_required_is_warned_about_where_it_may_block(command: Command) -> None:
     )
     with host(command.environment()) as running_host:
         running_host.check({"orchestrator_ids": ids, "status": "Required"})
-        assert "Required may block 2 orchestrators" in running_host.said
-        assert "no certificate" in running_host.said
-        assert "last error 7 and not seen since 2026-01-01" in running_host.said
+        (blocked,) = [line for line in running_host.engine.said if "may block" in line]
+        assert "2 orchestrators" in blocked
+        assert [each in blocked for each in ids] == [True, True, False]
+        assert "last error 7" in blocked
+        assert "2026-01-01" in blocked
 
 
 def test_a_preview_with_command_down_goes_on_after_one_warning(command: Command) -> None:
@@ -218,7 +222,8 @@ def test_sigterm_lets_a_create_finish_and_takes_no_new_call(command: Command) ->
         created = thread.submit(running_host.up, orchestrator_ids=ids, status="Requested")
         wait_until(lambda: any(entry["method"] == "POST" for entry in command.journal()))
         running_host.process.terminate()
-        assert created.result(20)["pending_orchestrator_ids"] == ids
+        assert created.result(20)["members"].keys() == set(ids)
+        assert set(running_host.phases().values()) == {"pending"}
         assert running_host.process.wait(20) == 0
         with pytest.raises(HostError):
             running_host.check({"orchestrator_ids": ids, "status": "Requested"})
@@ -243,31 +248,32 @@ def test_custom_timeouts_bound_create_update_and_delete(command: Command) -> Non
             began, running_host.timeout = time.monotonic(), 0.5
             if call == "create":
                 running_host.up(orchestrator_ids=ids[1:], status="Requested")
-                assert set(running_host.phases().values()) == {"unreached"}
             else:
                 running_host.outputs = state
             if call == "update":
                 running_host.up(orchestrator_ids=ids, status="Requested")
-                assert running_host.phases()[ids[1]] == "unreached"
+            if call != "delete":
+                assert running_host.phases()[ids[1]] == "due"
+                assert running_host.outputs["trouble"]
             if call == "delete":
                 with pytest.raises(HostError):
                     running_host.destroy()
             assert time.monotonic() - began < 10
 
 
-@pytest.mark.parametrize("run", [{"preview": True}, {"run": ""}])
-def test_members_that_ignore_changes_took_away_are_those_of_the_last_run(shared: Command, run: dict[str, Any]) -> None:
+@pytest.mark.parametrize("preview", [True, False])
+def test_members_that_ignore_changes_took_away_are_those_of_the_last_run(shared: Command, *, preview: bool) -> None:
     with host(shared.environment()) as running_host:
         running_host.inputs = {"orchestrators": {ONE: "Requested"}, "status": "Requested", "fleet": "edge"}
-        inputs, failures = running_host.check({"status": "Requested", **run}, preview=False)
+        inputs, failures = running_host.check({"status": "Requested"}, preview=preview)
     assert (inputs["orchestrators"], failures) == ({ONE: "Requested"}, [])
-    assert not inputs.keys() & {"run", "preview"}
+    assert "run" not in inputs
 
 
 def test_members_that_a_failed_resource_never_gave_are_not_those_of_the_last_run(shared: Command) -> None:
     with host(shared.environment()) as running_host:
         running_host.inputs = {"orchestrators": {ONE: "Requested"}, "status": "Requested", "fleet": "edge"}
-        inputs, failures = running_host.check({"status": "Requested"}, preview=False)
+        inputs, failures = running_host.check({"status": "Requested", "run": None}, preview=False)
     assert ("orchestrators" in inputs, failures) == (False, [])
 
 
@@ -285,10 +291,10 @@ def test_members_that_a_failed_resource_never_gave_are_not_those_of_the_last_run
 def test_nothing_in_place_of_a_value_is_refused_alike_in_preview_and_up(
     shared: Command, tmp_path: Path, news: dict[str, Any], property_: str, *, preview: bool
 ) -> None:
-    told = {"preview" if preview else "run": str(tmp_path / "failed")}
+    told = {"preview": preview, "failures": str(tmp_path / "failed")}
     with host(shared.environment()) as running_host:
         running_host.inputs = {"orchestrators": {ONE: "Requested", ONE[:-1] + "2": "Requested"}}
-        whole = {"orchestrator_ids": [ONE], "status": "Requested", **news, **told}
+        whole = {"orchestrator_ids": [ONE], "status": "Requested", **news, "run": told}
         _, failures = running_host.check(whole, preview=False)
     assert [failure.partition(":")[0] for failure in failures] == [property_]
     assert (tmp_path / "failed").exists()
@@ -297,10 +303,22 @@ def test_nothing_in_place_of_a_value_is_refused_alike_in_preview_and_up(
 # What needs no host to be seen.
 
 
-@pytest.mark.parametrize("timeout", [0, -1, True, "soon", 604_801, None])
+@pytest.mark.parametrize("timeout", [-1, True, "soon", 604_801, None])
 def test_a_completion_refuses_a_time_to_wait_that_is_none(timeout: Any) -> None:
     (failure,) = CompletionProvider().check({}, {"timeout": timeout}).failures
-    assert failure.reason.startswith(f"{timeout!r} is not a time to wait; expected seconds above 0")
+    assert failure.property == "timeout"
+    assert failure.reason.startswith(f"{timeout!r} ")
+
+
+@pytest.mark.parametrize("max_failed", [-1, "101%", "many", 1.5, True])
+def test_a_completion_refuses_a_budget_that_is_none(max_failed: Any) -> None:
+    (failure,) = CompletionProvider().check({}, {"timeout": 0, "max_failed": max_failed}).failures
+    assert failure.property == "max_failed"
+    assert failure.reason.startswith(f"{max_failed!r} ")
+
+
+def test_a_completion_that_only_looks_is_no_mistake() -> None:
+    assert CompletionProvider().check({}, {"timeout": 0, "max_failed": "5%"}).failures == []
 
 
 OPEN = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
@@ -309,11 +327,11 @@ OPEN = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
 @pytest.mark.parametrize("orchestrators", [OPEN, {ONE: OPEN}, [OPEN]])
 def test_what_is_not_known_yet_is_a_change(orchestrators: Any) -> None:
     news = {"orchestrators": orchestrators, "status": "Requested"}
-    assert ReenrollmentProvider().diff("edge", {}, news).changes is None
+    assert ReenrollmentProvider().diff("edge", to_state(Record("edge")), news).changes is None
 
 
 def test_a_run_without_what_it_needs_names_it() -> None:
-    with pytest.raises(InputError, match="status: missing: it is None"):
+    with pytest.raises(InputError, match="status: missing"):
         ReenrollmentProvider().create({"fleet": "edge", "orchestrators": {ONE: "Requested"}})
 
 

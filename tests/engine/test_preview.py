@@ -124,3 +124,25 @@ def test_flags_that_would_have_no_effect_are_refused(tmp_path: Path) -> None:
     told = Stage(tmp_path).tell(Run("preview -v=9", program=CHAIN))
     assert told.exit_code == 2
     assert "only with --logflow" in told.text
+
+
+PIDS = """
+import os, sys
+from pathlib import Path
+if len(sys.argv) > 1:
+    with Path(__file__).with_name("hosts").open("a") as hosts:
+        print(os.getpid(), file=hosts)
+"""
+
+
+@pytest.mark.parametrize(
+    "real", [False, pytest.param(True, marks=pytest.mark.skipif(REAL is None, reason="no pulumi CLI on the PATH"))]
+)
+def test_a_refresh_and_the_program_after_it_have_one_provider_host(tmp_path: Path, *, real: bool) -> None:
+    stage = Stage(tmp_path, real=real)
+    assert stage.tell(up(program=ONE)).exit_code == 0
+    counted = tmp_path / "counted.py"
+    counted.write_text(counted.read_text() + PIDS)
+    told = stage.tell(Run("preview --refresh", program=ONE))
+    assert told.exit_code == 0, told.text
+    assert len(set((tmp_path / "hosts").read_text().split())) == 1

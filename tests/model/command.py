@@ -1,6 +1,6 @@
 """An abstract Command, and a client of it without a wire: every call can be made to go wrong.
 
-Written from `keyfactor-command.md` alone; it imports nothing of what decides.
+Written from what Keyfactor documents of Command; it imports nothing of what decides.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -134,8 +134,6 @@ class Event:
 
 class Client:
     """The methods of a CommandClient that Operations uses, on a World."""
-
-    retrying = CommandClient.retrying
 
     def __init__(self, world: World, stack: str, faults: Sequence[str] = ()) -> None:
         self.world, self.stack, self.faults = world, stack, list(faults)

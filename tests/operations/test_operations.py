@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.dynamic import forms
 from keyfactor_provider.errors import CommandError, MissingSettings, RecordError, ReenrollmentFailed, SettingsError
 from keyfactor_provider.messages import Message
 from keyfactor_provider.reenrollment.completion import Progress
 from keyfactor_provider.reenrollment.desired import Checked
+from keyfactor_provider.reenrollment.record import Record
 from tests.model.command import IDS, Client, World
 from tests.support.plain import Plain, State
 
@@ -302,6 +304,14 @@ def test_waiting_reads_anew_and_forgives_an_outage(world: World) -> None:
     assert process.plain.progress(state["members"] | leaving, 60) == Progress(complete=[A])
 
 
+def test_nobody_starts_but_those_that_may(world: World) -> None:
+    process = Process(world)
+    wanted = forms.desired_of(desired("edge", [A, B]))
+    record = process.plain.operations.run.apply(Record("edge"), wanted, only=[B])
+    assert (record.pending_ids(), record.queued_ids()) == ([B], [A])
+    assert process.posts() == [("Requested", (B,))]
+
+
 # What a user reads.
 
 
@@ -402,7 +412,7 @@ def test_the_same_warning_is_told_once_for_all_its_members(world: World) -> None
 
 
 def test_who_is_bad_is_told_with_what_command_shows_of_it_and_none_of_that_is_recorded(world: World) -> None:
-    rollout = {"waves": ["5"], "overdue_after": 60}
+    rollout: dict[str, Any] = {"waves": ["5"], "overdue_after": 60}
     state = Process(world).create("edge", [A, B], **rollout)
     process = Process(world)
     state = process.plain.update(state, desired("edge", [A, B], **rollout))
@@ -427,7 +437,7 @@ def test_a_new_round_looks_again_until_command_shows_its_last_change(world: Worl
             world.set_flag(A, "Requested")
             world.reenroll(A)
 
-    process.client.sleep = time_passes  # type: ignore[method-assign, assignment]
+    process.client.sleep = time_passes  # type: ignore[method-assign]
     state = process.plain.update(state, desired("edge", [A], triggers={"ca": "2"}))
     assert state["members"][A]["baseline_thumbprint"] == world.agents[A].thumbprint != old
     assert phases(state) == {A: "pending"}

@@ -82,7 +82,7 @@ with running("--orchestrators", "3") as command:
     (stack / "Pulumi.dev.yaml").write_text(json.dumps(config))
     result = run("up", "--yes", "--skip-preview", cwd=stack, env=command.environment())
     posts = command.posts() == [(1, tuple(command.ids()))]
-print(json.dumps({{"exit_code": result.exit_code, "posted": posts, "said": result.stdout + result.stderr}}))
+print(json.dumps({{"exit_code": result.returncode, "posted": posts, "said": result.stdout + result.stderr}}))
 """
 
 

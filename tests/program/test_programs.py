@@ -123,6 +123,87 @@ def test_the_root_stack_declares_fleets_in_order_from_its_config(program: Progra
     assert stack_resource["outputs"]["rest"]["pending"] == 5
 
 
+def exported(stack: Stack, fleet: str) -> dict[str, Any]:
+    """What the stack shows of a fleet."""
+    resources = stack.export()["deployment"]["resources"]
+    shown: dict[str, Any] = next(each for each in resources if each["type"] == "pulumi:pulumi:Stack")["outputs"][fleet]
+    return shown
+
+
+def test_the_root_stack_rolls_a_fleet_out_as_its_config_says(program: Program, command: Command) -> None:
+    stack, edge = program(ROOT), named(command, "edge")
+    fleet = {
+        "name": "edge",
+        "rule": {"machine": "edge-*"},
+        "status": "Requested",
+        "canaries": edge[:1],
+        "waves": [2, "100%"],
+        "max_failed": 0,
+        "overdue_after": "2d",
+        "paused": True,
+    }
+    command.world(now="2031-03-01T08:00:00Z")
+    stack.config(declared(fleet))
+    assert stack.run("up").posts == []
+    stack.config(declared(fleet | {"paused": False}))
+    assert stack.run("up").posts == [(1, tuple(edge[:1]))]
+    shown = exported(stack, "edge")
+    assert (shown["pending"], shown["queued"], shown["queued_ids"]) == (1, 5, edge[1:])
+    command.world(reenroll=edge[:1])
+    command.world(now="2031-03-02T08:00:00Z")
+    assert stack.run("up").posts == [(1, tuple(edge[1:3]))]
+    command.world(now="2031-03-05T08:00:00Z")
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (1, [])
+    assert stack.resources()["edge"]["outputs"]["members"][edge[1]]["overdue"]
+    stack.config(declared(fleet | {"paused": False, "max_failed": "50%", "overdue_after": "1d"}))
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (1, [])
+    stack.config(declared(fleet | {"paused": False, "max_failed": 2}))
+    ran = stack.run("up")
+    assert (ran.exit_code, ran.posts) == (0, [(1, tuple(edge[3:]))])
+    assert exported(stack, "edge")["overdue_ids"] == edge[1:3]
+
+
+def test_the_completion_of_the_root_stack_tolerates_as_many_as_its_config_says(
+    program: Program, command: Command
+) -> None:
+    stack, ids = program(ROOT), command.ids()[:3]
+    fleet = {"name": "edge", "orchestrators": ids, "status": 1, "wait": True, "timeout": 0}
+    stack.config(declared(fleet | {"completion_max_failed": 1}))
+    assert stack.run("up").exit_code == 1
+    command.world(reenroll=ids[1:])
+    # One look counts those alone that are bad; a wait that is over counts everybody who is not complete.
+    assert stack.run("up").exit_code == 1
+    stack.config(declared(fleet | {"timeout": 1, "completion_max_failed": 1}))
+    ran = stack.run("up")
+    assert (ran.exit_code, "edge-complete" in stack.resources()) == (0, True), ran.text
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"waves": []}, "waves"),
+        ({"waves": ["0%"]}, "waves[0]: '0%'"),
+        ({"max_failed": "101%"}, "max_failed: '101%'"),
+        ({"overdue_after": "soon"}, "overdue_after: 'soon'"),
+        ({"paused": "perhaps"}, "paused: 'perhaps'"),
+        ({"canaries": ["3f2504e0-4f89-11d3-9a0c-0305e82c3301"]}, "is not a member of the fleet"),
+        ({"wait": True, "completion_max_failed": "-1"}, "'-1' is not a number of orchestrators"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else str(list(value)[-1]),
+)
+def test_a_wrong_roll_out_in_the_config_is_refused_in_preview(
+    program: Program, command: Command, given: dict[str, Any], says: str
+) -> None:
+    stack = program(ROOT)
+    stack.config(declared({"name": "edge", "orchestrators": command.ids()[:2], "status": 1, **given}))
+    ran = stack.run("preview")
+    assert ran.exit_code == 1
+    assert ran.says(says)
+    assert "Traceback" not in ran.text
+
+
 LISTED = {"name": "edge", "orchestrators": ["x"], "status": "Requested"}
 
 

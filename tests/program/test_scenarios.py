@@ -9,11 +9,15 @@ from keyfactor_standins.command.process import running
 from tests.program.scenarios import SCENARIOS, fleet
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
 
+START = "2031-03-01T06:00:00Z"
+"""What Command's clock shows in the beginning: two engines record the same times."""
+
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
 
-def _played(scenario: Callable[[Stack], None], engine: str, folder: Path) -> Stack:
+def played(scenario: Callable[[Stack], None], engine: str, folder: Path) -> Stack:
     with running("--orchestrators", "12") as command:
+        command.world(now=START)
         stack = Stack(engine, folder, command)
         scenario(stack)
         return stack
@@ -21,15 +25,15 @@ def _played(scenario: Callable[[Stack], None], engine: str, folder: Path) -> Sta
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 def test_on_the_stand_in(scenario: Callable[[Stack], None], tmp_path: Path) -> None:
-    _played(scenario, "standin", tmp_path)
+    played(scenario, "standin", tmp_path)
 
 
 @pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 def test_both_engines_agree(scenario: Callable[[Stack], None], tmp_path: Path) -> None:
     """The same exit codes, the same calls to Command, the same state after each run."""
-    ours = _played(scenario, "standin", tmp_path / "standin")
-    real = _played(scenario, "pulumi", tmp_path / "pulumi")
+    ours = played(scenario, "standin", tmp_path / "standin")
+    real = played(scenario, "pulumi", tmp_path / "pulumi")
     for mine, theirs in zip(ours.trace, real.trace, strict=True):
         assert mine == theirs
 

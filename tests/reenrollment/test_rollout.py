@@ -57,6 +57,9 @@ def members(*groups: tuple[int, Member]) -> dict[str, Member]:
         ([(24, GOOD), (1, PENDING), (75, QUEUED)], Rollout(waves=("5", "10%")), 0),
         ([(98, GOOD), (2, QUEUED)], Rollout(waves=("5",)), 2),
         ([(3, QUEUED)], Rollout(waves=("1%",)), 1),
+        ([(15, QUEUED)], Rollout(waves=("10%",)), 2),
+        # a canary that was named late holds the next wave up
+        ([(51, GOOD), (1, PENDING), (48, QUEUED)], Rollout(waves=("5",), canary_ids=frozenset(IDS[51:52])), 0),
         # bad members
         ([(4, GOOD), (1, REJECTED), (95, QUEUED)], Rollout(waves=("5",)), 0),
         ([(4, GOOD), (1, REJECTED), (95, QUEUED)], Rollout(waves=("5",), max_failed="1"), 5),
@@ -161,8 +164,7 @@ def run(world: World, before: Record, desired: Desired) -> Run:
             world.agents[one] = Observation(REQUESTED.value, agent.thumbprint, last_used=agent.last_used)
             plan.members[one] = life.accepted(plan.members[one], REQUESTED, at)
     after = fleet.recorded(desired, plan.members, "")
-    counted = plan.counted
-    assert counted is not None
+    counted = plan.counted or tally(plan.members, desired.rollout)
     return Run(
         after,
         posted,

@@ -15,7 +15,7 @@ from keyfactor_provider.errors import LookupRefused
 from keyfactor_provider.terraform.calls import Call
 from keyfactor_provider.terraform.logs import Hclog
 from keyfactor_provider.terraform.orchestrators import OneOrchestrator, Orchestrators
-from keyfactor_standins import demo
+from keyfactor_provider.text import safe
 from keyfactor_standins.command.process import Command, running
 from keyfactor_standins.engine.display import differences, lines, shown
 from tests.support.clients import Lab
@@ -41,14 +41,24 @@ def test_a_preview_names_orchestrators_safely(command: Command, status: str) -> 
     lab = Lab(command)
     raw = {"fleet": "edge", "orchestrator_ids": [ONE, TWO], "status": status}
     assert lab.operations.check(raw, {}, preview=True).desired is not None
-    lab.operations.close()
-    warnings = [text for severity, text in lab.said if severity == "warning"]
+    lab.client.close()
+    warnings = [message.text() for message in lab.said if message.severity == "warning"]
     assert len(warnings) == 3
     assert all(is_harmless(text) and ONE in text and TWO in text for text in warnings)
 
 
+def test_what_is_recorded_of_an_orchestrator_is_safe(command: Command) -> None:
+    lab = Lab(command)
+    fleet = lab.fleet()
+    fleet.up([ONE, TWO])
+    lab.client.close()
+    assert sorted(member["machine"] for member in fleet.state["members"].values()) == [safe(FORGED)] * 2
+    assert all(is_harmless(line) for line in json.dumps(fleet.state, ensure_ascii=False, indent=1).split("\n"))
+
+
 def of_agents(*agents: Agent) -> Any:
-    return SimpleNamespace(operations=SimpleNamespace(everyone=lambda: agents, agent=lambda _: None))
+    lookups = SimpleNamespace(everyone=lambda: agents, agent=lambda _: None)
+    return SimpleNamespace(operations=SimpleNamespace(lookups=lookups))
 
 
 def test_a_look_up_of_one_that_finds_two_names_them_safely() -> None:
@@ -103,11 +113,3 @@ def test_the_stand_in_engine_shows_values_and_messages_safely() -> None:
     assert all("##vso[" not in line and line.isprintable() for line in lines(FORGED).splitlines())
     assert lines("one\n\ttwo\n") == "one\n        two"
     assert shown("é 漢字 👍") == '"é 漢字 👍"'
-
-
-def test_the_demos_table_shows_a_name_as_it_is_written(monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
-    stream = io.StringIO()
-    monkeypatch.setattr(demo.CONSOLE, "file", stream)
-    demo.show(command, {agent["agent_id"]: agent for agent in command.agents()})
-    assert "[bold]x" in stream.getvalue()
-    assert all(is_harmless(line) for line in stream.getvalue().split("\n"))

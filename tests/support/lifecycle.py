@@ -61,13 +61,7 @@ class Host:
         self, news: Mapping[str, Any], *, preview: bool = True, name: str = "edge"
     ) -> tuple[dict[str, Any], list[str]]:
         """The checked inputs, and the failures as the engine would show them."""
-        raw = {
-            "fleet": name,
-            "on_removal": "unset",
-            "on_failure": "error",
-            **({"preview": True} if preview else {}),
-            **news,
-        }
+        raw = {"fleet": name, "run": {"preview": True} if preview else {}, **news}
         request = provider_pb2.CheckRequest(urn=URN, olds=_struct(self.inputs), news=self._with_provider(raw))
         answer = self._ask(self.stub.Check, request)
         return _plain(answer.inputs), [f"{each.property}: {each.reason}" for each in answer.failures]
@@ -92,16 +86,20 @@ class Host:
             request = provider_pb2.CreateRequest(urn=URN, properties=self._with_provider(inputs), timeout=self.timeout)
             self.outputs = _plain(self._ask(self.stub.Create, request).properties)
         elif self.diff(inputs):
-            update = provider_pb2.UpdateRequest(
-                id="edge",
-                urn=URN,
-                olds=self._with_provider(self.outputs),
-                news=self._with_provider(inputs),
-                timeout=self.timeout,
-            )
-            self.outputs = _plain(self._ask(self.stub.Update, update).properties)
+            self.outputs = self.update(inputs)
         self.inputs = inputs
         return self.outputs
+
+    def update(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs that an update gives."""
+        request = provider_pb2.UpdateRequest(
+            id="edge",
+            urn=URN,
+            olds=self._with_provider(self.outputs),
+            news=self._with_provider(inputs),
+            timeout=self.timeout,
+        )
+        return _plain(self._ask(self.stub.Update, request).properties)
 
     def refresh(self) -> dict[str, Any]:
         """Read, with what it gives put in place."""

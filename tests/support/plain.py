@@ -51,7 +51,7 @@ class Plain:
             *before.check_settings(required=not preview),
         )
         if problems:
-            return Checked(None, checked.known_members, problems, checked.unknown)
+            return Checked(None, checked.known, problems, checked.unknown)
         if preview and checked.desired is not None and not old_inputs:
             record = Record(name)
             before.announce(record, checked.desired, forecast(record, checked.desired), looks=True)

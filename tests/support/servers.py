@@ -33,6 +33,9 @@ class Listener(ThreadingHTTPServer):
         self.tunnel_to: tuple[str, int] | None = None
         self.host = f"127.0.0.1:{self.server_address[1]}"
 
+    def handle_error(self, *_: object) -> None:
+        """Says nothing: a client may go away before it has its answer."""
+
 
 class _Handler(BaseHTTPRequestHandler):
     server: Listener

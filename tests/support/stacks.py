@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,8 @@ from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion
 
 made = {}
 for fleet in json.loads(Path("fleets.json").read_text()):
-    names = ("orchestrator_ids", "status", "triggers", "on_removal", "on_failure")
+    names = ("orchestrator_ids", "status", "triggers", "on_removal", "on_failure", "waves", "canary_ids", "max_failed",
+             "overdue_after", "paused")
     after = [made[name] for name in fleet.get("after", ())]
     opts = pulumi.ResourceOptions(
         depends_on=after,
@@ -48,6 +50,7 @@ for fleet in json.loads(Path("fleets.json").read_text()):
             fleet["name"],
             fleet=made[fleet["completes"]],
             timeout=pulumi.Output.secret(fleet["timeout"]) if fleet.get("secret") else fleet.get("timeout", 20),
+            max_failed=fleet.get("max_failed"),
             opts=opts,
         )
         continue
@@ -79,6 +82,10 @@ class Ran:
         missing = [part for part in parts if " ".join(part.split()) not in flat]
         assert not missing, f"not said: {missing}\nin:\n{self.text}"
         return True
+
+    def names(self, *parts: str) -> bool:
+        """Whether the output has any of the parts."""
+        return any(part in self.text for part in parts)
 
 
 @dataclass
@@ -146,6 +153,10 @@ class Stack:
         if self.engine == "pulumi":
             return ["pulumi", command, *where, "--non-interactive", *arguments]
         return [sys.executable, "-m", "keyfactor_standins.engine", command, *where, *arguments]
+
+    def later(self, **passed: float) -> None:
+        """Lets so much time pass in Command, as `timedelta` takes it; its clock stands from then on."""
+        self.command.world(now=(self.command.now() + timedelta(**passed)).isoformat())
 
     def export(self) -> dict[str, Any]:
         """The state as it is exported."""

@@ -4,12 +4,15 @@ All rows are fleets of one program, so that each step is one run.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from keyfactor_provider.plugin.names import ARGUMENTS
 from keyfactor_standins.command.process import Command, running
+from tests.support import pluginhost
 from tests.support.modules import BINARIES, Module
 from tests.support.plugin import Resource, plugin
 from tests.support.stacks import Stack
@@ -35,14 +38,15 @@ class _Cast:
         """A member's GUID."""
         return f"00000000-0000-4000-8000-{row:012}" if member == GHOST else self._ids[row * _SIZE + member]
 
-    def prepare(self, steps: Mapping[int, Step]) -> None:
-        """What comes before a run: faults, and what others do."""
+    def prepare(self, steps: Mapping[int, Step], run: int) -> None:
+        """What comes before a run: faults, what others do, and an hour since the run before."""
         these = [(row, step) for row, step in steps.items()]
         self._command.faults(
             refused=[self.id(row, each) for row, step in these for each in step.refused],
             rejected=[self.id(row, each) for row, step in these for each in step.rejected],
         )
         self._command.world(
+            now=f"2027-01-01T{run:02}:00:00Z",
             reenroll=[self.id(row, each) for row, step in these for each in step.reenroll],
             change={self.id(row, each): {"flag": flag} for row, step in these for each, flag in step.change.items()},
             add=[
@@ -104,7 +108,26 @@ def _protocol(command: Command, _folder: Path) -> Run:
     return run
 
 
+def _native(command: Command, _folder: Path) -> Run:
+    resources: dict[str, pluginhost.Resource] = {}
+
+    def run(fleets: Fleets) -> Phases:
+        with pluginhost.plugin(command.environment()) as started:
+            gone = [resources.pop(name) for name in resources.keys() - fleets.keys()]
+            for name, fleet in fleets.items():
+                resource = resources.setdefault(name, pluginhost.Resource(name=name))
+                with suppress(pluginhost.InitFailed):
+                    resource.up(started, **{ARGUMENTS[argument]: value for argument, value in fleet.items()})
+            # As the engine does: what a program no longer has is deleted last.
+            for resource in gone:
+                resource.destroy(started)
+        return {name: resource.phases() for name, resource in resources.items()}
+
+    return run
+
+
 PATHS = [
+    pytest.param(_native, id="the native plugin's protocol"),
     pytest.param(_pulumi, id="pulumi on the stand-in"),
     pytest.param(_protocol, id="the plugin's protocol"),
     *(
@@ -121,7 +144,7 @@ def test_every_path_asks_and_records_the_same(path: Callable[[Command, Path], Ru
         for place in range(max(map(len, ROWS.values()))):
             steps = {row: each[place] for row, each in enumerate(ROWS.values()) if place < len(each)}
             last = {row: steps.get(row, each[-1]) for row, each in enumerate(ROWS.values())}
-            cast.prepare(steps)
+            cast.prepare(steps, place)
             phases = run(
                 {
                     f"row{row}": {

@@ -12,6 +12,7 @@ from tf.types import List, Map, Number, Set, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider.errors import Problem
+from keyfactor_provider.messages import Message
 from keyfactor_provider.terraform.diagnostics import Telling, add_problems
 from keyfactor_provider.terraform.values import Object, nulls, read, read_json, written
 from tests.support.plugin import NOT_NULL, UNKNOWN
@@ -108,21 +109,12 @@ def test_an_object_has_all_its_attributes_and_takes_what_comes() -> None:
     assert json.loads(made.tf_type()) == ["object", {"a": "string", "b": "string"}]
 
 
-@pytest.mark.parametrize(
-    ("message", "shown"),
-    [
-        ("What: why it is so", ("What", "Why it is so")),
-        ("What it is. Why it is so.", ("What it is", "Why it is so.")),
-        ("What it is", ("What it is", "")),
-        ("What " * 50, ("What to know of these orchestrators", "What " * 50)),
-    ],
-)
-def test_a_message_gets_a_heading(message: str, shown: tuple[str, str]) -> None:
+def test_a_message_is_a_summary_and_a_detail() -> None:
     diagnostics, tell = Diagnostics(), Telling()
     with tell.into(diagnostics):
-        tell("warning", message)
-    (said,) = diagnostics.to_pb()
-    assert (said.summary, said.detail) == shown
+        tell(Message("edge", "warning", "retry", "one failed", "It is retried."))
+    (diagnostic,) = diagnostics.to_pb()
+    assert (diagnostic.summary, diagnostic.detail) == ("One failed", "It is retried.")
 
 
 def test_of_many_wrong_values_twenty_are_shown_and_the_rest_counted() -> None:

@@ -1,0 +1,25 @@
+"""A Command of each test's own, and a project made from the example that the recipes are for."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from keyfactor_standins.command.process import Command, running
+from tests.recipes.shell import Shell, project
+
+
+@pytest.fixture
+def command() -> Iterator[Command]:
+    """A Command with six orchestrators."""
+    with running("--orchestrators", "6") as command:
+        yield command
+
+
+@pytest.fixture
+def shell(command: Command, tmp_path: Path) -> Shell:
+    """A project with a fleet of all six: one canary, then waves of two."""
+    ids = command.ids()
+    config = {"orchestrators": ids, "canaries": ids[:1], "waves": [2], "max-failed": "0"}
+    folder = project("rollout", tmp_path / "project", config)
+    return Shell(folder, command, {"PULUMI_CONFIG_PASSPHRASE": "x", "PULUMI_BACKEND_URL": f"file://{tmp_path}"})
