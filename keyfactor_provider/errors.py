@@ -5,11 +5,11 @@ ProviderError                 a message in four parts: what failed, on what, wha
 ├── SettingsError             a setting for Command that is wrong or contradicts another
 │   └── MissingSettings       no host, or no credentials, in any source
 ├── RecordError               state that this version can't read
-├── LookupRefused             orchestrators(...) found fewer or more than it was told to
+├── LookupRefused             orchestrators(...) found fewer or more than its bounds allow
 ├── ReenrollmentFailed        members that were rejected, not reached or not found, or whose flag could not be cleared
 ├── CompletionFailed          a completion that further waiting would not complete
 │   └── CompletionTimeout     members that were not complete when the time was up
-└── CommandError              Command was asked and did not answer as it should
+└── CommandError              Command did not answer a request as it should
     ├── Unreachable           no usable answer within the time for a request with its retries
     ├── Unauthorized          401: it does not accept these credentials
     ├── Forbidden             403: it accepts them, but a permission is missing
@@ -105,7 +105,7 @@ class RecordError(ProviderError):
 
 
 class LookupRefused(ProviderError):
-    """A look-up found fewer or more orchestrators than it was told to expect."""
+    """A look-up found fewer or more orchestrators than its bounds allow."""
 
     remedy: ClassVar[str] = "Correct the filters, or the bound if the number is right. Nothing was requested."
 

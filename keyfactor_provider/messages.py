@@ -1,4 +1,4 @@
-"""What is told to people, as data; each front end shows it the way its engine does.
+"""Messages to users, as data; each front end shows it the way its engine does.
 
 A summary is one clause of at most 80 characters without a full stop, readable alone in a CI log. A detail is one or
 more whole sentences: names, reasons, what to do next. No code takes a finished sentence apart.
@@ -71,7 +71,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "Approve it in Command.",
     ),
     "no-certificate": Kind(
-        "The orchestrator has no client certificate, so it would stay pending for ever.",
+        "The orchestrator has no client certificate, so it would stay pending.",
         "Remove it from the fleet, unless it is about to enroll for its first certificate.",
     ),
     "old-agent": Kind(
@@ -112,7 +112,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 @dataclass(frozen=True)
 class Message:
-    """One thing told to the user of a run.
+    """A message to the user of a run.
 
     Attributes:
         resource: the name of the fleet or completion that it is about; empty where it is about the whole run.

@@ -35,7 +35,7 @@ GitHub Actions obeys it at the beginning of a line, after blanks too."""
 
 
 def safe(text: str, most: int = MOST_CHARACTERS) -> str:
-    """One printable line of untrusted text, bounded in length, so that nobody can forge a line of a log.
+    """One printable line of untrusted text, bounded in length, so that it can't forge a line of a log.
 
     Escape sequences of terminals go. Control characters, line ends, bidirectional marks, invisible and unassigned
     characters become blanks, and runs of blanks become one. Stacks of combining marks are thinned out. Commands of CI

@@ -21,5 +21,5 @@ class Vocabulary:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def setting(self, key: str) -> str:
-        """A setting as one would write it in the engine's own config."""
+        """A setting as it is written in the engine's own config."""
         return self.settings.get(key, f"keyfactor:{key}")

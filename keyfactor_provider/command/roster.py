@@ -53,7 +53,7 @@ class Roster:
         return {agent_id: self._known[agent_id][0] for agent_id in ids}
 
     def look_again(self, wanted: Iterable[str], *, deadline: Deadline | None = None) -> Mapping[str, Agent | None]:
-        """The agents as they are now, for somebody who asks over and over about the same ones.
+        """The agents as they are now, for callers that ask repeatedly about the same agents.
 
         A few are read one by one each time: no other fleet would share the pages.
 
@@ -80,7 +80,7 @@ class Roster:
         those whom only the first reading shows are looked at one by one.
 
         Raises:
-            BadAnswer: the pages don't add up, twice: rather no list than one that lacks somebody.
+            BadAnswer: the pages don't add up twice in a row; an incomplete list is not returned.
             CommandError: a page could not be read.
         """
         first = _Listing(self._client)

@@ -23,7 +23,7 @@ SHARED_FOR: Final = 60.0
 
 
 class Outage:
-    """The last failure that concerns every call, whoever makes it, so that not every fleet waits for it anew."""
+    """The last failure that affects every call, kept so that not every fleet has to wait for it again."""
 
     def __init__(self) -> None:
         self._error: CommandError | None = None
@@ -40,11 +40,11 @@ class Outage:
         if isinstance(error, Unreachable):
             self._error, self._until = error, now + SHARED_FOR
         elif isinstance(error, Unauthorized):
-            # For good: a wrong password tried for each of many fleets would lock the account.
+            # Until the end of the run: a wrong password tried for each of many fleets would lock the account.
             self._error, self._until = error, inf
 
     def standing(self, now: float) -> CommandError | None:
-        """The error that calls still end with; a copy, since whoever raises it may add to it."""
+        """The error that calls still end with; a copy, since the code that raises it may add to it."""
         return copy(self._error) if self._error is not None and now < self._until else None
 
     def passed(self) -> None:

@@ -19,7 +19,7 @@ class Setting:
         attribute: its name in Terraform's provider block; empty where no engine's config has it.
         kind: what its value is; a list is given as a text, separated by commas or spaces.
         secret: whether its value is never shown.
-        default: what counts where nobody gives it; empty where nothing does.
+        default: the value if no source gives one; empty if there is none.
     """
 
     key: str

@@ -52,7 +52,7 @@ def text_of(value: Value | None) -> str:
 
 
 def wrong(value: Value, expected: str) -> SettingsError:
-    """The error for a value that can't be meant; it repeats the value, so never use it for a secret."""
+    """The error for an invalid value; it repeats the value, so never use it for a secret."""
     return SettingsError(WRONG, f"{value.source} is {safe(value.text)!r}", f"Expected {expected}.", key=value.key)
 
 
@@ -129,7 +129,7 @@ def base_url(host: Value, port: Value | None, api_path: Value | None, vocabulary
         port: counts where the host has none of its own.
 
     Raises:
-        SettingsError: one of them can't be meant, or it is plain http to another machine.
+        SettingsError: one of them is invalid, or it is plain http to another machine.
     """
     parts = _parts(host)
     path = (text_of(api_path) or SETTINGS["apiPath"].default).strip("/")

@@ -2,7 +2,7 @@
 
 The published sources disagree on types (a status is an integer, a digit string or a name; a single
 agent is an object or a list), so everything that a reading does not need to be exact is read loosely,
-and unknown fields are ignored. Only an AgentId must be a GUID: without it nobody knows who is meant.
+and unknown fields are ignored. Only an AgentId must be a GUID, because nothing else identifies an orchestrator.
 """
 
 import sys

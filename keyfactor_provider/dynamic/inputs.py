@@ -45,7 +45,7 @@ def given(value: Any) -> Any:
 
 
 def refuse_wrong(name: str, arguments: Mapping[str, Any]) -> None:
-    """Refuses values that can't be meant, as far as the program itself knows them.
+    """Refuses invalid values, as far as the program itself knows them.
 
     Args:
         name: what messages call the fleet.

@@ -53,13 +53,13 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
             ("unset"), or left ("retain").
         on_failure: whether failed orchestrators end the run with an error or a warning.
         waves: sizes of the waves in which members are requested, such as [5, "10%", "100%"]: numbers, or percents of
-            the members; the last size repeats. Without waves and canaries everybody is requested at once.
-        canary_ids: members that are requested first; nobody else is before each of them has re-enrolled.
+            the members; the last size repeats. Without waves and canaries all members are requested at once.
+        canary_ids: members that are requested first; the others follow once all of them have re-enrolled.
         max_failed: how many members may be bad (rejected, not found or overdue) before the roll-out halts: a number, or
             a percent of those started so far, such as "2%".
         overdue_after: after how long a requested member is overdue, such as "48h" or "2d", or seconds; 7 days where
             there are waves or canaries, else never.
-        paused: nobody new is requested.
+        paused: whether no further members are requested.
         opts: as of any resource; keyfactor_provider/dynamic/options.py says what each of them does.
 
     Raises:
@@ -185,7 +185,7 @@ class ReenrollmentCompletion(_Resource, module="keyfactor", name="ReenrollmentCo
         opts: as of any resource; keyfactor_provider/dynamic/options.py says what each of them does.
 
     Raises:
-        pulumi.RunError: an option can't be meant, the engine is too old, or a secret stands in plain config.
+        pulumi.RunError: an option can't be used, the engine is too old, or a secret stands in plain config.
     """
 
     def __init__(

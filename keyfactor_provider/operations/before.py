@@ -1,4 +1,4 @@
-"""Before a run: what is claimed, whether Command can be reached by the settings, and what the run will do."""
+"""Before a run: what is claimed, whether the settings are complete, and what the run will do."""
 
 from collections.abc import Mapping, Sequence
 
@@ -78,7 +78,7 @@ class Before:
         return []
 
     def announce(self, record: Record, desired: Desired, ahead: Forecast, *, looks: bool) -> None:
-        """Tells what a run will do for a fleet, whom, and what Command would have against it.
+        """Tells what a run will do for a fleet, for which members, and what may make Command reject it.
 
         Args:
             record: as the last run left it; without members for a new fleet.

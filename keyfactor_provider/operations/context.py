@@ -1,4 +1,4 @@
-"""What all fleets of one process share: Command as one sees it from here, the claims of the run, and who is told."""
+"""What all fleets of one process share: the session with Command, the claims of the run, and where messages go."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping

@@ -72,8 +72,8 @@ def concerns(
                 "no-certificate",
                 f"{_have(bare)} no client certificate",
                 _ids(bare),
-                f"They would be pending for ever: {listed(names, rest='')}. Remove those that never get one "
-                "(they sign in with OAuth or Basic); a look-up with_certificate leaves them out.",
+                f"They would stay pending: {listed(names, rest='')}. Remove those that never get one "
+                "(they sign in with OAuth or Basic); a look-up with with_certificate leaves them out.",
             )
         )
     if old:
@@ -111,7 +111,7 @@ def _ignores_requested(agent: Agent) -> bool:
 
 
 def _risk(agent: Agent, now: datetime | None) -> str:
-    """Why an orchestrator may not be able to enroll when it has to; empty when nothing speaks against it."""
+    """Why an orchestrator may be unable to enroll when it has to; empty if nothing indicates that."""
     risks = []
     if agent.thumbprint is None:
         risks.append("no certificate")

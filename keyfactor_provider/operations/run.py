@@ -42,7 +42,7 @@ class Run:
 
         Args:
             record: without members for a new fleet.
-            only: the members that may start in this run; None where anybody may.
+            only: the members that may start in this run; None if all may.
             elsewhere: members that fleets of another process of this run claim: if they leave here, their flag stays.
             within: seconds after which nothing more is sent; None for no such limit.
         """

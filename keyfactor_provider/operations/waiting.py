@@ -13,9 +13,9 @@ from keyfactor_provider.text import count, listed, safe
 _PAUSE_FIRST: Final = 1.0
 _PAUSE_MOST: Final = 15.0
 _SHORTEST: Final = 1.0
-"""Seconds that even the last observation has."""
+"""Seconds that even the last observation may take."""
 MOST_SECONDS: Final = 7 * 24 * 3600
-"""The longest that a completion may be told to wait."""
+"""The longest time that a completion may wait."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Wait:
         """Reads Command once.
 
         Raises:
-            CompletionFailed: members are queued, which nobody requests while this waits.
+            CompletionFailed: members are queued, and no run requests them while this waits.
             CompletionTimeout: the time is up; names the members that are not complete.
-            CommandError: Command refuses to be read, which waiting does not heal.
+            CommandError: Command can't be read, and waiting would not change that.
         """
         trouble, found = "", Progress()
         try:
@@ -106,8 +106,8 @@ class Wait:
 
     def _still_queued(self, found: Progress) -> CompletionFailed:
         return CompletionFailed(
-            f"{count(len(found.queued))} of {len(self._members)} queued",
-            "the fleet's roll-out has not requested them yet, and does not while this completion waits",
+            f"{len(found.queued)} of {count(len(self._members))} queued",
+            "the roll-out has not requested them yet, and does not continue while this completion waits",
             "Nothing is lost. The next run of the fleet continues its roll-out. Give the completion its own stack.",
             resource=self._name,
         )
@@ -115,7 +115,7 @@ class Wait:
     def _timed_out(self, trouble: str, remaining: Mapping[str, str]) -> CompletionTimeout:
         names = [f"{self._named(member_id)}: {reason}" for member_id, reason in sorted(remaining.items())]
         more = f", of which {self._allowed} may be" if self._allowed else ""
-        came_back = f"{count(len(remaining))} of {len(self._members)} not complete{more}: {listed(names)}"
+        came_back = f"{len(remaining)} of {count(len(self._members))} not complete{more}: {listed(names)}"
         return CompletionTimeout(
             f"not complete after {self._timeout:g} s",
             trouble or came_back,

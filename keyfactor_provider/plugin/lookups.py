@@ -62,7 +62,7 @@ class Lookups:
         """The orchestrators that match every filter given.
 
         Raises:
-            InputError, LookupRefused: a filter can't be meant, or fewer or more match than allowed.
+            InputError, LookupRefused: a filter is invalid, or fewer or more match than allowed.
             CommandError, SettingsError: Command can't be read.
         """
         wanted = _filter(given)

@@ -36,7 +36,7 @@ class Claims:
         self._cleared -= own.keys()
 
     def clear(self, members: Iterable[str]) -> None:
-        """The flags of members that left a fleet were cleared, whoever else may record them."""
+        """The flags of members that left a fleet were cleared; another fleet may still record them."""
         self._cleared.update(members)
 
     def disturbed(self, members: Collection[str]) -> bool:

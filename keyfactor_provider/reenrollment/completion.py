@@ -22,7 +22,7 @@ class Progress:
         queued: the members that nothing was requested of yet; only another run of the fleet does.
         bad: why each of the bad members is, by GUID; they may still recover.
         waiting: what each of the others is waiting for, by GUID.
-        warnings: what to know of members that count although not everything is as one would wish.
+        warnings: what to know of members that count as complete although something is not as it should be.
     """
 
     complete: list[str] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a program wants of a fleet, in one canonical form, or every reason why it can't be used."""
+"""What a program desires of a fleet, in one canonical form, or every reason why its arguments can't be used."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -54,7 +54,7 @@ class Rollout:
         canary_ids: canonical GUIDs of the members that are requested first of all.
         max_failed: how many members may be bad: a number, or a percent of those started so far.
         overdue_after: seconds after which a member is overdue; None for never.
-        paused: whether nobody new starts.
+        paused: whether no further members start.
     """
 
     waves: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ class Rollout:
 
 
 EVERYBODY: Final = Rollout()
-"""Everybody is requested at once."""
+"""All members are requested at once."""
 
 
 @dataclass(frozen=True)

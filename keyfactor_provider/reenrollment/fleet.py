@@ -116,7 +116,7 @@ class Plan:
         requests: the status to post for a member that stays.
         clears: members that were removed, whose flag is to be cleared.
         warnings: what to say of a member although nothing failed.
-        drift: the real flags of members that were moved outside this stack.
+        drift: the real flags of members whose flag was changed or cleared outside this stack.
         selected: members that start in this run.
         counted: where the roll-out stood when they were selected.
     """
@@ -193,7 +193,7 @@ def doubtful(record: Record, members: Mapping[str, Member], observed: Observed, 
 
 
 def observe(members: Mapping[str, Member], leaving: Mapping[str, Member], observed: Observed, at: life.Moment) -> Plan:
-    """What an observation makes of every member that stays or leaves; nobody new is selected."""
+    """What an observation makes of every member that stays or leaves; no further member is selected."""
     plan = Plan(dict(members))
     for member_id in members:
         plan.judge(member_id, observed[member_id], at)
@@ -210,7 +210,7 @@ def start(plan: Plan, rollout: Rollout, observed: Observed, only: Collection[str
     """Selects who starts in this run, and plans their requests.
 
     Args:
-        only: nobody else may start; None where anybody may.
+        only: the members that may start; None if all may.
     """
     queued = sorted(member_id for member_id, member in plan.members.items() if member.queued)
     if not queued:
@@ -226,7 +226,7 @@ def start(plan: Plan, rollout: Rollout, observed: Observed, only: Collection[str
             plan.requests[member_id] = member.desired
     waiting = set(queued).difference(plan.selected)
     plan.warnings += [
-        (member_id, "not found in Command; it is queued and will fail when its turn comes")
+        (member_id, "not found in Command; it is queued and will fail when the roll-out reaches it")
         for member_id in sorted(waiting)
         if observed[member_id] is None
     ]

@@ -16,7 +16,7 @@ from keyfactor_provider.status import ReenrollmentStatus
 NONE: Final = ReenrollmentStatus.NONE
 
 STALE_FOR: Final = timedelta(seconds=60)
-"""For so long after it accepted a request Command may still show what stood before (its API has been seen to)."""
+"""How long after accepting a request Command may still show the state before it (observed on its API)."""
 
 _AT_REST: Final = frozenset({Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED})
 _ALONE: Final = {status.value: frozenset({status}) for status in ReenrollmentStatus}
@@ -27,7 +27,7 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     """What Command shows of one orchestrator at one moment.
 
     Attributes:
-        flag: its AuthCertificateReenrollment; a status name, or the text of one nobody knows yet.
+        flag: its AuthCertificateReenrollment; a status by its name, or the text of a value that is unknown here.
         thumbprint: the certificate that Command expects of it, upper case; None when it has none.
         machine: its ClientMachine.
         last_used: the certificate that it last presented; None when Command does not say.
@@ -171,7 +171,7 @@ def accepted(member: Member, status: ReenrollmentStatus, at: Moment) -> Member:
     if status is NONE:
         return _settled(member)
     first = not member.requested_at or member.requested_status is not status
-    # Whatever flag stood there before, owned or not, is overwritten.
+    # This overwrites any flag that was set before, owned or not.
     return replace(
         member,
         phase=Phase.PENDING,
@@ -211,7 +211,7 @@ class Departed(msgspec.Struct, frozen=True, gc=False):
 
 
 def depart(member: Member, observed: Observation | None, at: Moment) -> Departed:
-    """What is to be done for a member that was removed from its fleet, whatever its phase."""
+    """What is to be done for a member that was removed from its fleet, in any phase."""
     doubtful = stale(member, observed, at)
     member = _noting(member, observed, at, doubtful=doubtful)
     if observed is None:
@@ -227,7 +227,7 @@ def leaving(member: Member, reason: str) -> Member:
 
 
 def _noting(member: Member, observed: Observation | None, at: Moment, *, doubtful: bool) -> Member:
-    """The member with what every observation tells, whatever its phase."""
+    """The member with what an observation shows in any phase."""
     requested_at = min(member.requested_at, at.now)
     if member.requested_status is not None and not requested_at:
         requested_at = at.now

@@ -16,9 +16,9 @@ class Phase(StrEnum):
     """Where a member stands in its round."""
 
     DUE = "due"
-    """Still to be requested. Queued, unless a flag stands (the reason says which) or another status was requested."""
+    """Still to be requested. Queued, unless a flag is set (the reason names it) or another status was requested."""
     PENDING = "pending"
-    """The flag stands at the desired status; the orchestrator has not re-enrolled yet."""
+    """The flag has the desired status; the orchestrator has not re-enrolled yet."""
     REENROLLED = "re-enrolled"
     """It holds another certificate than at the start of the round."""
     UNVERIFIED = "unverified"
@@ -43,7 +43,7 @@ FAILED: Final = frozenset({Phase.REJECTED, Phase.UNREACHED, Phase.MISSING})
 """The phases that the next run requests again."""
 
 DRIFTED: Final = frozenset({Phase.CHANGED, Phase.CLEARED})
-"""The phases in which a flag that this round had seen in place was moved outside this stack."""
+"""The phases in which a flag that this round had seen in place was changed or cleared outside this stack."""
 
 UNSEEN: Final = msgspec.UNSET
 """The baseline of a member whose agent no observation of its round has shown yet."""
@@ -109,7 +109,7 @@ class Record:
     Attributes:
         fleet: the name that messages use.
         status: that was desired in the last run.
-        members: by canonical GUID, those that could not be let go included.
+        members: by canonical GUID, including removed members whose flag could not be cleared.
         trouble: what went wrong between this project and Command in the last run; empty when nothing did.
     """
 

@@ -118,7 +118,7 @@ def retry(record: Record, ahead: Forecast) -> list[Message]:
 
 
 def drifted(record: Record, member_ids: Iterable[str]) -> list[Message]:
-    """The warnings that name the members whose flag was moved outside this stack."""
+    """The warnings that name the members whose flag was changed or cleared outside this stack."""
     moved = sorted(member_ids)
     messages = []
     for phase, what in ((Phase.CLEARED, "cleared"), (Phase.CHANGED, "changed")):
@@ -201,7 +201,7 @@ def failure(record: Record) -> ReenrollmentFailed | None:
         f"{len(failed)} of {count(len(staying))} failed" if failed else "",
         f"{count(len(stuck))} removed, but not cleared" if stuck else "",
     ]
-    summary = "; ".join(filter(None, parts)) or "Command could not be asked"
+    summary = "; ".join(filter(None, parts)) or "Command could not be read"
     came_back = _by_reason(record, failed + stuck) if failed or stuck else record.trouble
     return ReenrollmentFailed(
         summary,
@@ -212,7 +212,7 @@ def failure(record: Record) -> ReenrollmentFailed | None:
 
 
 def tolerated(failure: ReenrollmentFailed) -> Message:
-    """The warning in place of a failure that is not to end the run."""
+    """The warning that replaces a failure which must not end the run."""
     return Message(
         failure.resource, "warning", "failure", failure.what, f"{failure.came_back.rstrip('.')}. {failure.next_step}"
     )
@@ -230,7 +230,7 @@ def stale_reading(fleet: str) -> Message:
 
 
 def stragglers(record: Record, about: Mapping[str, str]) -> list[Message]:
-    """What Command tells of the members that are overdue or bad: last seen, last error, version.
+    """What Command reports of the members that are overdue or bad: last seen, last error, version.
 
     Args:
         about: that text by GUID, made safe; shown, never stored.
@@ -293,9 +293,9 @@ def _standing(rollout: Rollout, counted: Tally) -> str:
         named = f"; bad: {listed(list(counted.bad))}" if counted.bad else ""
         return f"The roll-out is halted: {len(counted.bad)} bad, {counted.budget} allowed{named}."
     if counted.lost_canaries:
-        return "No canary is left: each of them re-enrolled without a request."
+        return "No canary is left, because all of them re-enrolled without a request."
     if counted.open_canaries:
-        return f"Canaries: {len(counted.open_canaries)} not re-enrolled and in use yet; nobody else starts before."
+        return f"Canaries: {len(counted.open_canaries)} not re-enrolled and in use yet; the others wait for them."
     if not counted.queued:
         return ""
     return f"Wave {counted.wave}: {counted.started} of {counted.members} started, {counted.finished} finished."
@@ -324,5 +324,5 @@ def _by_reason(record: Record, member_ids: Sequence[str]) -> str:
 
 
 def changed(record: Record) -> list[str]:
-    """The members whose flag was moved outside this stack, by GUID."""
+    """The members whose flag was changed or cleared outside this stack, by GUID."""
     return record.having(*DRIFTED)

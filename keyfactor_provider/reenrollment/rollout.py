@@ -1,4 +1,4 @@
-"""Rolling a fleet out: who has started, who is bad, and who may start in this run. Counting only.
+"""Rolling a fleet out: which members have started, which are bad, and which may start in this run. It only counts.
 
 docs/rollout.md has the rules: waves as Ansible's `serial`, canaries that go first, and a budget of
 bad members. Nothing here is stored: everything follows from the members as they are recorded.
@@ -27,12 +27,12 @@ class Tally:
         bad: those that are rejected, not found or overdue, by GUID.
         budget: how many may be bad.
         bad_canaries: the canaries among the bad.
-        open_canaries: the canaries that are not good yet; nobody else starts meanwhile.
+        open_canaries: the canaries that are not good yet; the other members wait for them.
         lost_canaries: whether there are canaries, and every one of them re-enrolled without having been requested.
         queued: those that have not started, by GUID.
         wave: the number of the present wave, from 1 on; the canaries are wave 0.
         room: how many besides the canaries may start now, as far as waves limit it.
-        blocked: why nobody new starts: "halted", "paused", or empty.
+        blocked: why no further members start: "halted", "paused", or empty.
     """
 
     members: int
@@ -97,7 +97,7 @@ def tally(members: Mapping[str, Member], rollout: Rollout) -> Tally:
 
 
 def select(counted: Tally, rollout: Rollout) -> tuple[str, ...]:
-    """Who of the queued starts in this run, by GUID: the canaries first, nobody else until each of them is good."""
+    """The queued members that start in this run, by GUID: the canaries first, the others once every canary is good."""
     if counted.blocked:
         return ()
     if not rollout.limited:

@@ -52,7 +52,7 @@ class _Fields(msgspec.Struct):
 
 
 def to_state(record: Record) -> dict[str, Any]:
-    """What an engine keeps of a record; nothing that can be computed from it stands there twice."""
+    """What an engine keeps of a record; what can be computed from the rest is not stored."""
     return {
         "version": VERSION,
         "fleet": record.fleet,

@@ -64,7 +64,7 @@ def test_progress_is_told_only_where_it_has_changed() -> None:
 
 
 def test_queued_members_fail_a_completion_at_once() -> None:
-    with pytest.raises(CompletionFailed, match="1 orchestrator of 2 queued"):
+    with pytest.raises(CompletionFailed, match="1 of 2 orchestrators queued"):
         Wait(Command(Progress(queued=["a"])), "It", MEMBERS, 100, Clock()).step()
 
 

@@ -116,7 +116,7 @@ def test_it_tells_how_far_it_is_and_ends_soon_when_the_engine_cancels(host: Plug
 def test_queued_members_end_it_at_once(host: Plugin, command: Command) -> None:
     fleet = Resource()
     fleet.up(host, orchestratorIds=command.ids(), status="Requested", waves=["2"])
-    with pytest.raises(PluginError, match="4 orchestrators of 6 queued"):
+    with pytest.raises(PluginError, match="4 of 6 orchestrators queued"):
         completion().up(host, round=round_of(fleet))
 
 

@@ -19,7 +19,7 @@ def test_a_completion_fails_at_its_time_and_is_created_when_all_have_reenrolled(
     assert fleet.state is not None
     done.up(started, members=fleet.state["members"], timeout=1)
     assert not done.state
-    assert "2 orchestrators of 2 not complete" in done.heard()
+    assert "2 of 2 orchestrators not complete" in done.heard()
     assert all(each in done.heard() for each in ids)
     command.world(reenroll=ids)
     done.up(started, members=fleet.state["members"], timeout=1)
