@@ -40,6 +40,7 @@ _MATTERS = re.compile(
     """,
     re.VERBOSE,
 )
+_AFTER_MACHINE = re.compile(r" \([0-9a-f-]{36}\)")
 
 
 class NotAsToldError(Exception):
@@ -125,9 +126,9 @@ class Story:
 
 
 def what_matters(text: str) -> list[str]:
-    """What an engine's output says of the fleet, each thing once."""
+    """What an engine's output says of the fleet, each thing once, with orchestrators by their machine alone."""
     lines = (line.strip() for line in text.splitlines())
-    return list(dict.fromkeys(line for line in lines if _MATTERS.fullmatch(line)))
+    return list(dict.fromkeys(_AFTER_MACHINE.sub("", line) for line in lines if _MATTERS.fullmatch(line)))
 
 
 def expect(true: bool, told: str) -> None:

@@ -72,7 +72,7 @@ def test_one_environment_that_fails_stops_no_other(tmp_path: Path) -> None:
             {
                 "name": name,
                 "hostname": command.url,
-                "username": command.environment()["KEYFACTOR_USERNAME"],
+                "username": "{KEYFACTOR_DOMAIN}\\{KEYFACTOR_USERNAME}".format_map(command.environment()),
                 "password_from": f"{name.upper()}_PASSWORD",
                 "orchestrators": command.ids(),
                 "waves": [2],

@@ -50,13 +50,13 @@ def test_what_matters_of_an_engines_output_is_shown_once() -> None:
      +  pulumi-python:dynamic/keyfactor:OrchestratorReenrollment edge creating edge: requested 1, 11 queued.
         edge: requested 1, 11 queued.
         edge: requested 1, 11 queued.
-        error: after hook "re-enrollment of edge" failed: edge: 1 of 12 orchestrators failed
+        error: after hook "re-enrollment of edge" failed: edge: 1 of 12 failed: edge-001.
       ~ 3f2504e0-4f89-11d3-9a0c-0305e82c3301: "Requested" => "None"
       ~ 3f2504e0-4f89-11d3-9a0c-0305e82c3301: "None" => "Requested"
         edge: {
     """
     assert demo.what_matters(output) == [
         "edge: requested 1, 11 queued.",
-        'error: after hook "re-enrollment of edge" failed: edge: 1 of 12 orchestrators failed',
+        'error: after hook "re-enrollment of edge" failed: edge: 1 of 12 failed: edge-001.',
         '~ 3f2504e0-4f89-11d3-9a0c-0305e82c3301: "None" => "Requested"',
     ]

@@ -148,7 +148,7 @@ def test_a_completion_of_queued_members_fails_at_once(command: Command) -> None:
     rollout.run()
     with plugin(command.environment()) as started:
         done.up(started, members=rollout.state["members"], timeout=600)
-    assert done.state is None
+    assert not done.state
     assert "2 orchestrators" in done.heard()
 
 
@@ -158,7 +158,7 @@ def test_a_completion_tolerates_as_many_bad_members_as_it_may(command: Command, 
     members = (fleet.state or {})["members"]
     command.world(reenroll=ids)
     done.up(started, members=members, timeout=0)
-    assert done.state is None
+    assert not done.state
     assert GHOST in done.heard()
     done.up(started, members=members, timeout=0, max_failed="34%")
     assert done.state is not None

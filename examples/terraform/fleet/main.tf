@@ -40,8 +40,8 @@ resource "keyfactorcommand_orchestrator_reenrollment" "this" {
 
   lifecycle {
     postcondition {
-      condition     = length(self.failed_orchestrator_ids) == 0
-      error_message = "Not asked: ${join(", ", self.failed_orchestrator_ids)}"
+      condition     = self.failure == ""
+      error_message = self.failure
     }
   }
 }
