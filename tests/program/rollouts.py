@@ -116,7 +116,7 @@ def a_completion_of_a_rollout_under_way_fails_at_once_and_says_how_many_are_queu
     stack.fleets(fleet("edge", ids, waves=[2]), done)
     ran = stack.run("up")
     assert (ran.exit_code, ran.posts) == (1, [(1, tuple(ids[:2]))])
-    assert ran.says("done: 1 orchestrator of 3 queued")
+    assert ran.says("done: 1 of 3 orchestrators queued")
     stack.command.world(reenroll=ids[:2])
     stack.fleets(fleet("edge", ids, waves=[2]), done | {"timeout": 0, "max_failed": 1})
     ran = stack.run("up")

@@ -307,7 +307,7 @@ def a_completion_waits_fails_at_its_timeout_and_waits_again(stack: Stack) -> Non
     )
     ran = stack.run("up")
     assert ran.exit_code == 1
-    assert ran.says("done: not complete after 1 s", "2 orchestrators of 2", ids[0])
+    assert ran.says("done: not complete after 1 s", "2 of 2 orchestrators", ids[0])
     assert list(stack.resources()) == ["canary"]
     stack.command.world(reenroll=ids[:2])
     ran = stack.run("up")
@@ -335,7 +335,7 @@ def a_new_round_makes_its_completion_wait_anew(stack: Stack) -> None:
     stack.fleets(fleet("edge", ids, triggers={"round": "2"}), done)
     ran = stack.run("up")
     assert ran.exit_code == 1
-    assert ran.says("2 orchestrators of 2")
+    assert ran.says("2 of 2 orchestrators")
     stack.command.world(reenroll=ids)
     assert stack.run("up").exit_code == 0
 

@@ -81,7 +81,7 @@ def test_a_new_round_makes_its_completion_wait_anew(command: Command, started: P
         assert done.plan(later, members=plan.state["members"], timeout=1).changes
         before = done.state
         done.up(later, members=(fleet.state or {})["members"], timeout=1)
-        assert "2 not complete" in done.heard()
+        assert "2 of 2 orchestrators not complete" in done.heard()
         assert done.state == before
         command.world(reenroll=ids)
         done.up(later, members=(fleet.state or {})["members"], timeout=1)

@@ -66,7 +66,7 @@ def test_every_phase_of_a_member_is_described() -> None:
 
 @needs_terraform
 @pytest.mark.engine
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_apply(page: Path, tmp_path: Path) -> None:
     assert FIRST_FOUND is not None
     found = examples(page)
@@ -126,7 +126,7 @@ def test_the_module_of_the_example_fails_an_apply_with_refused_members(tmp_path:
         assert ran.says("1 of 2 orchestrators failed", ids[0])
 
 
-@pytest.mark.parametrize("file", [*PAGES, *sorted((ROOT / "examples" / "terraform").rglob("*.tf")), ROOT / "README.md"])
+@pytest.mark.parametrize("file", [*PAGES, *sorted((ROOT / "examples" / "terraform").rglob("*.tf"))])
 def test_every_example_of_a_fleet_has_the_postcondition_and_the_address(file: Path) -> None:
     for text in examples(file) if file.suffix == ".md" else [file.read_text()]:
         fleets = text.count('resource "keyfactorcommand_orchestrator_reenrollment"')

@@ -156,7 +156,7 @@ def test_a_completion_holds_the_next_wave_back(either: Module, command: Command)
     either.write("rest.tf", rest % "keyfactorcommand_reenrollment_completion.done")
     ran = either.run("apply")
     assert (ran.exit_code, ran.posts) == (1, [(1, tuple(ids[:2]))])
-    assert ran.says("Error: Not complete after 1 s", "2 orchestrators of 2 not complete", ids[0])
+    assert ran.says("Error: Not complete after 1 s", "2 of 2 orchestrators not complete", ids[0])
     command.world(reenroll=ids[:2])
     ran = either.run("apply")
     assert (ran.exit_code, ran.posts) == (0, [(1, (ids[2],))])
@@ -167,7 +167,7 @@ def test_a_completion_holds_the_next_wave_back(either: Module, command: Command)
     )
     ran = either.run("apply")
     assert ran.exit_code == 1
-    assert ran.says("of 2 not complete")
+    assert ran.says("of 2 orchestrators not complete")
     assert either.tainted() == []
     command.world(reenroll=ids[:2])
     assert either.run("apply").exit_code == 0
