@@ -281,7 +281,7 @@ def _after_failure(
     if stuck:
         yield "The next run tries to clear them again."
     else:
-        yield "Nothing else was changed. Run again when Command is reachable."
+        yield "Nothing else was changed. Run again once this is corrected."
 
 
 def _standing(rollout: Rollout, counted: Tally) -> str:

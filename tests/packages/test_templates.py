@@ -20,7 +20,8 @@ def test_a_template_has_a_name_of_its_own_and_pins_this_release(template: Path) 
     assert project["name"] == f"reenroll-{template.name}"
     assert project["template"]["description"]
     assert all(each["description"] for each in project["template"]["config"].values())
-    assert f"keyfactor-provider[pulumi]=={RELEASE}" in (template / "requirements.txt").read_text().splitlines()
+    if (template / "__main__.py").exists():
+        assert f"keyfactor-provider[pulumi]=={RELEASE}" in (template / "requirements.txt").read_text().splitlines()
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda template: template.name)
