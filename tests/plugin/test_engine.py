@@ -377,7 +377,7 @@ def test_the_yaml_example_rolls_a_fleet_out(home: Path, tmp_path: Path) -> None:
         folder = tmp_path / "example"
         folder.mkdir()
         (folder / "Pulumi.yaml").write_text((ROOT / "examples" / "plugin-yaml" / "Pulumi.yaml").read_text())
-        program = Program(folder, command, home, name="reenroll-yaml", stack="example")
+        program = Program(folder, command, home, name="reenroll-plugin-yaml", stack="example")
         edge = [one["agent_id"] for one in command.agents() if one["client_machine"].startswith("edge-")]
         program.pulumi("config", "set", "canary", edge[2])
         assert program.ran("up").posts == [(1, (edge[2],))]

@@ -30,7 +30,7 @@ def test_the_typescript_example_runs_on_an_sdk_that_the_cli_adds(home: Path, tmp
     folder = tmp_path / "example"
     shutil.copytree(ROOT / "examples" / "plugin-typescript", folder)
     with running("--orchestrators", "12", "--seed", "3") as command:
-        program = Program(folder, command, home, name="reenroll-typescript")
+        program = Program(folder, command, home, name="reenroll-plugin-typescript")
         program.pulumi("package", "add", "keyfactor", stack=False, timeout=600)
         subprocess.run(["npx", "tsc", "--noEmit", "-p", "."], cwd=folder, env=program.env, check=True, timeout=300)
         agents = {one["client_machine"]: one["agent_id"] for one in command.agents()}
