@@ -39,7 +39,7 @@ def _starts_processes(module: ModuleType) -> bool:
 def _empty_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """No settings, proxies or home of the person at the keyboard reach a test."""
     for name in list(os.environ):
-        if name.startswith(("KEYFACTOR_", "PULUMI_")) or name.lower().endswith("_proxy"):
+        if name.startswith(("KEYFACTOR_", "PULUMI_")) or name.lower().endswith("_proxy") or name == "COLUMNS":
             monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
