@@ -54,7 +54,7 @@ def test_the_source_package_holds_what_the_wheel_is_built_from_and_nothing_else(
 def test_each_front_end_has_an_extra_and_all_has_every_one(wheel: Path) -> None:
     metadata = PathDistribution(zipfile.Path(wheel, f"keyfactor_provider-{RELEASE}.dist-info/")).metadata
     extras = set(metadata.get_all("Provides-Extra") or ())
-    assert extras == {"all", "cli", "pulumi", "terraform", "testing"}
+    assert extras == {"all", "cli", "plugin", "pulumi", "terraform", "testing"}
     requirements = [Requirement(each) for each in metadata.get_all("Requires-Dist") or ()]
 
     def needs(extra: str) -> set[str]:
