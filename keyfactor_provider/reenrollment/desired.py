@@ -132,16 +132,9 @@ def check(fleet: str, written: Mapping[str, Any]) -> Checked:
     triggers = reader.triggers()
     on_removal = reader.choice("on_removal", ("unset", "retain"))
     on_failure = reader.choice("on_failure", ("error", "warn"))
-    canaries = reader.guids("canary_ids", required=False)
-    rollout = Rollout(
-        waves=reader.waves(),
-        canary_ids=canaries,
-        max_failed=reader.amount("max_failed", "0"),
-        overdue_after=reader.seconds("overdue_after"),
-        paused=reader.flag("paused"),
-    )
+    rollout = reader.rollout()
     if "orchestrator_ids" not in reader.unknown and members:
-        for stranger in sorted(canaries - members):
+        for stranger in sorted(rollout.canary_ids - members):
             reader.refuse("canary_ids", f"{stranger} is not a member of the fleet; expected GUIDs of orchestrator_ids")
     known = Desired(
         fleet=fleet,
@@ -177,13 +170,7 @@ def rollout_from_inputs(inputs: Mapping[str, Any]) -> Rollout:
     reader = _Reader(
         {name: inputs.get(name) for name in ("waves", "canary_ids", "max_failed", "overdue_after", "paused")}
     )
-    rollout = Rollout(
-        waves=reader.waves(),
-        canary_ids=reader.guids("canary_ids", required=False),
-        max_failed=reader.amount("max_failed", "0"),
-        overdue_after=reader.seconds("overdue_after"),
-        paused=reader.flag("paused"),
-    )
+    rollout = reader.rollout()
     if reader.problems:
         raise ValueError(f"{reader.problems[0].property}: {reader.problems[0].reason}")
     return rollout
@@ -287,6 +274,15 @@ class _Reader:
         if value not in choices:
             self.refuse(name, f"{value!r} is not one of {' and '.join(repr(choice) for choice in choices)}")
         return str(value)
+
+    def rollout(self) -> Rollout:
+        return Rollout(
+            canary_ids=self.guids("canary_ids", required=False),
+            waves=self.waves(),
+            max_failed=self.amount("max_failed", "0"),
+            overdue_after=self.seconds("overdue_after"),
+            paused=self.flag("paused"),
+        )
 
     def waves(self) -> tuple[str, ...]:
         items = self._items("waves", "sizes") or ()
