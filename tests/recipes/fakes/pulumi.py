@@ -1,17 +1,34 @@
 """`pulumi` for a recipe's shell: the engine stand-in, with the spelling of the CLI; `install` does nothing here."""
 
+import json
+import os
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
+
+from keyfactor_standins.engine.run import exported
 
 
 def main(arguments: list[str]) -> int:
     """Run one command; its exit code."""
-    if arguments == ["install"]:
-        return 0
-    if arguments[:2] == ["stack", "export"]:
-        arguments = ["export", *arguments[2:]]
     line = [word for word in arguments if word != "--non-interactive"]
+    match line:
+        case ["install"]:
+            return 0
+        case ["stack", "output", name, "--stack", stack]:
+            print(json.dumps(_outputs(stack)[name]))
+            return 0
+        case ["stack", "export", *options]:
+            line = ["export", *options]
     return subprocess.run([sys.executable, "-m", "keyfactor_standins.engine", *line], check=False).returncode
+
+
+def _outputs(stack: str) -> dict[str, Any]:
+    """The outputs of a stack's program as the last `up` recorded them."""
+    resources = exported(Path.cwd(), stack, os.environ)["deployment"]["resources"]
+    outputs: dict[str, Any] = next(one["outputs"] for one in resources if one["type"] == "pulumi:pulumi:Stack")
+    return outputs
 
 
 if __name__ == "__main__":
