@@ -31,7 +31,7 @@ test: lint
 
 # The crash tests in their full number, and everything else that takes its time.
 long: $(READY)
-	$(PYTEST) -m long
+	$(PYTEST) -m long -o faulthandler_timeout=0
 
 # The tests once more, with the branches of keyfactor_provider that none of them takes.
 coverage: $(READY)

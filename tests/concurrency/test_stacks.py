@@ -12,7 +12,7 @@ from keyfactor_standins.command.process import Command, running
 from tests.program.scenarios import fleet
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, ROOT, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(3000)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
 ENGINES = ["standin", pytest.param("pulumi", marks=pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI))]
 MANY = 1_500
@@ -98,6 +98,7 @@ def test_a_program_declares_1500_fleets() -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(3000)
 def test_1500_fleets_in_one_program_from_up_to_destroy(tmp_path: Path) -> None:
     with running("--orchestrators", str(MANY)) as command:
         ids = command.ids()
