@@ -324,7 +324,8 @@ for kind in ("Site", "Plant"):
     ran = stack.run("preview")
     assert ran.exit_code == 1
     # Which of the two registers first, the program does not say.
-    assert ran.says(ids[0]) and ("site/edge" in ran.text or "plant/edge" in ran.text)
+    assert ran.says(ids[0])
+    assert "site/edge" in ran.text or "plant/edge" in ran.text
     assert command.posts() == []
 
 
