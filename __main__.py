@@ -26,6 +26,7 @@ class Rule(msgspec.Struct, forbid_unknown_fields=True):
     capability: str | list[str] = []
     identity: str | list[str] = []
     exclude: str | list[str] = []
+    with_certificate: bool | None = None
     at_least: int = 1
     at_most: int | None = None
 

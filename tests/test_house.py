@@ -1,14 +1,18 @@
 """Imports go one way; the contracts in pyproject.toml are tried on trees that break them."""
 
+import dataclasses
+import inspect
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import keyfactor_provider
+from keyfactor_provider.operations.lookup import Filter
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -114,3 +118,29 @@ SCHEMA = (
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str, modules: tuple[str, ...]) -> None:
     assert loaded(statement, *modules) == set()
+
+
+def _filters_of_the_command() -> set[str]:
+    from keyfactor_provider.cli.app import orchestrators
+
+    return {str(option.name) for option in orchestrators.params} - {"form"}
+
+
+def _filters_of_terraform() -> set[str]:
+    from keyfactor_provider.terraform.orchestrators import Orchestrators
+
+    arguments = {attribute.name for attribute in Orchestrators.get_schema().attributes if attribute.optional}
+    return {name.removesuffix("_hours") for name in arguments}
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        lambda: set(inspect.signature(keyfactor_provider.orchestrators).parameters),
+        _filters_of_the_command,
+        _filters_of_terraform,
+    ],
+    ids=["dynamic", "cli", "terraform"],
+)
+def test_every_front_end_offers_every_filter_of_a_look_up(offered: Callable[[], set[str]]) -> None:
+    assert offered() == {field.name for field in dataclasses.fields(Filter)}

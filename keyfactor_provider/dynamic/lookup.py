@@ -28,6 +28,7 @@ def orchestrators(
     exclude: str | Sequence[str] = (),
     status: str | int | Sequence[str | int] = (),
     seen_within: timedelta | None = None,
+    with_certificate: bool | None = None,
     at_least: int = 0,
     at_most: int | None = None,
 ) -> "LookupResult":
@@ -49,6 +50,8 @@ def orchestrators(
         exclude: GUIDs, or ClientMachine with * and ?.
         status: New, Approved or Disapproved, or its number. Not for the members of a fleet.
         seen_within: how long ago it was seen at most. Not for the members of a fleet.
+        with_certificate: True for orchestrators with a client certificate, False for those without one, which sign in
+            with OAuth or Basic and never re-enroll.
         at_least: fewer are refused.
         at_most: more are refused.
 
@@ -65,6 +68,7 @@ def orchestrators(
         exclude=_several(exclude),
         status=_several(status),
         seen_within=seen_within,
+        with_certificate=with_certificate,
         at_least=at_least,
         at_most=at_most,
     )
@@ -94,7 +98,8 @@ def _of_the_test(wanted: "Filter") -> "list[Orchestrator]":
     for each in fields(wanted):
         value = getattr(wanted, each.name)
         given[each.name] = value.total_seconds() if isinstance(value, timedelta) else value
-    answer = pulumi.runtime.invoke(MOCKED, {key: value for key, value in given.items() if value}).value or {}
+    given = {key: value for key, value in given.items() if value or value is False}
+    answer = pulumi.runtime.invoke(MOCKED, given).value or {}
     try:
         listed = msgspec.convert(answer["orchestrators"], list[Orchestrator], strict=False)
         return [msgspec.structs.replace(each, id=guid.canonical(each.id)) for each in listed]

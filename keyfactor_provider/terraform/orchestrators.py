@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from tf.schema import Attribute, Schema
-from tf.types import List, Number, String
+from tf.types import Bool, List, Number, String
 from tf.utils import Diagnostics
 
 from keyfactor_provider import guid
@@ -120,6 +120,13 @@ class Orchestrators:
             attributes=[
                 *(Attribute(name, List(String()), text, optional=True) for name, text in texts.items()),
                 *(Attribute(name, Number(), text, optional=True) for name, text in numbers.items()),
+                Attribute(
+                    "with_certificate",
+                    Bool(),
+                    "`true`: only orchestrators with a client certificate; `false`: only those without one, which "
+                    "sign in with OAuth or Basic and never re-enroll.",
+                    optional=True,
+                ),
                 Attribute("id", String(), "Always `orchestrators`.", computed=True),
                 Attribute("ids", List(String()), "Their GUIDs, sorted.", computed=True),
                 Attribute("orchestrators", List(_ORCHESTRATOR), "Each of them, in the same order.", computed=True),
@@ -176,6 +183,7 @@ def _filter(config: State) -> Any:
     return Filter(
         **several,
         seen_within=None if hours is None else timedelta(hours=float(hours)),
+        with_certificate=config["with_certificate"],
         at_least=config["at_least"] or 0,
         at_most=config["at_most"],
     )

@@ -77,14 +77,15 @@ print(Run.current() is Run.current())
 LOOKED_UP = """
 from keyfactor_provider import orchestrators
 
+FILTERS = {"machine": ["edge-*"], "with_certificate": False, "at_most": 3}
 Mocks.call = lambda self, args: {"orchestrators": [
     {"id": "{3F2504E0-4F89-11D3-9A0C-0305E82C3301}", "machine": "edge-001", "platform": 1, "capabilities": ["PEM"]},
     {"id": "3f2504e0-4f89-11d3-9a0c-0305e82c3302", "machine": "core-001"},
-]} if (args.token, args.args) == ("keyfactor:index:orchestrators", {"machine": ["edge-*"], "at_most": 3}) else {}
+]} if (args.token, args.args) == ("keyfactor:index:orchestrators", FILTERS) else {}
 
 @pulumi.runtime.test
 def declare():
-    found = orchestrators(machine="edge-*", at_most=3)
+    found = orchestrators(machine="edge-*", with_certificate=False, at_most=3)
     print(found.ids, found.orchestrators[0].machine)
     OrchestratorReenrollment("edge", orchestrator_ids=found.ids, status=1)
 

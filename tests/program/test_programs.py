@@ -106,7 +106,8 @@ def test_the_root_stack_declares_fleets_in_order_from_its_config(program: Progra
     stack, ids = program(ROOT), command.ids()
     edge = named(command, "edge")
     first = {"name": "first", "orchestrators": ids[:2], "status": "Requested", "timeout": 1}
-    rest = {"name": "rest", "rule": {"machine": "edge-*", "exclude": ids[:2]}, "status": 2, "after": "first"}
+    rule = {"machine": "edge-*", "exclude": ids[:2], "with_certificate": True}
+    rest = {"name": "rest", "rule": rule, "status": 2, "after": "first"}
     stack.config(declared(first, rest))
     ran = stack.run("up")
     assert (ran.exit_code, ran.posts) == (1, [(1, tuple(ids[:2]))])

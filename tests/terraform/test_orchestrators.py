@@ -47,6 +47,8 @@ def test_of_several_orchestrators_of_one_machine_none_is_guessed(command: Comman
         ({"identity": ["*svc-core"]}, 3),
         ({"status": ["Approved"], "seen_within_hours": 1}, 6),
         ({"status": ["New"]}, 0),
+        ({"with_certificate": True}, 6),
+        ({"with_certificate": False}, 0),
         ({"at_least": 6, "at_most": 6}, 6),
     ],
 )
