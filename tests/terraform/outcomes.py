@@ -4,7 +4,7 @@ Members are numbered in their order in the row; a GUID that Command does not hav
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Posts = list[tuple[int, tuple[int, ...]]]
@@ -18,7 +18,7 @@ class Step:
 
     Attributes:
         members: that the fleet declares; empty removes it.
-        status, more: how it declares them.
+        status, more, canaries: how it declares them.
         refused: members that Command refuses in this run.
         rejected: members for which it answers the whole call with 400.
         change: flags that somebody else sets before it.
@@ -33,6 +33,7 @@ class Step:
     phases: Mapping[int, str]
     status: str = "Requested"
     more: Mapping[str, Any] = field(default_factory=dict)
+    canaries: tuple[int, ...] = ()
     refused: tuple[int, ...] = ()
     rejected: tuple[int, ...] = ()
     change: Mapping[int, int] = field(default_factory=dict)
@@ -46,6 +47,8 @@ def every(phase: str, *members: int) -> dict[int, str]:
 
 
 ASKED = Step("0123", [(1, (0, 1, 2, 3))], every("pending"))
+WAVES = {"waves": ["1", "2", "100%"], "max_failed": "0"}
+FIRST = Step("0123", [(1, (0,))], every("pending", 0) | every("due", 1, 2, 3), more=WAVES)
 
 ROWS: dict[str, tuple[Step, ...]] = {
     "asked once": (ASKED, Step("0123", [], every("pending"))),
@@ -134,5 +137,66 @@ ROWS: dict[str, tuple[Step, ...]] = {
     "a removed fleet takes its requests back": (
         ASKED,
         Step("", [(0, (1, 2, 3))], {}, reenroll=(0,)),
+    ),
+    "a wave is requested once the one before is re-enrolled and in use": (
+        FIRST,
+        replace(FIRST, posts=[]),
+        Step(
+            "0123",
+            [(1, (1, 2))],
+            every("re-enrolled", 0) | every("pending", 1, 2) | every("due", 3),
+            more=WAVES,
+            reenroll=(0,),
+        ),
+        Step("0123", [], every("re-enrolled", 0, 1) | every("pending", 2) | every("due", 3), more=WAVES, reenroll=(1,)),
+        Step("0123", [(1, (3,))], every("re-enrolled", 0, 1, 2) | every("pending", 3), more=WAVES, reenroll=(2,)),
+    ),
+    "canaries are requested before everybody else": (
+        Step("0123", [(1, (2,))], every("pending", 2) | every("due", 0, 1, 3), canaries=(2,)),
+        Step("0123", [], every("pending", 2) | every("due", 0, 1, 3), canaries=(2,)),
+        Step(
+            "0123", [(1, (0, 1, 3))], every("re-enrolled", 2) | every("pending", 0, 1, 3), canaries=(2,), reenroll=(2,)
+        ),
+    ),
+    "a rejected member halts the waves, and they go on once it is mended": (
+        Step("0123", [(1, (0,))], every("rejected", 0) | every("due", 1, 2, 3), more=WAVES, refused=(0,)),
+        Step("0123", [(1, (0,))], every("rejected", 0) | every("due", 1, 2, 3), more=WAVES, refused=(0,)),
+        FIRST,
+        Step(
+            "0123",
+            [(1, (1, 2))],
+            every("re-enrolled", 0) | every("pending", 1, 2) | every("due", 3),
+            more=WAVES,
+            reenroll=(0,),
+        ),
+    ),
+    "an overdue member halts the waves until it re-enrolls": (
+        replace(FIRST, more=WAVES | {"overdue_after": "90m"}),
+        replace(FIRST, more=WAVES | {"overdue_after": "90m"}, posts=[]),
+        replace(FIRST, more=WAVES | {"overdue_after": "90m"}, posts=[]),
+        Step(
+            "0123",
+            [(1, (1, 2))],
+            every("re-enrolled", 0) | every("pending", 1, 2) | every("due", 3),
+            more=WAVES | {"overdue_after": "90m"},
+            reenroll=(0,),
+        ),
+    ),
+    "a paused roll-out requests nobody new and retries drift": (
+        replace(FIRST, more=WAVES | {"paused": True}, posts=[], phases=every("due")),
+        FIRST,
+        Step(
+            "0123",
+            [(1, (0,))],
+            every("pending", 0) | every("due", 1, 2, 3),
+            more=WAVES | {"paused": True},
+            change={0: 0},
+        ),
+        Step("0123", [], every("re-enrolled", 0) | every("due", 1, 2, 3), more=WAVES | {"paused": True}, reenroll=(0,)),
+        Step("0123", [(1, (1, 2))], every("re-enrolled", 0) | every("pending", 1, 2) | every("due", 3), more=WAVES),
+    ),
+    "members that leave in mid-roll-out are cleared only where they were requested": (
+        FIRST,
+        Step("23", [(1, (2,)), (0, (0,))], every("pending", 2) | every("due", 3), more=WAVES),
     ),
 }

@@ -15,7 +15,7 @@ from keyfactor_standins.command.process import Command, running
 from tests.support import pluginhost
 from tests.support.modules import BINARIES, Module
 from tests.support.plugin import Resource, plugin
-from tests.support.stacks import Stack
+from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
 from tests.terraform.outcomes import GHOST, ROWS, Step
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
@@ -67,15 +67,18 @@ class _Cast:
         ]
 
 
-def _pulumi(command: Command, folder: Path) -> Run:
-    stack = Stack("standin", folder, command)
+def _pulumi(engine: str) -> Callable[[Command, Path], Run]:
+    def made(command: Command, folder: Path) -> Run:
+        stack = Stack(engine, folder, command)
 
-    def run(fleets: Fleets) -> Phases:
-        stack.fleets(*({"name": name, **fleet} for name, fleet in fleets.items()))
-        stack.run("up", "--refresh", "--continue-on-error")
-        return {name: stack.phases(name) for name in fleets}
+        def run(fleets: Fleets) -> Phases:
+            stack.fleets(*({"name": name, **fleet} for name, fleet in fleets.items()))
+            stack.run("up", "--refresh", "--continue-on-error")
+            return {name: stack.phases(name) for name in fleets}
 
-    return run
+        return run
+
+    return made
 
 
 def _terraform(binary: str) -> Callable[[Command, Path], Run]:
@@ -128,7 +131,8 @@ def _native(command: Command, _folder: Path) -> Run:
 
 PATHS = [
     pytest.param(_native, id="the native plugin's protocol"),
-    pytest.param(_pulumi, id="pulumi on the stand-in"),
+    pytest.param(_pulumi("standin"), id="pulumi on the stand-in"),
+    pytest.param(_pulumi("pulumi"), id="pulumi", marks=pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI)),
     pytest.param(_protocol, id="the plugin's protocol"),
     *(
         pytest.param(_terraform(binary.values[0]), id=binary.values[0], marks=binary.marks)  # type: ignore[arg-type]
@@ -150,6 +154,7 @@ def test_every_path_asks_and_records_the_same(path: Callable[[Command, Path], Ru
                     f"row{row}": {
                         "orchestrator_ids": [cast.id(row, int(member)) for member in step.members],
                         "status": step.status,
+                        **({"canary_ids": [cast.id(row, member) for member in step.canaries]} if step.canaries else {}),
                         **step.more,
                     }
                     for row, step in last.items()
