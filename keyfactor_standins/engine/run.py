@@ -60,13 +60,18 @@ def run(
     )
 
 
+def state_file(cwd: Path, stack: str, environment: Mapping[str, str]) -> Path:
+    """The file with the state of a stack, in the form of `export`; no run may have written it yet."""
+    project = load_project(cwd)
+    folder = state_folder(project.root, environment.get("PULUMI_BACKEND_URL") or project.backend)
+    return Store(folder, project.name, stack).file
+
+
 def exported(cwd: Path, stack: str, environment: Mapping[str, str]) -> dict[str, Any]:
     """The deployment as `export` prints it, read from the file; it needs no passphrase.
 
     An empty one where no run has written any yet.
     """
-    project = load_project(cwd)
-    folder = state_folder(project.root, environment.get("PULUMI_BACKEND_URL") or project.backend)
-    file = Store(folder, project.name, stack).file
+    file = state_file(cwd, stack, environment)
     deployment: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {"version": 3, "deployment": {}}
     return deployment

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from keyfactor_standins.command.process import Command
-from keyfactor_standins.engine.run import exported
+from keyfactor_standins.engine.run import exported, state_file
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_PULUMI = shutil.which("pulumi")
@@ -166,6 +166,17 @@ class Stack:
         assert ran.returncode == 0, ran.stderr
         found: dict[str, Any] = json.loads(ran.stdout)
         return found
+
+    def import_(self, deployment: Mapping[str, Any]) -> None:
+        """Takes an exported state as that of this stack, which has none yet."""
+        real = self.engine == "pulumi"
+        file = self.folder / "import.json" if real else state_file(self.folder, self.name, self.environment)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(deployment))
+        if real:
+            where = ["--stack", self.name, "--cwd", str(self.folder)]
+            ran = self._call("pulumi", "stack", "import", *where, "--file", str(file))
+            assert ran.returncode == 0, ran.stderr
 
     def resources(self) -> dict[str, Any]:
         """What both engines have to record alike of each of this project's resources, by name."""

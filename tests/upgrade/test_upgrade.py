@@ -13,9 +13,11 @@ import pytest
 
 from keyfactor_provider.reenrollment.state import from_state
 from keyfactor_standins.command.process import Command, running
+from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
 
 DATA = Path(__file__).resolve().parents[1] / "cli" / "data"
 
+ENGINES = ["standin", pytest.param("pulumi", marks=pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI))]
 needs_tf = pytest.mark.skipif(find_spec("tf") is None, reason="the library of the Terraform plugin is not installed")
 
 
@@ -123,3 +125,47 @@ def test_pulumis_state_of_the_previous_release_is_read_whole(name: str) -> None:
     assert record.pending_ids() == outputs["pending_orchestrator_ids"]
     assert record.reenrolled_ids() == outputs["reenrolled_orchestrator_ids"]
     assert record.failed_ids() == outputs["failed_orchestrator_ids"]
+
+
+def recorded_stack(engine: str, folder: Path, command: Command, *names: str) -> Stack:
+    """A stack with the previous release's state of these fleets, and with a program that declares them as before."""
+    stack = Stack(engine, folder, command)
+    state = json.loads((DATA / "pulumi-export-v1.json").read_text())
+    gone = [name for name in ("lab", "edge") if name not in names]
+    resources = [one for one in state["deployment"]["resources"] if one.get("id") not in gone]
+    state["deployment"]["resources"] = resources
+    declared = []
+    for name in names:
+        outputs = pulumi_outputs(name)
+        populate(command, outputs["members"])
+        given = {argument: outputs[argument] for argument in ("status", "on_removal", "on_failure")}
+        declared.append({"name": name, "orchestrator_ids": list(outputs["members"]), **given})
+    stack.fleets(*declared)
+    stack.import_(state)
+    return stack
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("engine", ENGINES)
+def test_pulumi_previews_no_change_for_a_healthy_fleet_of_the_previous_release(
+    command: Command, tmp_path: Path, engine: str
+) -> None:
+    stack = recorded_stack(engine, tmp_path, command, "lab")
+    for arguments in ((), ("--refresh",)):
+        ran = stack.run("preview", "--expect-no-changes", "--diff", *arguments)
+        assert ran.exit_code == 0, ran.text
+    assert stack.run("up").posts == []
+    assert stack.resources()["lab"]["outputs"]["version"] == 1
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("engine", ENGINES)
+def test_pulumi_retries_the_rejected_members_of_the_previous_release_alone(
+    command: Command, tmp_path: Path, engine: str
+) -> None:
+    stack, members = recorded_stack(engine, tmp_path, command, "edge"), pulumi_outputs("edge")["members"]
+    ran = stack.run("up")
+    assert {one for _, ids in ran.posts for one in ids} == {
+        one for one, member in members.items() if member["phase"] not in ("pending", "re-enrolled")
+    }
+    assert stack.resources()["edge"]["outputs"]["version"] == 2
