@@ -4,11 +4,15 @@ A test of a module that can start processes is marked `process`: it is no part o
 """
 
 import os
+import signal
 import subprocess
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+# A CI may run all this as a background job, which ignores SIGINT, and so would every process that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _STARTERS = (
     "keyfactor_standins.command.process",

@@ -6,10 +6,9 @@ import os
 import signal
 import sys
 import threading
-import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any, Final
 
 import pulumi
@@ -88,11 +87,8 @@ def hand_over_on_sigterm() -> None:
 
     def hand_over() -> None:
         server.stop(HANDING_OVER_SECONDS).wait()
-        while _main_thread_is_in(in_main_thread.__code__):
-            # What SIGINT raises in there would be lost: ctypes prints it and goes on, and the host would never end.
-            time.sleep(0.001)
-        # The host ends by itself on SIGINT.
-        os.kill(os.getpid(), signal.SIGINT)
+        # The host ends by itself on SIGINT, but a host in the background job of a shell ignores that signal.
+        os._exit(0)
 
     def in_main_thread(_: Any) -> int:
         if sys.exc_info()[0] is not None:
@@ -107,17 +103,6 @@ def hand_over_on_sigterm() -> None:
     ctypes.pythonapi.PyOS_setsig.restype = ctypes.c_void_p
     ctypes.pythonapi.Py_AddPendingCall(call, None)
     ctypes.pythonapi.PyOS_setsig(signal.SIGTERM, ctypes.cast(ctypes.CDLL(None).abs, ctypes.c_void_p))
-
-
-def _main_thread_is_in(code: CodeType) -> bool:
-    """Whether the main thread runs this code now."""
-    main = threading.main_thread().ident
-    frame = sys._current_frames().get(main) if main is not None else None
-    while frame is not None:
-        if frame.f_code is code:
-            return True
-        frame = frame.f_back
-    return False
 
 
 _kept: list[Any] = []

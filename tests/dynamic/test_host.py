@@ -230,8 +230,9 @@ def test_sigterm_lets_a_create_finish_and_takes_no_new_call(command: Command) ->
     assert command.posts() == [(1, tuple(ids))]
 
 
-def test_sigterm_ends_a_host_that_has_nothing_to_do(shared: Command) -> None:
-    with host(shared.environment()) as running_host:
+@pytest.mark.parametrize("background", [False, True], ids=["foreground", "background job"])
+def test_sigterm_ends_a_host_that_has_nothing_to_do(shared: Command, background: bool) -> None:
+    with host(shared.environment(), background=background) as running_host:
         running_host.check({"orchestrator_ids": [ONE], "status": "Requested"})
         running_host.process.terminate()
         assert running_host.process.wait(20) == 0

@@ -132,13 +132,18 @@ class Host:
 
 @contextmanager
 def host(
-    environment: Mapping[str, str], config: Mapping[str, str] | None = None, *flags: str, listens: bool = True
+    environment: Mapping[str, str],
+    config: Mapping[str, str] | None = None,
+    *flags: str,
+    listens: bool = True,
+    background: bool = False,
 ) -> Iterator[Host]:
     """A provider host with this environment besides an otherwise empty one, configured as an engine would.
 
     Args:
         flags: what the engine puts before its address under `pulumi --logflow -v=9`.
         listens: whether the engine takes messages.
+        background: whether it is started as a shell starts a background job, which ignores SIGINT.
     """
     engine = _Engine()
     server = grpc.server(ThreadPoolExecutor(2))
@@ -146,8 +151,9 @@ def host(
         engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    started_as = ["sh", "-c", 'trap "" INT; exec "$@"', "sh"] if background else []
     process = subprocess.Popen(
-        [sys.executable, "-u", "-W", "error", "-m", "pulumi.dynamic", *flags, f"127.0.0.1:{port}"],
+        [*started_as, sys.executable, "-u", "-W", "error", "-m", "pulumi.dynamic", *flags, f"127.0.0.1:{port}"],
         cwd=ROOT,
         env={**bare_environment(), "GRPC_VERBOSITY": "NONE", **environment},
         stdout=subprocess.PIPE,
@@ -164,7 +170,7 @@ def host(
     finally:
         channel.close()
         process.terminate()
-        process.wait()
+        process.wait(60)
         process.stdout.close()
         server.stop(None).wait()
 
