@@ -15,6 +15,7 @@ from rich.console import Console
 
 from bench import report
 from bench.asking import asking
+from bench.cli import cli
 from bench.deciding import deciding
 from bench.fleets import large_fleets
 from bench.machine import describe
@@ -32,6 +33,7 @@ SECTIONS: Mapping[str, Callable[[], Section]] = {
     "rollout": rollout,
     "fleets": large_fleets,
     "runs": whole_runs,
+    "cli": cli,
     "terraform": terraform,
     "plugin": plugin,
 }

@@ -11,6 +11,11 @@ from typing import Any
 import pulumi
 from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
+FLEET = ("keyfactor_provider", "OrchestratorReenrollment")
+IDLE = ("bench.idle", "Idle")
+POSTING = ("bench.idle", "Posting")
+"""Where the classes of resources are that stacks are made of."""
+
 _NUMBERS = {"Requested": 1, "Required": 2}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
+from bench.idle import FLEET, IDLE, POSTING
 from bench.measure import Goal, Pairs, Row, Section, seconds
 from bench.stack import Stack
 from keyfactor_standins.command.process import Command, running
@@ -23,10 +24,6 @@ _REPETITIONS = {1: 7, 100: 5, 1_000: 3}
 _ONE = Goal("at most", 0.45)
 _MANY = Goal("at most", 1.15)
 
-_FLEET = ("keyfactor_provider", "OrchestratorReenrollment")
-_IDLE = ("bench.idle", "Idle")
-_POSTING = ("bench.idle", "Posting")
-
 
 class Runs:
     """The stacks of one size."""
@@ -39,11 +36,11 @@ class Runs:
 
     def measure(self, repetitions: int) -> None:
         """Every command, in pairs."""
-        fleets, idle = self._stack(*_FLEET), self._stack(*_IDLE)
+        fleets, idle = self._stack(*FLEET), self._stack(*IDLE)
         fleets.run("up")
         idle.run("up")
         for repetition in range(repetitions):
-            self._pair("up that creates", repetition, self._fleets_up, lambda: self._stack(*_POSTING).run("up"))
+            self._pair("up that creates", repetition, self._fleets_up, lambda: self._stack(*POSTING).run("up"))
             for command, *options in (("preview", "--expect-no-changes"), ("refresh",)):
                 self._pair(
                     "no-change preview" if command == "preview" else command,
@@ -59,7 +56,7 @@ class Runs:
             times.append(job())
 
     def _fleets_up(self) -> float:
-        stack = self._stack(*_FLEET)
+        stack = self._stack(*FLEET)
         self._command.forget()
         taken = stack.run("up")
         posts = len(self._command.posts())

@@ -1,4 +1,4 @@
-"""A stack on `keyfactor_standins/engine`: a program in a folder of its own, run, timed and exported."""
+"""A stack, on `keyfactor_standins/engine` or the Pulumi CLI: a program in its own folder, run, timed and exported."""
 
 import json
 import os
@@ -43,6 +43,7 @@ class Stack:
     Attributes:
         module, resource: where the resource's class is.
         extra: more for the environment of its processes.
+        cli: whether the Pulumi CLI runs it, and not the stand-in.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class Stack:
     module: str
     resource: str
     extra: Mapping[str, str] = field(default_factory=dict)
+    cli: bool = False
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True)
@@ -57,13 +59,18 @@ class Stack:
         (self.folder / "__main__.py").write_text(_PROGRAM.format(module=self.module, resource=self.resource))
         # Every run pays for deriving the key of a passphrase, whatever is in the stack.
         self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("KEYFACTOR_")},
+            **{name: value for name, value in os.environ.items() if not name.startswith(("KEYFACTOR_", "PULUMI_"))},
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "PYTHONPATH": str(ROOT),
             "PULUMI_CONFIG_PASSPHRASE": "bench",
             "PULUMI_BACKEND_URL": f"file://{self.folder}",
+            "PULUMI_HOME": str(self.folder / "home"),
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
             **self.command.environment(),
             **self.extra,
         }
+        if self.cli:
+            self._call("stack", "init")
 
     def declare(self, fleets: Sequence[Mapping[str, Any]]) -> None:
         """What the program declares from now on."""
@@ -95,8 +102,9 @@ class Stack:
 
     def _call(self, command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         where = ["--stack", "dev", "--cwd", str(self.folder)]
+        line = ["pulumi", "--non-interactive"] if self.cli else [sys.executable, "-m", "keyfactor_standins.engine"]
         return subprocess.run(
-            [sys.executable, "-m", "keyfactor_standins.engine", command, *where, *arguments],
+            [*line, command, *arguments, *where],
             cwd=ROOT,
             env=self._environment,
             capture_output=True,
