@@ -10,10 +10,10 @@ from bench.measure import Goal, Pairs, Row, Section, in_turns
 from bench.stack import Stack
 from keyfactor_standins.command.process import running
 
-HOW = """The wall time of the Pulumi CLI: `up --skip-preview`, `preview --expect-no-changes` and `refresh --skip-preview` of
-a stack with one fleet of 100 members in which nothing changes; next to a stack with one dynamic resource that has the
-same name and arguments and whose provider does nothing. In pairs, the order reversed each time; every run has to end
-with exit code 0."""
+HOW = """The wall time of the Pulumi CLI: `up --skip-preview`, `preview --expect-no-changes` and `refresh
+--skip-preview` of a stack with one fleet of 100 members in which nothing changes; next to a stack with one dynamic
+resource that has the same name and arguments and whose provider does nothing. In pairs, the order reversed each time;
+every run has to end with exit code 0."""
 
 _MEMBERS, _REPETITIONS = 100, 9
 _COMMANDS = (("up",), ("preview", "--expect-no-changes"), ("refresh",))
