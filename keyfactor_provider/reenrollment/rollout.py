@@ -112,10 +112,8 @@ def _wave(rollout: Rollout, canaries: int, members: int, finished: int) -> tuple
     upto = canaries
     if finished < upto:
         return 0, upto
-    number = 0
-    for size in _sizes(rollout, members):
+    for number, size in enumerate(_sizes(rollout, members), 1):
         upto += size
-        number += 1
         if finished < upto or upto >= members:
             return number, upto
     more = (finished - upto) // size + 1
