@@ -34,7 +34,7 @@ class Span(click.ParamType[int]):
         from keyfactor_provider.reenrollment.desired import duration
 
         if (span := duration(value)) is None:
-            self.fail(f'{value!r} is not a duration; expected such as "48h" or "7d"', param, ctx)
+            self.fail(f'{value!r} is not a duration; expected a value such as "48h" or "7d"', param, ctx)
         return span
 
 
@@ -153,8 +153,7 @@ def status(
 def summary(source: str, max_requests: int | None, as_json: bool) -> None:
     """Summarise a plan as Markdown for a pull request: which orchestrators will be requested, retried or cleared.
 
-    SOURCE is a file with the output of `pulumi preview --json` or `terraform show -json PLAN`; the default is standard
-    input.
+    SOURCE is a file with the output of `pulumi preview --json` or `terraform show -json PLAN`; the default is stdin.
     """
     from keyfactor_provider.cli import reporting
     from keyfactor_provider.cli.markdown import markdown

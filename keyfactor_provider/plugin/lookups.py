@@ -67,9 +67,9 @@ class Lookups:
         """
         found = find(self._host.operations.lookups.everyone(), _filter(arguments))
         if found.unmatched:
-            entries = listed([safe(entry) for entry in found.unmatched])
+            detail = f"Correct or remove: {listed([safe(entry) for entry in found.unmatched])}."
             summary = "some entries of exclude match no orchestrator"
-            self._host.tell(Message("getOrchestrators", "warning", "exclude", summary, entries))
+            self._host.tell(Message("getOrchestrators", "warning", "exclude", summary, detail))
         return {
             "ids": list(found.ids),
             "orchestrators": [_shown(agent) for agent in found],
@@ -103,11 +103,7 @@ def _filter(arguments: Mapping[str, Any]) -> Filter:
 
 
 def _value(name: str, value: Any) -> Any:
-    """The value of a filter in Python's type.
-
-    Raises:
-        ValueError: this filter does not take the value.
-    """
+    """A filter's value in Python's type; raises ValueError if the filter does not take it."""
     if name in _SEVERAL:
         items = value if isinstance(value, list) else [value]
         texts = [str(int(item)) if isinstance(item, float) and item.is_integer() else item for item in items]

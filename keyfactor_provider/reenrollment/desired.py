@@ -308,7 +308,7 @@ class _Reader:
         if value is None:
             return None
         if (seconds := duration(value)) is None:
-            self.refuse(name, f'{value!r} is not a duration; expected such as "48h", "2d" or a number of seconds')
+            self.refuse(name, f'{value!r} is not a duration; expected e.g. "48h", "2d" or a number of seconds')
         return seconds
 
     def flag(self, name: str) -> bool:

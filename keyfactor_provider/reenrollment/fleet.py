@@ -19,7 +19,7 @@ class Forecast:
     """What a run would do, judged by record and desired state; independent of Command and of the clock.
 
     Attributes:
-        new_round: the triggers changed, or the desired status was None before.
+        new_round: the triggers changed, or the desired status changed from None.
         first: members requested for the first time in their round; in a roll-out, as many as the current wave has
             room for.
         again: members requested again: failed, drifted, or under a new status.

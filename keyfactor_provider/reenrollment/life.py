@@ -162,7 +162,7 @@ def _judge(member: Member, observed: Observation | None, at: Moment, *, doubtful
         return Judged(_to_be_requested(member, Phase.CHANGED, flag_is, otherwise=flag_is), member.desired)
     # With no certificate at the baseline there is none now either: otherwise an earlier rule would have matched.
     if member.requested_status is member.desired and member.baseline_thumbprint == "":
-        reason = "its flag is cleared, and it has no certificate that would show whether it re-enrolled"
+        reason = "its flag is cleared and it has no certificate that could tell whether it re-enrolled"
         return Judged(replace(member, phase=Phase.UNVERIFIED, reason=reason))
     return Judged(_to_be_requested(member, Phase.CLEARED, "its flag was cleared"), member.desired)
 

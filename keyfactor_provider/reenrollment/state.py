@@ -130,7 +130,7 @@ def _renamed(members: Mapping[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-_RESTORE: Final = "Restore an earlier state of the stack, or remove the resource from the state and declare it anew."
+_RESTORE: Final = "Restore an earlier state of the stack, or remove the resource from the state and declare it again."
 
 
 def _unreadable(came_back: str, next_step: str) -> RecordError:

@@ -2,8 +2,7 @@
 
 One small history on either engine: three fleets are created, one of them in waves; one orchestrator is rejected, one
 re-enrolls, one flag is cleared outside; then the program changes. The exports and previews of each engine are kept,
-without details of this machine. The files named v1 were recorded in the same way with an earlier release, and stay
-unchanged.
+without details of this machine. The files named v1 were recorded likewise with an earlier release, and never change.
 """
 
 import json

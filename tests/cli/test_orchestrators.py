@@ -74,9 +74,7 @@ def test_the_filters_are_those_of_the_look_up(cli: Cli, command: Command, option
         (["--at-least", "-1"], 2, "-1"),
     ],
 )
-def test_unexpected_counts_and_invalid_filters_fail(
-    cli: Cli, command: Command, options: list[str], code: int, says: str
-) -> None:
+def test_wrong_counts_and_filters_fail(cli: Cli, command: Command, options: list[str], code: int, says: str) -> None:
     ran = cli("orchestrators", *options)
     assert (ran.code, ran.out) == (code, "")
     assert says in ran.err

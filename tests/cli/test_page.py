@@ -16,8 +16,7 @@ from tests.cli.conftest import Cli
 from tests.cli.states import DATA, HOSTILE, at, fleet, guid, pulumi_export, rollout
 
 in_a_browser = pytest.mark.skipif(
-    browser.FOUND is None,
-    reason=f"none of {', '.join(browser.NAMES)} on the PATH: the page was not tested in a browser",
+    browser.FOUND is None, reason=f"none of {', '.join(browser.NAMES)} on the PATH: the page was shown in no browser"
 )
 WIDTHS = (390, 1280)
 
