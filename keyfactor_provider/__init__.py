@@ -1,7 +1,7 @@
 """Declare which Keyfactor Command orchestrators must enroll for a new client-authentication certificate.
 
-The public names are resolved on first use: importing pulumi takes 0.6 s, httpx 0.1 s, and neither the
-provider host nor the Terraform front end needs all of them.
+The public names are resolved on first use: importing pulumi takes 0.6 s and httpx 0.1 s, and neither the provider host
+nor the Terraform front end needs both.
 """
 
 from typing import TYPE_CHECKING, Any

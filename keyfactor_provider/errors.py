@@ -1,21 +1,21 @@
 """Everything this project raises on purpose.
 
-ProviderError                 a message in four parts: what failed, on what, what came back, what next
-├── InputError                invalid values in the program; lists every problem found
-├── SettingsError             a setting for Command that is wrong or contradicts another
-│   └── MissingSettings       no host, or no credentials, in any source
-├── RecordError               state that this version can't read
-├── LookupRefused             orchestrators(...) found fewer or more than its bounds allow
+ProviderError                 a message in four parts: what failed, on what, what came back, what to do next
+├── InputError                invalid arguments in the program; lists every problem found
+├── SettingsError             a setting is wrong or contradicts another
+│   └── MissingSettings       no hostname or no credentials are configured
+├── RecordError               recorded state that this release can't read
+├── LookupRefused             a look-up found fewer or more orchestrators than its bounds allow
 ├── ReenrollmentFailed        members that were rejected, not reached or not found, or whose flag could not be cleared
-├── CompletionFailed          a completion that further waiting would not complete
-│   └── CompletionTimeout     members that were not complete when the time was up
-└── CommandError              Command did not answer a request as it should
-    ├── Unreachable           no usable answer within the time for a request with its retries
-    ├── Unauthorized          401: it does not accept these credentials
-    ├── Forbidden             403: it accepts them, but a permission is missing
-    ├── NotFound              404: nothing is at this address
+├── CompletionFailed          a completion that can't be reached by waiting
+│   └── CompletionTimeout     members were not complete when the timeout expired
+└── CommandError              Command did not carry out a request
+    ├── Unreachable           no usable answer before the deadline for a request and its retries
+    ├── Unauthorized          401: the credentials are not accepted
+    ├── Forbidden             403: a permission is missing
+    ├── NotFound              404: there is nothing at this address
     ├── Rejected              400, or another rejection of the request itself
-    └── BadAnswer             an answer that its API does not give: HTML, incomplete JSON, a redirect
+    └── BadAnswer             not an answer of Command's API: HTML, incomplete JSON, a redirect
 """
 
 from collections.abc import Sequence
@@ -26,19 +26,19 @@ from typing import ClassVar
 class ProviderError(Exception):
     """Something in this project failed unexpectedly.
 
-    `str()` of it is the whole message that a user sees.
+    Its `str()` is the complete message that the user sees.
 
     Args:
         what: what failed and on what, as one clause.
         came_back: what was found or answered instead.
-        next_step: what the user can do; whole sentences.
-        resource: the fleet or completion that it is about; empty where it is about none.
+        next_step: what the user can do, in full sentences.
+        resource: the name of the fleet or completion concerned; empty if there is none.
 
     Attributes:
-        remedy: what to do about errors of this class in general; `docs/messages.md` is made from it.
+        remedy: what to do about errors of this class in general; `docs/messages.md` is generated from it.
     """
 
-    remedy: ClassVar[str] = "Run again. What was sent is recorded. Report the error if it happens twice."
+    remedy: ClassVar[str] = "Run again; what was already sent is recorded. Report the error if it happens again."
 
     def __init__(self, what: str, came_back: str, next_step: str, *, resource: str = "") -> None:
         self.what = what
@@ -54,17 +54,17 @@ class ProviderError(Exception):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing wrong with one property; `reason` repeats the offending value."""
+    """One problem with one property; `reason` quotes the offending value."""
 
     property: str
     reason: str
 
 
 class InputError(ProviderError):
-    """Arguments of a resource or look-up are invalid; nothing was changed.
+    """The arguments of a resource or look-up are invalid; nothing was changed.
 
     Args:
-        resource: what the values are for, such as `edge`.
+        resource: the name of the resource or look-up, such as `edge`.
         problems: every problem found, at least one.
     """
 
@@ -80,7 +80,7 @@ class SettingsError(ProviderError):
     """A setting is wrong or contradicts another.
 
     Args:
-        key: of the setting, where it stands in the engine's own config.
+        key: the setting's name in the engine's config.
     """
 
     remedy: ClassVar[str] = "Correct the setting in the source that the message names."
@@ -91,30 +91,30 @@ class SettingsError(ProviderError):
 
 
 class MissingSettings(SettingsError):
-    """No source names a host, or none names credentials."""
+    """No hostname or no credentials are configured."""
 
-    remedy: ClassVar[str] = "Set what the message names: in the environment, in the engine's config, or in a profile."
+    remedy: ClassVar[str] = "Set what the message names in the environment, in the engine's config, or in a profile."
 
 
 class RecordError(ProviderError):
     """The recorded state can't be read by this release."""
 
     remedy: ClassVar[str] = (
-        "Use the release that wrote it, or a newer one. If it was edited or damaged, restore an earlier state."
+        "Use the release that wrote the state, or a newer one. If it was edited or damaged, restore an earlier state."
     )
 
 
 class LookupRefused(ProviderError):
     """A look-up found fewer or more orchestrators than its bounds allow."""
 
-    remedy: ClassVar[str] = "Correct the filters, or the bound if the number is right. Nothing was requested."
+    remedy: ClassVar[str] = "Correct the filters, or the bound if the number is as intended. Nothing was requested."
 
 
 class ReenrollmentFailed(ProviderError):
     """Members were rejected, not reached or not found, or their flag could not be cleared."""
 
     remedy: ClassVar[str] = (
-        "Fix the reason that is named for each member, and run again. The next run retries these members and no others."
+        "Fix the reason given for each member, and run again. The next run retries these members and no others."
     )
 
 
@@ -122,26 +122,26 @@ class CompletionFailed(ProviderError):
     """A completion can't be reached by waiting."""
 
     remedy: ClassVar[str] = (
-        "Run the fleet again, so that its roll-out continues, and give the completion a stack of its own."
+        "Run the fleet again so that its roll-out continues, and put the completion into a separate stack."
     )
 
 
 class CompletionTimeout(CompletionFailed):
-    """Members were not complete when the time was over."""
+    """Members were not complete when the timeout expired."""
 
     remedy: ClassVar[str] = (
-        "Look into the members that are named. The next run waits again; raise timeout if they need longer."
+        "Investigate the members named. The next run waits again; raise timeout if they need longer."
     )
 
 
 class CommandError(ProviderError):
-    """Command could not do what it was asked for.
+    """Command did not carry out a request.
 
     Args:
-        outcome_open: the request may have been carried out although no answer says so.
-        retry_after: seconds that Command asked to wait, when it did.
-        status: the HTTP status, when there was one.
-        code: Command's `ErrorCode`, such as `0xA0140002`, when it gave one.
+        status: the HTTP status, if there was one.
+        code: Command's `ErrorCode`, such as `0xA0140002`, if it gave one.
+        outcome_open: the request may have been carried out although no answer confirms it.
+        retry_after: the seconds that Command asked to wait, if it did.
         transient: the same request may succeed a little later.
     """
 
@@ -168,7 +168,7 @@ class CommandError(ProviderError):
 
 
 class Unreachable(CommandError):
-    """No usable answer came within the time for a request with its retries."""
+    """No usable answer came before the deadline for a request and its retries."""
 
     remedy: ClassVar[str] = "Check Command, the network and any proxy, and run again."
 
@@ -176,9 +176,7 @@ class Unreachable(CommandError):
 class Unauthorized(CommandError):
     """401: Command, or its identity provider, does not accept these credentials."""
 
-    remedy: ClassVar[str] = (
-        "Correct the credentials. They are not tried twice in a run, so that the account is not locked."
-    )
+    remedy: ClassVar[str] = "Correct the credentials. A run does not try them again, so that the account is not locked."
 
 
 class Forbidden(CommandError):
@@ -188,7 +186,7 @@ class Forbidden(CommandError):
 
 
 class NotFound(CommandError):
-    """404: nothing is at this address."""
+    """404: there is nothing at this address."""
 
     remedy: ClassVar[str] = "Check hostname and apiPath."
 
@@ -200,6 +198,6 @@ class Rejected(CommandError):
 
 
 class BadAnswer(CommandError):
-    """An answer that Command's API does not give, such as an HTML page, a redirect or incomplete JSON."""
+    """The answer is not one of Command's API: an HTML page, a redirect or incomplete JSON, for example."""
 
     remedy: ClassVar[str] = "Check hostname, apiPath and any proxy: something else may be answering in Command's place."

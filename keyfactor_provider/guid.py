@@ -25,5 +25,5 @@ def canonical(text: str) -> str:
 
 
 def is_canonical(text: str) -> bool:
-    """Whether a text is a GUID as `canonical` writes it."""
+    """Whether a text is a GUID in the form that `canonical` returns."""
     return _CANONICAL.fullmatch(text) is not None

@@ -1,4 +1,4 @@
-"""The console scripts; each says in one line which extra of the package it lacks."""
+"""The console scripts. Each names a missing extra of the package in one line."""
 
 import sys
 

@@ -10,11 +10,11 @@ class ReenrollmentStatus(StrEnum):
     """
 
     NONE = "None"
-    """Nothing: clears the flag."""
+    """Nothing; clears the flag."""
     REQUESTED = "Requested"
-    """Enroll for a new client-authentication certificate; work goes on meanwhile."""
+    """Enroll for a new client-authentication certificate; its work continues meanwhile."""
     REQUIRED = "Required"
-    """The same, and no new session and no work until it holds the new certificate."""
+    """Enroll likewise, but start no new session and do no work until it holds the new certificate."""
 
     @property
     def number(self) -> int:
@@ -23,10 +23,10 @@ class ReenrollmentStatus(StrEnum):
 
     @classmethod
     def parse(cls, value: object) -> "ReenrollmentStatus":
-        """The status meant by an enum member, 0/1/2 (also as text or float), or a name in any case.
+        """The status for an enum member, a number (0 to 2, also as text or float) or a name in any case.
 
         Raises:
-            ValueError: the value is none of them; the text names it and what was expected.
+            ValueError: the value is no status; the message quotes it and says what was expected.
         """
         if isinstance(value, ReenrollmentStatus):
             return value

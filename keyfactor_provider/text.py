@@ -1,4 +1,4 @@
-"""Text from outside made safe to show, and lists of names kept short."""
+"""Makes untrusted text safe to show, and keeps lists of names short."""
 
 import re
 import unicodedata
@@ -6,43 +6,43 @@ from collections.abc import Sequence
 from typing import Final
 
 MOST_NAMED: Final = 20
-"""No message names more orchestrators than this; the state has the rest."""
+"""The most orchestrators that a message names; the state has them all."""
 MOST_CHARACTERS: Final = 200
 MOST_MARKS: Final = 4
-"""Combining marks on one character: no living script needs more, and a stack of them covers other lines."""
+"""The most combining marks on one character: no living script needs more, and stacked marks cover other lines."""
 
 _READ: Final = 8
-"""Characters that are looked at for each one that may be shown: escape sequences and runs of blanks become shorter."""
+"""Input characters that are examined per character shown, since escape sequences and runs of blanks shrink."""
 
 _ESCAPES: Final = re.compile(
-    # ECMA-48: OSC, DCS, APC, PM and SOS with what they carry up to their end, CSI, and all other escape sequences.
-    # Without an end only the introducer goes: in a text of the wrong encoding it is part of a letter.
+    # ECMA-48: OSC, DCS, APC, PM and SOS with their content up to the terminator, CSI, and all other escape sequences.
+    # If there is no terminator, only the introducer is removed: in wrongly decoded text it is part of a letter.
     r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x00-\x08\x0a-\x1f\x7f-\x9f]*(?:\x07|\x1b\\|\x9c)"
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
     r"|\x1b[ -/]*[0-~]"
 )
 _INVISIBLE: Final = re.compile(
-    # Letters, marks and symbols that show nothing (Unicode: Default_Ignorable_Code_Point, and the empty Braille cell).
-    # The two variation selectors that emoji need, U+FE0E and U+FE0F, stay.
+    # Invisible letters, marks and symbols (Unicode: Default_Ignorable_Code_Point, and the empty Braille cell), except
+    # U+FE0E and U+FE0F, the variation selectors that emoji need.
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0d\uffa0\U000e0100-\U000e01ef]"
 )
 _BRACKETED: Final = re.compile(r"(?<!#)#{2,}+(?=[A-Za-z]*\[)")
-"""`##[`, `##vso[` and `##teamcity[`: Azure Pipelines looks for its own anywhere in a line (its agent's Command.cs)."""
+"""`##[`, `##vso[` and `##teamcity[`: Azure Pipelines finds its commands anywhere in a line (its agent's Command.cs)."""
 _COLONS: Final = re.compile(r"^:{2,}+|(?<=\s):{2,}+(?=[A-Za-z][\w-]*(?:::|\s|$))")
-"""`::` at the beginning, and before a command's name where a terminal or an engine could break the line.
+"""`::` at the beginning, and before a command's name wherever a terminal or an engine could break the line.
 
-GitHub Actions obeys it at the beginning of a line, after blanks too."""
+GitHub Actions obeys it at the beginning of a line, even after blanks."""
 
 
 def safe(text: str, most: int = MOST_CHARACTERS) -> str:
-    """One printable line of untrusted text, bounded in length, so that it can't forge a line of a log.
+    """Untrusted text as one printable line of bounded length, which can't forge a line of a log.
 
-    Escape sequences of terminals go. Control characters, line ends, bidirectional marks, invisible and unassigned
+    Terminal escape sequences are removed. Control characters, line ends, bidirectional marks, invisible and unassigned
     characters become blanks, and runs of blanks become one. Stacks of combining marks are thinned out. Commands of CI
-    systems get a blank inside, after which they are text.
+    systems are defused with a blank.
 
     Args:
-        most: characters, at least 1; what is longer ends with an ellipsis.
+        most: the most characters, at least 1; longer text is cut and ends with an ellipsis.
     """
     if len(text) <= most and _is_plain(text):
         return text
@@ -51,7 +51,7 @@ def safe(text: str, most: int = MOST_CHARACTERS) -> str:
 
 
 def flat(text: str) -> str:
-    """What `safe` makes of the whole text, however long it is."""
+    """Like `safe`, but without a limit on the length."""
     if _is_plain(text):
         return text
     line = _ESCAPES.sub("", text)
@@ -66,16 +66,16 @@ def flat(text: str) -> str:
 
 
 def named(machine: str, guid: str) -> str:
-    """An orchestrator as messages name it: its machine, where it has one, and its GUID."""
+    """An orchestrator as messages name it: its machine, if it has one, and its GUID."""
     shown = safe(machine)
     return f"{shown} ({guid})" if shown else guid
 
 
 def listed(names: Sequence[str], most: int = MOST_NAMED, rest: str = "the state has them all") -> str:
-    """Names joined by commas, at most `most` of them, with the number of those left out.
+    """At most `most` names joined by commas, with the number of names left out.
 
     Args:
-        rest: where to find those; empty where they are nowhere.
+        rest: where to find the others; may be empty.
     """
     shown = ", ".join(names[:most])
     where = f" ({rest})" if rest else ""
@@ -83,12 +83,12 @@ def listed(names: Sequence[str], most: int = MOST_NAMED, rest: str = "the state 
 
 
 def count(number: int, noun: str = "orchestrator") -> str:
-    """A number with its noun, in the plural where it has to be."""
+    """A number with its noun in the singular or plural."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _is_plain(text: str) -> bool:
-    """Whether it is ASCII that can stay as it is: nearly every machine name, a hundred thousand of them in a run."""
+    """Whether it is ASCII that needs no change, as nearly every one of a run's 100,000 machine names."""
     return (
         text.isascii()
         and text.isprintable()

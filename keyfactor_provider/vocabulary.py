@@ -1,4 +1,4 @@
-"""What each engine calls the things that messages name: its commands, its config, and the settings in it."""
+"""Each engine's words for what messages name: its commands, its config, and the settings in it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,10 +9,10 @@ class Vocabulary:
     """The words of one engine; the defaults are Pulumi's.
 
     Attributes:
-        preview: the command that shows what a run would do.
+        preview: the command that previews a run.
         up: the command that runs.
-        config: where the engine's own settings stand.
-        settings: the name of a setting there by its key; a setting that is not listed is `keyfactor:KEY`.
+        config: where the engine keeps its settings.
+        settings: the names of settings there by key; the default is `keyfactor:KEY`.
     """
 
     preview: str = "pulumi preview"
@@ -21,5 +21,5 @@ class Vocabulary:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def setting(self, key: str) -> str:
-        """A setting as it is written in the engine's own config."""
+        """The name of a setting in the engine's config."""
         return self.settings.get(key, f"keyfactor:{key}")

@@ -198,7 +198,7 @@ MUTATIONS = [
     ),
     *_in(
         "reenrollment/claims",
-        ("if self._owner.get(one) == fleet}", "}", "a fleet holds only what it claims"),
+        ("if self._owner.get(guid) == fleet}", "}", "a fleet holds only what it claims"),
         ("if owner != fleet}", "if False}", "one orchestrator in two fleets is refused"),
     ),
     *_in(

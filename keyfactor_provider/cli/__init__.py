@@ -1,4 +1,4 @@
-"""The front end for people and pipelines: `keyfactor-reenrollment`. It reads and reports, and changes nothing."""
+"""Front end for people and pipelines: `keyfactor-reenrollment`. It reads and reports, and changes nothing."""
 
 import io
 import sys
@@ -10,10 +10,10 @@ _LIBRARIES: Final = ("click", "jinja2", "markupsafe", "rich")
 
 
 def main() -> int:
-    """Run the command that was asked for; its exit code."""
+    """Runs the command line; the exit code."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A Windows code page may lack a character of a machine's name.
+            # A Windows code page may lack characters of machine names.
             stream.reconfigure(errors="replace")
     try:
         from keyfactor_provider.cli.app import app

@@ -1,4 +1,4 @@
-"""What the run after a plan would do to each fleet, as data."""
+"""What a planned run would do to each fleet, as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from keyfactor_provider.cli.sources import Action, Told
 from keyfactor_provider.version import RELEASE
 
 REQUESTS: Final = ("first", "retried", "drifted", "status_changed")
-"""The groups whose members the run would request."""
+"""The groups of members that the run would request."""
 GROUPS: Final = (*REQUESTS, "cleared", "removed", "moved", "kept", "queued")
 
 
@@ -19,16 +19,16 @@ class Ahead:
 
     Attributes:
         name: safe to show.
-        groups: GUIDs by what will happen to them, one of GROUPS; `removed` are cleared because they leave, `moved`
-            leave for another fleet of the plan, `kept` leave with whatever flag they have.
+        groups: GUIDs by what will happen to them, one of GROUPS: `removed` members are cleared because they leave the
+            fleet, `moved` ones go to another fleet of the plan, `kept` ones leave and keep their flag.
         machines: recorded machine names by GUID, safe to show.
-        unchanged: for how many members there is nothing to do.
+        unchanged: how many members need nothing.
         reenrolled: how many of those have re-enrolled in this round.
-        unknown: why not all of this can be known; whole sentences.
-        wave: what people call the open wave before the run; empty where the fleet has no waves.
-        more: how many of the queued the run may request besides, if it finds the open wave finished.
-        at_most: how many orchestrators the run may request; None where nobody can tell.
-        withheld: its members must not be named.
+        unknown: full sentences that say what can't be known, and why.
+        wave: the name of the open wave before the run; empty if the fleet has no waves.
+        more: how many queued members the run may request in addition, if it finds the open wave finished.
+        at_most: how many orchestrators the run may request; None if that can't be known.
+        withheld: whether its members must not be named.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Ahead:
     withheld: bool = False
 
     def count(self, *groups: str) -> int:
-        """How many members are in some of the groups."""
+        """How many members are in the groups."""
         return sum(len(self.groups.get(group, ())) for group in groups)
 
     def to_json(self) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class Ahead:
             "orchestrators": None
             if self.withheld
             else {
-                group: [{"id": one, "machine": self.machines.get(one)} for one in ids]
+                group: [{"id": guid, "machine": self.machines.get(guid)} for guid in ids]
                 for group, ids in self.groups.items()
             },
             "unknown": list(self.unknown),
@@ -72,7 +72,7 @@ class Ahead:
 
 @dataclass(frozen=True)
 class Outlook:
-    """What a run would do to all fleets of a plan, and what its engine says of it."""
+    """What a run would do to all fleets of a plan, and the messages of its engine."""
 
     fleets: tuple[Ahead, ...]
     messages: tuple[Told, ...]
@@ -80,30 +80,28 @@ class Outlook:
     refreshed: bool = True
 
     def count(self, *groups: str) -> int:
-        """How many members of all fleets are in some of the groups."""
+        """How many members of all fleets are in the groups."""
         return sum(fleet.count(*groups) for fleet in self.fleets)
 
     def excess(self, most: int) -> str:
-        """Why the run may request more than `most` orchestrators; empty where it can't."""
-        if open_ones := [fleet.name for fleet in self.fleets if fleet.at_most is None]:
-            return (
-                f"--max-requests {most}: nobody can tell how many orchestrators {text.listed(open_ones)} will request"
-            )
+        """Why the run may request more than `most` orchestrators; empty if it can't."""
+        if unknown := [fleet.name for fleet in self.fleets if fleet.at_most is None]:
+            return f"--max-requests {most}: can't tell how many orchestrators {text.listed(unknown)} will request"
         total = sum(fleet.at_most or 0 for fleet in self.fleets)
         if total <= most:
             return ""
-        each = [f"{fleet.name} {fleet.at_most}" for fleet in self.fleets if fleet.at_most]
-        return f"--max-requests {most}: the run may request {text.count(total)} ({text.listed(each)})"
+        numbers = [f"{fleet.name} {fleet.at_most}" for fleet in self.fleets if fleet.at_most]
+        return f"--max-requests {most}: the run may request {text.count(total)} ({text.listed(numbers)})"
 
     def to_json(self) -> dict[str, Any]:
         """The form of `--json`."""
-        open_ones = any(fleet.at_most is None for fleet in self.fleets)
+        numbers = [fleet.at_most for fleet in self.fleets]
         return {
             "version": 1,
             "release": RELEASE,
-            "requests_at_most": None if open_ones else sum(fleet.at_most or 0 for fleet in self.fleets),
+            "requests_at_most": None if None in numbers else sum(number or 0 for number in numbers),
             "incomplete": self.incomplete or None,
             "refreshed": self.refreshed,
             "fleets": [fleet.to_json() for fleet in self.fleets],
-            "messages": [{"severity": one.severity, "text": one.text} for one in self.messages],
+            "messages": [{"severity": told.severity, "text": told.text} for told in self.messages],
         }

@@ -1,4 +1,4 @@
-"""The commands and their options; the modules that do the work are imported when they are needed."""
+"""The commands and their options. The modules that do the work are imported only when needed."""
 
 import sys
 from pathlib import Path
@@ -11,41 +11,41 @@ from keyfactor_provider.cli.exits import Exit
 from keyfactor_provider.version import RELEASE
 
 _LINE = 4_000
-"""Characters of one line on stderr."""
+"""The most characters in a line on stderr."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(RELEASE, prog_name="keyfactor-reenrollment", message="%(prog)s %(version)s")
 def app() -> None:
-    """Look up Keyfactor Command orchestrators, and see where their re-enrollment stands.
+    """Look up Keyfactor Command orchestrators, and see the progress of their re-enrollment.
 
-    Nothing is ever changed. Command's address and credentials come from KEYFACTOR_* variables or from a profile of
+    Nothing is ever changed. Command's address and credentials come from KEYFACTOR_* variables or from a profile in
     ~/.keyfactor/command_config.json; only `orchestrators` and `status --live` need them.
     """
 
 
 class Span(click.ParamType[int]):
-    """A span of time, such as 48h or 7d, in seconds."""
+    """A time span, such as 48h or 7d."""
 
     name = "span"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The seconds of what was written."""
+        """The time span in seconds."""
         from keyfactor_provider.reenrollment.desired import duration
 
         if (span := duration(value)) is None:
-            self.fail(f'{value!r} is not a duration; expected such as "48h" or "7d"', param, ctx)
+            self.fail(f'{value!r} is not a duration; expected a value such as "48h" or "7d"', param, ctx)
         return span
 
 
 @app.command()
-@click.option("--machine", multiple=True, metavar="PATTERN", help="ClientMachine; * and ? stand for any text.")
-@click.option("--platform", multiple=True, metavar="NAME", help="Such as .NET or Native, or its number.")
-@click.option("--capability", multiple=True, metavar="NAME", help="It must have one of them.")
-@click.option("--identity", multiple=True, metavar="PATTERN", help="Identity (Username); * and ? stand for any text.")
-@click.option("--exclude", multiple=True, metavar="GUID|PATTERN", help="Leave these out, by GUID or ClientMachine.")
+@click.option("--machine", multiple=True, metavar="PATTERN", help="ClientMachine; * and ? are wildcards.")
+@click.option("--platform", multiple=True, metavar="NAME", help="A name such as .NET or Native, or a number.")
+@click.option("--capability", multiple=True, metavar="NAME", help="A capability that it must have.")
+@click.option("--identity", multiple=True, metavar="PATTERN", help="Identity (Username); * and ? are wildcards.")
+@click.option("--exclude", multiple=True, metavar="GUID|PATTERN", help="Exclude by GUID or ClientMachine.")
 @click.option("--status", multiple=True, metavar="NAME", help="New, Approved or Disapproved.")
-@click.option("--seen-within", type=Span(), metavar="SPAN", help="Last seen no longer ago, such as 48h or 7d.")
+@click.option("--seen-within", type=Span(), metavar="SPAN", help="Last seen within this time, such as 48h or 7d.")
 @click.option(
     "--with-certificate/--without-certificate",
     default=None,
@@ -56,15 +56,15 @@ class Span(click.ParamType[int]):
 @click.option("--json", "form", flag_value="json", help="Every field, as JSON.")
 @click.option("--ids", "form", flag_value="ids", help="The GUIDs as a list for YAML, HCL, JSON or Python.")
 def orchestrators(form: str | None, seen_within: int | None, **filters: Any) -> None:
-    """List the orchestrators that match every filter; each may be given several times."""
+    """List the orchestrators that match every filter. A filter can be repeated to allow several values."""
     from datetime import timedelta
 
     from keyfactor_provider.cli import live
     from keyfactor_provider.operations.lookup import Filter, check, find
 
-    wanted = Filter(**filters, seen_within=timedelta(seconds=seen_within) if seen_within is not None else None)
-    check(wanted)
-    found = find(live.everyone(_warn), wanted)
+    criteria = Filter(**filters, seen_within=timedelta(seconds=seen_within) if seen_within is not None else None)
+    check(criteria)
+    found = find(live.everyone(_warn), criteria)
     for entry in found.unmatched:
         _warn(f"--exclude {entry} excluded nothing")
     if form == "ids":
@@ -80,32 +80,32 @@ def orchestrators(form: str | None, seen_within: int | None, **filters: Any) -> 
 
 
 class FailOn(click.ParamType[tuple[str, ...]]):
-    """Reasons, separated by commas."""
+    """Reasons to fail, separated by commas."""
 
     name = "reasons"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The reasons that were written."""
+        """The reasons as a tuple."""
         known = ("failed", "overdue", "drift")
-        given = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-        if wrong := [part for part in given if part not in known]:
-            self.fail(f"{wrong[0]!r} is not one of {', '.join(known)}", param, ctx)
-        return given
+        reasons = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        if unknown := [reason for reason in reasons if reason not in known]:
+            self.fail(f"{unknown[0]!r} is not one of {', '.join(known)}", param, ctx)
+        return reasons
 
 
 @app.command()
 @click.argument("source", required=False)
-@click.option("--stack", metavar="NAME", help="The Pulumi stack to export, where SOURCE is left out.")
-@click.option("--live", is_flag=True, help="Read the orchestrators from Keyfactor Command, and judge them anew.")
-@click.option("--refreshed", is_flag=True, help="Say that the state was refreshed just before.")
+@click.option("--stack", metavar="NAME", help="The Pulumi stack to export if SOURCE is omitted.")
+@click.option("--live", is_flag=True, help="Read the current state of the orchestrators from Keyfactor Command.")
+@click.option("--refreshed", is_flag=True, help="State that the source was refreshed just before.")
 @click.option("--json", "as_json", is_flag=True, help="Everything, as JSON.")
-@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write a page.")
+@click.option("--html", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Also write it as HTML.")
 @click.option(
     "--fail-on",
     type=FailOn(),
     default=(),
     metavar="REASON,...",
-    help="failed, overdue, drift: exit with 3, 4 or 5 where an orchestrator is in that state.",
+    help="failed, overdue, drift: exit with 3, 4 or 5 if any orchestrator is in that state.",
 )
 def status(
     source: str | None,
@@ -116,20 +116,20 @@ def status(
     html: Path | None,
     fail_on: tuple[str, ...],
 ) -> None:
-    """Show where the roll-outs of a stack or configuration stand.
+    """Show the progress of the roll-outs of a stack or configuration.
 
-    SOURCE is a file with what `pulumi stack export` or `terraform show -json` prints, or - for standard input. Without
-    it, the command runs one of the two in this folder.
+    SOURCE is a file with the output of `pulumi stack export` or `terraform show -json`, or - for standard input. If it
+    is omitted, the command runs one of the two in this folder.
     """
     from keyfactor_provider.cli import reporting
     from keyfactor_provider.cli.standing import Reason
 
     if "drift" in fail_on and not (live or refreshed):
         raise click.UsageError(
-            "--fail-on drift needs a look at Command: add --live, or refresh the state first and add --refreshed."
+            "--fail-on drift needs current data: add --live, or refresh the state first and add --refreshed."
         )
     if stack and source:
-        raise click.UsageError("--stack names the stack to export; leave it out where SOURCE is given.")
+        raise click.UsageError("--stack names the stack to export; omit it if SOURCE is given.")
     report = reporting.report(reporting.state(source, stack), live=live, warn=_warn)
     if html is not None:
         from keyfactor_provider.cli.page import page
@@ -149,11 +149,11 @@ def status(
 @app.command()
 @click.argument("source", default="-")
 @click.option("--max-requests", type=click.IntRange(min=0), metavar="N", help="Fail if the run may request more.")
-@click.option("--json", "as_json", is_flag=True, help="The numbers and orchestrators as JSON, in place of Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="JSON instead of Markdown.")
 def summary(source: str, max_requests: int | None, as_json: bool) -> None:
-    """Write a plan as Markdown for a pull request: who will be requested, retried, cleared.
+    """Summarise a plan as Markdown for a pull request: which orchestrators will be requested, retried or cleared.
 
-    SOURCE is a file with what `pulumi preview --json` or `terraform show -json PLAN` prints; standard input without it.
+    SOURCE is a file with the output of `pulumi preview --json` or `terraform show -json PLAN`; the default is stdin.
     """
     from keyfactor_provider.cli import reporting
     from keyfactor_provider.cli.markdown import markdown
@@ -182,7 +182,7 @@ def _write(file: Path, content: str) -> None:
         from keyfactor_provider.cli.exits import SourceError
 
         raise SourceError(
-            f"{file} can't be written", error.strerror or str(error), "Name a file that can be."
+            f"{file} can't be written", error.strerror or str(error), "Name a file that can be written."
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""The course of a roll-out over time, from the recorded times, as the coordinates of a picture and as numbers."""
+"""The course of a roll-out over time, from the recorded times: as coordinates of a chart, and as numbers."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,9 +17,9 @@ RIGHT: Final = 430
 TOP: Final = 34
 BOTTOM: Final = 206
 _APART: Final = 16
-"""Between two labels at the left, so that they can be read."""
+"""The least distance between two labels on the left, so that they stay legible."""
 _DAYS: Final = 60
-"""Rows of the table of numbers."""
+"""The most rows in the table of numbers."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,14 @@ class Line:
 
 @dataclass(frozen=True)
 class Course:
-    """One picture.
+    """One chart.
 
     Attributes:
-        requested, reenrolled: paths in the coordinates of the picture; empty where nobody has such a time.
-        lines: the ends of the waves, and of the whole fleet.
-        since, until: what the time axis begins and ends with.
-        days: per day with an event: the day, requested so far, re-enrolled so far.
-        untimed: how many members have re-enrolled at a time that nobody recorded.
+        requested, reenrolled: paths in the coordinates of the chart; empty if no member has such a time.
+        lines: at zero, at the end of each wave, and at the whole fleet.
+        since, until: the ends of the time axis.
+        days: for each day with an event: the day, the total requested, the total re-enrolled.
+        untimed: how many members have re-enrolled at a time that was not recorded.
     """
 
     requested: str
@@ -54,7 +54,7 @@ class Course:
 
 
 def course(record: Record, waves: Sequence[Wave], at: datetime) -> Course | None:
-    """The course of a fleet until now; None where no time is recorded."""
+    """The course of a fleet up to now; None if no times are recorded."""
     staying = [member for _, member in record.staying()]
     requested = _times(member.requested_at for member in staying)
     reenrolled = _times(member.reenrolled_at for member in staying)
@@ -77,11 +77,11 @@ def course(record: Record, waves: Sequence[Wave], at: datetime) -> Course | None
 
 
 def _times(recorded: Iterable[str]) -> list[datetime]:
-    return sorted(found for each in recorded if (found := moment(each)) is not None)
+    return sorted(time for text in recorded if (time := moment(text)) is not None)
 
 
 def _path(times: Sequence[datetime], begin: datetime, end: datetime, members: int) -> str:
-    """A line of steps, of at most one step for each unit of width."""
+    """A stepped line with at most one step per unit of width."""
     if not times:
         return ""
     span = (end - begin).total_seconds()
@@ -99,18 +99,18 @@ def _y(number: int, members: int) -> float:
 
 
 def _lines(waves: Sequence[Wave], members: int) -> tuple[Line, ...]:
-    found = [Line(_y(0, members), "0"), Line(_y(members, members), str(members))]
+    lines = [Line(_y(0, members), "0"), Line(_y(members, members), str(members))]
     for wave in waves:
         y = _y(wave.ends, members)
-        if all(abs(y - line.y) >= _APART for line in found):
-            found.append(Line(y, str(wave.ends)))
-    return tuple(sorted(found, key=lambda line: line.y))
+        if all(abs(y - line.y) >= _APART for line in lines):
+            lines.append(Line(y, str(wave.ends)))
+    return tuple(sorted(lines, key=lambda line: line.y))
 
 
 def _days(requested: Sequence[datetime], reenrolled: Sequence[datetime]) -> tuple[tuple[str, int, int], ...]:
-    asked, done = (Counter(utc(time)[:10] for time in times) for times in (requested, reenrolled))
+    requests, renewals = (Counter(utc(time)[:10] for time in times) for times in (requested, reenrolled))
     rows, so_far = [], (0, 0)
-    for day in sorted(asked.keys() | done.keys()):
-        so_far = (so_far[0] + asked[day], so_far[1] + done[day])
+    for day in sorted(requests.keys() | renewals.keys()):
+        so_far = (so_far[0] + requests[day], so_far[1] + renewals[day])
         rows.append((day, *so_far))
     return tuple(rows[-_DAYS:])

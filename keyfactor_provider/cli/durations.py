@@ -1,4 +1,4 @@
-"""Times as they are recorded, for people."""
+"""Recorded times in a form for people."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -7,21 +7,21 @@ _UNITS: Final = {"d": 86400, "h": 3600, "min": 60}
 
 
 def utc(moment: datetime) -> str:
-    """A moment as RFC 3339 in UTC, to the second."""
+    """A moment as RFC 3339 in UTC, with whole seconds."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment(recorded: str) -> datetime | None:
-    """The moment of a recorded time; None where there is none, or it is no time."""
+    """The moment of a recorded time; None if it is empty or invalid."""
     try:
-        found = datetime.fromisoformat(recorded)
+        time = datetime.fromisoformat(recorded)
     except ValueError:
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def ago(recorded: str, now: datetime) -> str:
-    """How long ago a recorded time was, in its largest whole unit, such as `3 d`; empty where there is none."""
+    """How long ago a recorded time was, in its largest whole unit, such as `3 d`; empty if there is no time."""
     then = moment(recorded)
     if then is None:
         return ""

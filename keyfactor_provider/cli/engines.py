@@ -1,4 +1,4 @@
-"""The state of the project in a folder, from the engine that belongs to it."""
+"""Exports the state of the project in a folder with its engine."""
 
 import shutil
 import subprocess
@@ -11,22 +11,22 @@ _SECONDS = 120
 
 
 def state_of(folder: Path, stack: str | None) -> tuple[bytes, str]:
-    """What the engine exports, and the command that did it.
+    """The exported state, and what messages call it.
 
     Raises:
-        SourceError: the folder holds no project, or one of each; or the engine did not export its state.
+        SourceError: the folder has no project, or one for each engine; or the export failed.
     """
     line = _command_line(folder, stack)
     shown = " ".join(line)
     try:
-        ran = subprocess.run(  # noqa: S603  # the engine of the folder, with nothing of a document in its arguments
+        ran = subprocess.run(  # noqa: S603  # a fixed command line apart from the name of the stack
             line, cwd=folder, capture_output=True, check=False, timeout=_SECONDS, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SourceError(f"`{shown}` failed", text.safe(str(error)), "Install it, or give a file.") from None
+        raise SourceError(f"`{shown}` failed", text.safe(str(error)), "Install it, or name a file.") from None
     if ran.returncode:
-        told = text.safe(ran.stderr.decode(errors="replace") or ran.stdout.decode(errors="replace"), 500)
-        raise SourceError(f"`{shown}` failed", told or f"exit code {ran.returncode}", "Make it work, or give a file.")
+        output = text.safe(ran.stderr.decode(errors="replace") or ran.stdout.decode(errors="replace"), 500)
+        raise SourceError(f"`{shown}` failed", output or f"exit code {ran.returncode}", "Fix that, or name a file.")
     return ran.stdout, f"The output of `{shown}`"
 
 
@@ -37,11 +37,11 @@ def _command_line(folder: Path, stack: str | None) -> list[str]:
         return ["pulumi", "stack", "export", "--non-interactive", *(("--stack", stack) if stack else ())]
     if terraform and not pulumi and stack is None:
         return ["terraform" if shutil.which("terraform") or not shutil.which("tofu") else "tofu", "show", "-json"]
-    found = "both a Pulumi project and a Terraform configuration" if pulumi else "no Pulumi project"
+    projects = "both a Pulumi project and a Terraform configuration" if pulumi else "no Pulumi project"
     if not pulumi and stack is None:
-        found = "neither a Pulumi project nor a Terraform configuration"
+        projects = "neither a Pulumi project nor a Terraform configuration"
     raise SourceError(
-        "The state to report on is not clear",
-        f"this folder holds {found}",
-        "Run it in the project's folder, or give a file, or - for standard input.",
+        "Can't tell which state to report on",
+        f"this folder has {projects}",
+        "Run the command in the project's folder, or name a file, or - for standard input.",
     )

@@ -1,4 +1,4 @@
-"""Keyfactor Command as the command line reaches it: settings of the environment or a profile, reading alone."""
+"""Reads Keyfactor Command for the command line, with settings from the environment or a profile."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -41,10 +41,10 @@ def everyone(warn: Warn) -> Sequence[Agent]:
 
 
 def look(fleets: Sequence[Fleet], warn: Warn) -> tuple[list[Fleet], dict[str, Agent]]:
-    """The fleets as Command shows them now, judged by the core; nothing is requested or recorded.
+    """The fleets judged by what Command shows now; nothing is requested or recorded.
 
     Returns:
-        The fleets, and the agents that Command has of their members.
+        The fleets, and the agents of their members that Command has, by GUID.
 
     Raises:
         SettingsError: the settings are wrong or missing.
@@ -52,17 +52,17 @@ def look(fleets: Sequence[Fleet], warn: Warn) -> tuple[list[Fleet], dict[str, Ag
     """
     operations = _operations(warn)
     try:
-        found: list[Fleet] = []
+        judged: list[Fleet] = []
         agents: dict[str, Agent] = {}
         for fleet in fleets:
             if fleet.record is None:
-                found.append(fleet)
+                judged.append(fleet)
                 continue
             record, _ = operations.run.read(fleet.record)
-            seen = {member_id: operations.lookups.agent(member_id) for member_id in record.members}
-            agents |= {member_id: agent for member_id, agent in seen.items() if agent is not None}
-            found.append(replace(fleet, record=record if fleet.timed else _untimed(record)))
-        return found, agents
+            found = ((member_id, operations.lookups.agent(member_id)) for member_id in record.members)
+            agents |= {member_id: agent for member_id, agent in found if agent is not None}
+            judged.append(replace(fleet, record=record if fleet.timed else _untimed(record)))
+        return judged, agents
     finally:
         operations.close()
 
@@ -75,7 +75,7 @@ def _operations(warn: Warn) -> Operations:
 
 
 def _untimed(record: Record) -> Record:
-    """The record without the times of this look: it is not when its members were requested."""
+    """The record without times, for state that has none: the judgement set them to the present."""
     members = {
         member_id: msgspec.structs.replace(member, requested_at="", reenrolled_at="")
         for member_id, member in record.members.items()

@@ -1,6 +1,6 @@
-"""An outlook as Markdown for a pull request, within what GitHub takes, and safe whatever a machine is called.
+"""An outlook as Markdown for a pull request, within GitHub's limit, and safe whatever the machines are called.
 
-Untrusted text stands in code spans and code fences alone: no Markdown, HTML, mention or issue number works in them.
+Untrusted text appears only in code spans and code fences, where no Markdown, HTML, mention or issue number has effect.
 """
 
 import re
@@ -12,18 +12,18 @@ from keyfactor_provider.cli.ahead import REQUESTS, Ahead, Outlook
 from keyfactor_provider.cli.sources import Told
 
 MARKER: Final = "<!-- keyfactor-reenrollment summary -->"
-"""The first line, by which a pipeline finds its own comment again."""
+"""The first line, by which a pipeline recognises its own comment."""
 MOST: Final = 65_536
-"""What GitHub takes of a comment; counted here in bytes, of which no character has less than one."""
+"""GitHub's limit for a comment, in characters; counting bytes never exceeds it."""
 _FOLD_FROM: Final = 6
 _MESSAGE: Final = 4_000
-"""Characters of one message of the engine."""
+"""The most characters of one message of the engine."""
 _MESSAGES: Final = 24_000
-"""Bytes of all of them."""
+"""The most bytes of all messages together."""
 _NAMED: Final = (500, 100, 20, 5, 0)
-"""How many orchestrators a group may name, from the longest summary to the shortest."""
+"""How many orchestrators a group may name; each is tried until the summary fits."""
 _FLEETS: Final = (200, 50, 10)
-"""How many fleets have a section of their own, and how many rows the table has, when names alone don't save enough."""
+"""How many fleets are shown if the summary is too long even without names; each is tried until it fits."""
 
 _RANKS: Final = {"error": 0, "warning": 1}
 
@@ -50,16 +50,16 @@ _ACTIONS: Final = {
 
 def markdown(outlook: Outlook) -> str:
     """The summary, with as many names as fit."""
-    written = ""
+    summary = ""
     for fleets, named in [(None, named) for named in _NAMED] + [(fleets, 0) for fleets in _FLEETS]:
-        written = "\n".join(_lines(outlook, fleets, named)) + "\n"
-        if len(written.encode()) <= MOST:
+        summary = "\n".join(_lines(outlook, fleets, named)) + "\n"
+        if len(summary.encode()) <= MOST:
             break
-    return written
+    return summary
 
 
 def code(words: str) -> str:
-    """A code span that shows the words, and nothing else whatever they are; one line."""
+    """A code span that shows the words on one line, whatever they contain."""
     line = text.safe(words, 500) or "(empty)"
     fence = "`" * (max((len(run) for run in re.findall("`+", line)), default=0) + 1)
     space = " " if line.startswith("`") or line.endswith("`") else ""
@@ -71,16 +71,16 @@ def _lines(outlook: Outlook, fleets: int | None, named: int) -> Iterator[str]:
     yield f"### Re-enrollment: {_headline(outlook)}"
     if outlook.incomplete:
         yield ""
-        yield f"**{outlook.incomplete}** What follows is what can be told all the same."
+        yield f"**{outlook.incomplete}** The following is what it contains."
     if outlook.fleets:
         yield ""
         yield from _table(outlook.fleets[:fleets])
     if fleets is not None and len(outlook.fleets) > fleets:
         yield ""
-        yield f"{len(outlook.fleets) - fleets} more fleets are not shown here; `summary --json` has them all."
+        yield f"{len(outlook.fleets) - fleets} more fleets are not shown; `summary --json` lists them all."
     if not outlook.refreshed and any(fleet.action != "create" for fleet in outlook.fleets):
         yield ""
-        yield "Computed from what the last run recorded; a preview with `--refresh` reads Command first."
+        yield "Computed from the state that the last run recorded; a preview with `--refresh` reads Command first."
     for fleet in outlook.fleets[:fleets]:
         yield from _section(fleet, named)
     yield from _messages(outlook.messages)
@@ -88,14 +88,14 @@ def _lines(outlook: Outlook, fleets: int | None, named: int) -> Iterator[str]:
 
 def _headline(outlook: Outlook) -> str:
     if not outlook.fleets:
-        return "the plan has no fleet that would change"
+        return "this plan changes no fleet"
     requests, clears = outlook.count(*REQUESTS), outlook.count("cleared", "removed")
-    open_ones = sum(bool(fleet.unknown) for fleet in outlook.fleets)
+    unknown = sum(bool(fleet.unknown) for fleet in outlook.fleets)
     more = sum(fleet.more for fleet in outlook.fleets)
     parts = [f"{text.count(requests)} will be requested" if requests else "no request"]
     parts += [f"up to {more} more"] if more else []
     parts += [f"{clears} will have the flag cleared"] if clears else []
-    parts += [f"{text.count(open_ones, 'fleet')} can't be told yet"] if open_ones else []
+    parts += [f"{text.count(unknown, 'fleet')} not fully known"] if unknown else []
     return ", ".join(parts)
 
 
@@ -112,7 +112,7 @@ def _table(fleets: Sequence[Ahead]) -> Iterator[str]:
     for fleet in fleets:
         numbers = [str(fleet.count(*groups)) for groups in columns.values()]
         shown = ["?"] * (len(columns) + 1) if fleet.unknown else [*numbers, str(fleet.unchanged)]
-        # A vertical bar would end the cell, in a code span too; the section below has the name as it is.
+        # A vertical bar would end the cell, even in a code span; the section below shows the name unchanged.
         yield f"| {code(fleet.name.replace('|', '¦'))} | {_ACTIONS[fleet.action]} | {' | '.join(shown)} |"
 
 
@@ -130,13 +130,13 @@ def _section(fleet: Ahead, named: int) -> Iterator[str]:
         yield f"Before the run: {fleet.wave}."
     if fleet.more:
         yield ""
-        yield f"**Up to {fleet.more} more** of the queued are requested if the run finds the open wave finished."
+        yield f"**Up to {fleet.more} more** queued orchestrators are requested if the run finds the open wave finished."
     for sentence in fleet.unknown:
         yield ""
         yield f"**Not known:** {_plain(sentence)}"
     if fleet.withheld:
         yield ""
-        yield "Values of this fleet are marked as sensitive, so nobody is named here."
+        yield "Values of this fleet are marked as sensitive, so its orchestrators are not named."
     for group, members in fleet.groups.items():
         heading = f"{text.count(len(members))}: {_MEANINGS[group]}"
         shown = () if fleet.withheld else members[:named]
@@ -152,8 +152,7 @@ def _section(fleet: Ahead, named: int) -> Iterator[str]:
     if fleet.reenrolled and fleet.count("status_changed", "retried"):
         yield ""
         yield (
-            f"Unchanged because re-enrolled in this round: {fleet.reenrolled}. "
-            "A change of `triggers` starts a new round."
+            f"Unchanged because re-enrolled in this round: {fleet.reenrolled}. Change `triggers` to start a new round."
         )
 
 
@@ -172,12 +171,12 @@ def _messages(messages: Sequence[Told]) -> Iterator[str]:
         return
     lines: list[str] = []
     shown, room = 0, _MESSAGES
-    for message in sorted(messages, key=lambda one: _RANKS.get(one.severity, 2)):
-        told = _as_it_is(message)
-        room -= sum(len(line.encode()) + 1 for line in told)
+    for message in sorted(messages, key=lambda message: _RANKS.get(message.severity, 2)):
+        added = _verbatim(message)
+        room -= sum(len(line.encode()) + 1 for line in added)
         if room < 0:
             break
-        lines += told
+        lines += added
         shown += 1
     fence = "`" * max(3, 1 + max((len(run) for line in lines for run in re.findall("`+", line)), default=0))
     yield ""
@@ -193,15 +192,15 @@ def _messages(messages: Sequence[Told]) -> Iterator[str]:
     yield "</details>"
 
 
-def _as_it_is(message: Told) -> list[str]:
-    """The lines of a message, unchanged but for characters that do something; a severity where it names none."""
+def _verbatim(message: Told) -> list[str]:
+    """The lines of a message, made safe but otherwise unchanged; prefixed with its severity if that is missing."""
     lines = [text.safe(line, _MESSAGE) for line in message.text[:_MESSAGE].splitlines()]
     if len(message.text) > _MESSAGE:
         lines.append("…")
-    names_it = lines and lines[0].startswith(f"{message.severity}:")
-    return lines if names_it or not lines else [f"{text.safe(message.severity)}: {lines[0]}", *lines[1:]]
+    has_severity = lines and lines[0].startswith(f"{message.severity}:")
+    return lines if has_severity or not lines else [f"{text.safe(message.severity)}: {lines[0]}", *lines[1:]]
 
 
 def _plain(sentence: str) -> str:
-    """A sentence of this project's own; what it repeats of a document are names of properties."""
+    """One of this project's sentences, with the names of properties in it escaped."""
     return re.sub(r"([\\`*_\[\]<>@#|~])", r"\\\1", sentence)

@@ -1,4 +1,4 @@
-"""What the run after a plan would do, computed by the core from old outputs and new inputs."""
+"""Computes what a planned run would do from old outputs and new inputs, with the decisions of the core."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -17,28 +17,28 @@ _LEAVES: Final = ("delete", "forget")
 
 
 def outlook(plan: Plan) -> Outlook:
-    """What the run of a plan would do.
+    """What the planned run would do.
 
     Raises:
         RecordError: a recorded state can't be read.
     """
     checked = {change.name: _checked(change) for change in plan.changes}
     fleets = []
-    for change in sorted(plan.changes, key=lambda each: each.name):
-        others = (one.known_members for name, one in checked.items() if one is not None and name != change.name)
+    for change in sorted(plan.changes, key=lambda change: change.name):
+        others = (other.known_members for name, other in checked.items() if other is not None and name != change.name)
         fleets.append(_ahead(change, checked[change.name], frozenset().union(*others), refreshed=plan.refreshed))
     return Outlook(tuple(fleets), plan.messages, plan.incomplete, plan.refreshed)
 
 
 def _checked(change: Change) -> Checked | None:
-    """What the program gives for the fleet, read by the core; None where the fleet goes or stays as it is."""
+    """The fleet's validated new arguments; None if it is deleted or unchanged."""
     if change.after is None or change.action in (*_LEAVES, "same"):
         return None
     after = dict(change.after)
-    if (kept := after.get("orchestrators")) is not None:
-        # Pulumi keeps the members as a map from GUID to status.
-        after["orchestrator_ids"] = list(kept) if isinstance(kept, Mapping) else kept
-    # A secret is as little known here as what only the run will tell.
+    if (members := after.get("orchestrators")) is not None:
+        # Pulumi's inputs have the members as a map from GUID to status.
+        after["orchestrator_ids"] = list(members) if isinstance(members, Mapping) else members
+    # A hidden secret is treated like a value that is not known yet.
     return check(change.name, {name: _known(after.get(name)) for name in GIVEN})
 
 
@@ -56,12 +56,12 @@ def _ahead(change: Change, checked: Checked | None, claimed: Collection[str], *,
         text.safe(change.name),
         change.action,
         status,
-        machines={one: text.safe(member.machine) for one, member in members.items() if member.machine},
+        machines={guid: text.safe(member.machine) for guid, member in members.items() if member.machine},
         withheld=change.withheld,
     )
     if change.action in _LEAVES:
         if record is None:
-            return replace(ahead, unknown=(f"{_untold(fleet)} The run may clear flags.",))
+            return replace(ahead, unknown=(f"{_unreadable(fleet)} The run may clear flags.",))
         return replace(ahead, groups=_leaving(change, record, claimed))
     if checked is None:
         return _unchanged(ahead, record)
@@ -70,17 +70,17 @@ def _ahead(change: Change, checked: Checked | None, claimed: Collection[str], *,
     if fleet is not None and record is None:
         return replace(
             ahead,
-            unknown=(f"{_untold(fleet)} The run may request every member.",),
+            unknown=(f"{_unreadable(fleet)} The run may request every member.",),
             at_most=len(desired.members),
         )
     if change.before is not None and holds(change.before.get("triggers"), HIDDEN):
-        sentence = "The recorded triggers are secret, so nobody can tell whether a new round requests every member."
+        sentence = "The recorded triggers are secret, so this may be a new round, which requests every member."
         return replace(ahead, unknown=(sentence,), at_most=len(desired.members))
     return _forecast(ahead, change, record, desired, claimed, refreshed=refreshed)
 
 
-def _untold(fleet: Fleet | None) -> str:
-    return f"What the state records can't be told: {fleet.unreadable if fleet else 'it has none'}."
+def _unreadable(fleet: Fleet | None) -> str:
+    return f"The recorded state can't be read: {fleet.unreadable if fleet else 'there is none'}."
 
 
 def _not_known(ahead: Ahead, change: Change, checked: Checked) -> Ahead:
@@ -93,9 +93,9 @@ def _not_known(ahead: Ahead, change: Change, checked: Checked) -> Ahead:
         sentences.append(f"{text.listed(later)}: known only during the run.")
     if secret:
         sentences.append(f"{text.listed(secret)}: secret in this document.")
-    sentences += [f"{problem.property} can't be used." for problem in checked.problems]
-    told = {"orchestrator_ids"}.isdisjoint([*later, *secret]) and not checked.problems
-    return replace(ahead, unknown=tuple(sentences), at_most=len(checked.known_members) if told else None)
+    sentences += [f"{problem.property} is invalid." for problem in checked.problems]
+    counted = "orchestrator_ids" not in (*later, *secret) and not checked.problems
+    return replace(ahead, unknown=tuple(sentences), at_most=len(checked.known_members) if counted else None)
 
 
 def _unchanged(ahead: Ahead, record: Record | None) -> Ahead:
@@ -114,18 +114,17 @@ def _unchanged(ahead: Ahead, record: Record | None) -> Ahead:
 def _forecast(
     ahead: Ahead, change: Change, record: Record | None, desired: Desired, claimed: Collection[str], *, refreshed: bool
 ) -> Ahead:
-    # The new resource of a replacement knows nothing of the old one.
+    # The new resource of a replacement does not inherit the record of the old one.
     old = record if record is not None and change.action != "replace" else Record(change.name)
     run = forecast(old, desired)
     groups = _groups(run, old, claimed)
     if change.action == "replace" and record is not None:
-        leaving = _leaving(change, record, claimed)
-        for group, ids in leaving.items():
-            groups[group] = tuple(one for one in ids if one not in desired.members)
+        for group, ids in _leaving(change, record, claimed).items():
+            groups[group] = tuple(member_id for member_id in ids if member_id not in desired.members)
     groups = {group: groups[group] for group in GROUPS if groups.get(group)}
     requests = sum(len(groups.get(group, ())) for group in REQUESTS)
     waves = progress(recorded(desired, members_of(old, desired), ""))
-    # A run that reads Command itself may find the open wave finished, and then opens the next one.
+    # A run that reads Command itself may find the open wave finished, and then opens the next.
     more = 0 if refreshed else max(0, waves.next_room - len(run.first))
     return replace(
         ahead,
@@ -150,15 +149,15 @@ def _groups(run: Forecast, old: Record, claimed: Collection[str]) -> dict[str, t
         "first": run.first,
         **{group: tuple(ids) for group, ids in again.items()},
         "cleared": run.cleared,
-        "removed": tuple(one for one in run.removed if one not in claimed),
-        "moved": tuple(one for one in run.removed if one in claimed),
+        "removed": tuple(member_id for member_id in run.removed if member_id not in claimed),
+        "moved": tuple(member_id for member_id in run.removed if member_id in claimed),
         "kept": run.forgotten,
         "queued": run.queued,
     }
 
 
 def _leaving(change: Change, record: Record, claimed: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """The members of a fleet that goes: flags that it owns are cleared, unless they are retained."""
+    """The members of a deleted fleet by what happens to their flags: owned ones are cleared unless retained."""
     retained = change.action == "forget" or record.on_removal == "retain"
     groups: dict[str, list[str]] = {"removed": [], "moved": [], "kept": []}
     for member_id, member in sorted(record.members.items()):

@@ -42,7 +42,7 @@
       for (const other of heading.parentElement.cells) other.removeAttribute("aria-sort");
       heading.setAttribute("aria-sort", up ? "ascending" : "descending");
       const sorted = rows.map((row) => [key(row, column), row]);
-      // What has no value stays last, whatever the direction.
+      // Rows without a value stay last in either direction.
       sorted.sort(([a], [b]) => (a === "") - (b === "") || (up ? compare(a, b) : compare(b, a)));
       body.append(...sorted.map(([, row]) => row));
     });

@@ -1,4 +1,4 @@
-"""The status as one self-contained HTML page: no server, no network, complete without JavaScript."""
+"""The status as one self-contained HTML page; it needs no server and no network, and is complete without JavaScript."""
 
 import base64
 import hashlib
@@ -27,12 +27,12 @@ _COUNTS: Final = (
     ("drift", "Drift"),
 )
 _MARKS: Final = {"failed": "✕", "overdue": "▲", "drift": "◆", "waiting": "○"}
-"""Shapes beside the words of a state, so that no meaning hangs on a colour."""
+"""Shapes beside the words of a state, so that nothing is conveyed by colour alone."""
 
 
 def page(report: Report) -> str:
-    """The page. Every text of a document or of Command is escaped by the template."""
-    # Nothing runs and nothing is drawn on the page but what stands here: the policy names both by their hashes.
+    """The page. The template escapes every text."""
+    # The policy allows this style and this script by their hashes, and nothing else.
     style, script = _part("page.css"), _part("page.js")
     policy = (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; "
@@ -49,11 +49,11 @@ def page(report: Report) -> str:
         at=utc(report.at),
         live=report.live,
         notes=report.notes,
-        fleets=[_fleet(one, report) for one in report.standings],
+        fleets=[_fleet(standing, report) for standing in report.standings],
         stragglers=[
-            {"one": one, "mark": _MARKS[one.kind], "since": one.since, "ago": ago(one.since, report.at)}
+            {"member": straggler, "mark": _MARKS[straggler.kind], "ago": ago(straggler.since, report.at)}
             for standing in report.standings
-            for one in standing.stragglers
+            for straggler in standing.stragglers
         ],
         box=course,
     )
@@ -70,14 +70,14 @@ def _fleet(standing: Standing, report: Report) -> dict[str, Any]:
 
 
 def _waves(progress: Progress) -> list[tuple[str, int, int, str]]:
-    """Each wave: its name, its size, where it ends, and whether it is finished."""
-    place, begun, rows = progress.place, 0, []
+    """Each wave: its name, its size, how many have started by its end, and its state."""
+    place, start, rows = progress.place, 0, []
     for number, wave in enumerate(progress.waves):
-        state = "finished" if place is None or number < place else "to come"
+        state = "finished" if place is None or number < place else "waiting"
         if number == place:
-            state = progress.counted.blocked or "under way"
-        rows.append((wave.name, wave.ends - begun, wave.ends, state))
-        begun = wave.ends
+            state = progress.counted.blocked or "in progress"
+        rows.append((wave.name, wave.ends - start, wave.ends, state))
+        start = wave.ends
     return rows
 
 

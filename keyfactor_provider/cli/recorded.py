@@ -1,4 +1,4 @@
-"""A fleet as an engine's document has it: what the core reads from its state, or why that can't be told."""
+"""A fleet in an engine's document: its record, or why that can't be read."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ _FIRST_WITH_TIMES = 2
 
 @dataclass(frozen=True)
 class Fleet:
-    """What a document says of one fleet.
+    """One fleet in a document.
 
     Attributes:
-        record: what its state records; None where `unreadable` says why that can't be told.
-        unreadable: in words that follow a colon; empty where there is a record.
-        shown_secrets: the document shows secrets of this fleet in plain text.
-        timed: whether the state records times and use, which version 1 does not.
+        record: None if it can't be read.
+        unreadable: why there is no record, as a phrase to follow a colon; empty if there is one.
+        shown_secrets: whether the document shows secrets of this fleet in plain text.
+        timed: whether the state has times and use, which version 1 does not.
     """
 
     name: str
@@ -36,10 +36,10 @@ class Fleet:
 
 
 def fleet_of(name: str, engine: Engine, state: Mapping[str, Any], *, shown_secrets: bool = False) -> Fleet:
-    """The fleet that a state records.
+    """The fleet in a state.
 
     Raises:
-        RecordError: the state is damaged, or newer than this release; names the fleet.
+        RecordError: the state is damaged, or newer than this release; the message names the fleet.
     """
     if hidden := sorted(key for key in _NEEDED if holds(state.get(key), HIDDEN)):
         return Fleet(name, engine, unreadable=f"its {text.listed(hidden)} are secret in this document")
@@ -63,19 +63,19 @@ def fleet_of(name: str, engine: Engine, state: Mapping[str, Any], *, shown_secre
 
 
 def _as_recorded(name: str, engine: Engine, state: Mapping[str, Any]) -> dict[str, Any]:
-    """The state in the form that the core reads; secrets in it that are not needed are left out."""
-    given = {key: value for key, value in state.items() if value is not None and not holds(value, HIDDEN)}
+    """The state in the form that `from_state` reads, without hidden secrets."""
+    shown = {key: value for key, value in state.items() if value is not None and not holds(value, HIDDEN)}
     if engine == "pulumi":
-        return given | {"fleet": name}
+        return shown | {"fleet": name}
     members = {
         member_id: {key: value for key, value in member.items() if value is not None}
         for member_id, member in state["members"].items()
     }
-    kept = {key: given[key] for key in GIVEN if key in given and key != "orchestrator_ids"}
+    arguments = {key: shown[key] for key in GIVEN if key in shown and key != "orchestrator_ids"}
     status = ReenrollmentStatus.parse(state["status"]).value
-    return kept | {"version": _version(state), "fleet": name, "status": status, "members": members}
+    return arguments | {"version": _version(state), "fleet": name, "status": status, "members": members}
 
 
 def _version(state: Mapping[str, Any]) -> Any:
-    # What Terraform plans to change has no version, and was brought to the newest one by the provider.
+    # A plan of Terraform has no version: the provider has already upgraded the state to the newest.
     return state.get("version") or _FIRST_WITH_TIMES

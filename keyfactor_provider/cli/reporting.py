@@ -1,4 +1,4 @@
-"""From a source to a report: read, judged, and what a pipeline is to make of it."""
+"""From a source to a report: reads it, judges it, and chooses the exit code for pipelines."""
 
 import sys
 from collections.abc import Callable, Collection
@@ -20,12 +20,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Report:
-    """Where the fleets of one state stand.
+    """The progress of the fleets in one state.
 
     Attributes:
-        at: when it was made.
-        live: whether Command was looked at.
-        notes: what a reader has to know of the state.
+        at: when the report was made.
+        live: whether Command was read for it.
+        notes: what the reader has to know about the state.
     """
 
     standings: tuple[Standing, ...]
@@ -41,19 +41,19 @@ class Report:
             "at": utc(self.at),
             "live": self.live,
             "notes": list(self.notes),
-            "fleets": [one.to_json() for one in self.standings],
+            "fleets": [standing.to_json() for standing in self.standings],
         }
 
 
 def state(source: str | None, stack: str | None = None) -> sources.State:
-    """The state that a source holds.
+    """The state in a source.
 
     Args:
         source: a file, `-` for standard input, None for the project in this folder.
         stack: the Pulumi stack of that project.
 
     Raises:
-        SourceError: there is none.
+        SourceError: it has no state.
     """
     if source is None:
         from keyfactor_provider.cli.engines import state_of
@@ -64,38 +64,38 @@ def state(source: str | None, stack: str | None = None) -> sources.State:
     document = sources.parse(content, where)
     if isinstance(document, sources.Plan):
         raise SourceError(
-            f"{where} can't be used", "it is a plan, and status needs a state", "Give it to the command summary."
+            f"{where} can't be used", "it is a plan, but status needs a state", "Use the command summary for plans."
         )
     return document
 
 
 def plan(source: str) -> sources.Plan:
-    """The plan that a source holds.
+    """The plan in a source.
 
     Raises:
-        SourceError: there is none.
+        SourceError: it has no plan.
     """
     content, where = _content(source)
     document = sources.parse(content, where)
     if isinstance(document, sources.State):
         raise SourceError(
             f"{where} can't be used",
-            "it is a state, and summary needs a plan",
-            "Give it what `pulumi preview --json` or `terraform show -json PLAN` prints, or use the command status.",
+            "it is a state, but summary needs a plan",
+            "Use the output of `pulumi preview --json` or `terraform show -json PLAN`, or the command status.",
         )
     return document
 
 
 def report(state: sources.State, *, live: bool, warn: Say) -> Report:
-    """Where the fleets of a state stand, by what is recorded or by a look at Command.
+    """The progress of the fleets in a state, as recorded or as Command shows it now.
 
     Raises:
         RecordError: a recorded state can't be read.
-        SettingsError, CommandError: the look failed.
+        SettingsError, CommandError: Command can't be read.
     """
     fleets = [
-        fleet_of(one.name, one.engine, one.state, shown_secrets=one.shown_secrets)
-        for one in sorted(state.fleets, key=lambda each: each.name)
+        fleet_of(sighting.name, sighting.engine, sighting.state, shown_secrets=sighting.shown_secrets)
+        for sighting in sorted(state.fleets, key=lambda sighting: sighting.name)
     ]
     agents = None
     if live and fleets:
@@ -107,17 +107,17 @@ def report(state: sources.State, *, live: bool, warn: Say) -> Report:
 
 
 def verdict(report: Report, reasons: Collection[Reason], complain: Say) -> Exit:
-    """The exit code of a report; what it is due to is told."""
-    if reasons and (unreadable := [one.name for one in report.standings if one.fleet.unreadable]):
+    """The exit code of a report; complains about each fleet that decides it."""
+    if reasons and (unreadable := [standing.name for standing in report.standings if standing.fleet.unreadable]):
         complain(
             f"--fail-on can't judge {text.listed(unreadable)}. "
             "Export the state with `pulumi stack export --show-secrets`."
         )
         return Exit.ERROR
-    found = failing(report.standings, reasons)
-    for _, sentence in found:
+    failures = failing(report.standings, reasons)
+    for _, sentence in failures:
         complain(sentence)
-    return found[0][0] if found else Exit.OK
+    return failures[0][0] if failures else Exit.OK
 
 
 def _notes(state: sources.State, fleets: list[Fleet], live: bool) -> list[str]:
@@ -127,18 +127,18 @@ def _notes(state: sources.State, fleets: list[Fleet], live: bool) -> list[str]:
     shown = [text.safe(fleet.name) for fleet in fleets if fleet.shown_secrets]
     if shown:
         notes.append(
-            f"The state marks values of these fleets as secret, and this report shows them: {text.listed(shown)}"
+            f"The state marks values of these fleets as secret, but this report shows them: {text.listed(shown)}"
         )
     if state.interrupted:
         names = [text.safe(name) for name in sorted(state.interrupted)]
         notes.append(
-            f"The last run was interrupted, so what is recorded of these fleets may be old: {text.listed(names)}"
+            f"The last run was interrupted, so the state of these fleets may be outdated: {text.listed(names)}"
         )
     untimed = [text.safe(fleet.name) for fleet in fleets if not fleet.timed and not fleet.unreadable]
     if untimed and not live:
         notes.append(
             "An earlier release wrote the state of these fleets, without times and use; "
-            f"--live tells whether certificates are in use: {text.listed(untimed)}"
+            f"--live shows whether certificates are in use: {text.listed(untimed)}"
         )
     return notes
 

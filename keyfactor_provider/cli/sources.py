@@ -1,7 +1,7 @@
-"""What the engines export, read: states and plans, each with the fleets in it.
+"""Reads what the engines export: states and plans, with the fleets in them.
 
-Four documents are understood: `pulumi stack export`, `pulumi preview --json`, and `terraform show -json` of a state and
-of a plan. What an engine hides (a secret) or does not know yet stays marked as such; nothing is ever guessed.
+It reads four documents: `pulumi stack export`, `pulumi preview --json`, and `terraform show -json` of a state and of a
+plan. Values that are hidden (secrets) or not known yet are marked as such; nothing is guessed.
 """
 
 import re
@@ -16,24 +16,24 @@ from keyfactor_provider.reenrollment.desired import UNKNOWN
 
 Engine = Literal["pulumi", "terraform"]
 Action = Literal["create", "update", "same", "replace", "delete", "forget"]
-"""`forget`: the engine drops the fleet from its state, and no flag is cleared."""
+"""`forget` means that the engine drops the fleet from its state without clearing any flag."""
 
 PULUMI_TYPES: Final = frozenset({"pulumi-python:dynamic/keyfactor:OrchestratorReenrollment"})
 TERRAFORM_TYPE: Final = "keyfactorcommand_orchestrator_reenrollment"
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-"""The key that marks an object of special meaning in Pulumi's state (pulumi: sdk/go/common/resource/sig)."""
-_MARKS_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # what Pulumi marks a secret with
+"""The key of objects with a special meaning in Pulumi's state (pulumi: sdk/go/common/resource/sig)."""
+_MARKS_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # the mark of a secret, not a secret
 _UNKNOWN_TEXT: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """How `pulumi preview --json` writes a value that is not known yet."""
 _HIDDEN_TEXT: Final = "[secret]"
 """How `pulumi preview --json` writes a secret."""
 _STYLE: Final = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
-"""Colours in the messages of an engine."""
+"""Colours in an engine's messages."""
 
 
 class Hidden:
-    """A secret that the document does not show."""
+    """The type of HIDDEN: a secret that the document does not show."""
 
     def __repr__(self) -> str:
         return "(secret)"
@@ -43,7 +43,7 @@ HIDDEN: Final = Hidden()
 
 
 def holds(value: Any, mark: object) -> bool:
-    """Whether a mark, HIDDEN or UNKNOWN, stands anywhere in a value."""
+    """Whether a value contains a mark, HIDDEN or UNKNOWN, at any depth."""
     if isinstance(value, Mapping):
         return any(holds(item, mark) for item in value.values())
     if isinstance(value, list):
@@ -53,11 +53,11 @@ def holds(value: Any, mark: object) -> bool:
 
 @dataclass(frozen=True)
 class Sighting:
-    """One fleet as a state has it.
+    """One fleet in a state.
 
     Attributes:
-        name: of the resource; Terraform's whole address.
-        state: what the engine recorded, with HIDDEN in place of secrets that the document does not show.
+        name: the resource's name; in Terraform its full address.
+        state: what the engine recorded, with HIDDEN for secrets that the document does not show.
         shown_secrets: whether the document shows secrets of this fleet in plain text.
     """
 
@@ -69,12 +69,12 @@ class Sighting:
 
 @dataclass(frozen=True)
 class Change:
-    """What a plan has for one fleet.
+    """One fleet in a plan.
 
     Attributes:
         before: the recorded state; None for a new fleet.
-        after: what the program gives, with UNKNOWN and HIDDEN in it; None for a fleet that will be deleted.
-        withheld: the engine marks values of this fleet as sensitive, so that its members must not be named.
+        after: the new arguments, which may contain UNKNOWN and HIDDEN; None for a fleet that will be deleted.
+        withheld: the engine marks values of this fleet as sensitive, so its members must not be named.
     """
 
     name: str
@@ -87,7 +87,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Told:
-    """A message of the engine, as it is."""
+    """A message of the engine; its text is not made safe."""
 
     severity: str
     text: str
@@ -98,7 +98,7 @@ class State:
     """An exported state.
 
     Attributes:
-        interrupted: fleets of which the last run ended in the middle, so that their state may be old.
+        interrupted: fleets whose last operation did not finish, so that their state may be outdated.
     """
 
     engine: Engine
@@ -111,8 +111,8 @@ class Plan:
     """What a run would do.
 
     Attributes:
-        incomplete: why the plan can't be relied on; empty where it can.
-        refreshed: whether the engine read the fleets before it planned, as far as the document tells.
+        incomplete: why the plan can't be relied on; empty if it can.
+        refreshed: whether, as far as the document shows, the engine read the fleets before it planned.
     """
 
     engine: Engine
@@ -123,13 +123,13 @@ class Plan:
 
 
 def parse(content: bytes, where: str) -> State | Plan:
-    """The document that an engine wrote.
+    """Parses a document that an engine wrote.
 
     Args:
-        where: what messages call the source, such as a file's name.
+        where: the name of the source in messages, such as a file's name.
 
     Raises:
-        SourceError: it is none of the four documents.
+        SourceError: it is not one of the four documents.
     """
     document = _decoded(content, where)
     try:
@@ -144,20 +144,20 @@ def parse(content: bytes, where: str) -> State | Plan:
             if "format_version" in document and "diagnostics" not in document:
                 return State("terraform", tuple(_terraform_state(document)))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _not_understood(where, f"part of it is not as an engine writes it ({error!r})") from None
-    raise _not_understood(where, "its JSON is none of the documents that this command reads")
+        raise _not_understood(where, f"part of it has an unexpected form ({error!r})") from None
+    raise _not_understood(where, "its JSON is not one of the documents that this command reads")
 
 
 def _not_understood(where: str, came_back: str) -> SourceError:
     return SourceError(
         f"{where} can't be read",
         came_back,
-        "Give it what `pulumi stack export`, `pulumi preview --json` or `terraform show -json` prints.",
+        "Use the output of `pulumi stack export`, `pulumi preview --json` or `terraform show -json`.",
     )
 
 
 def _decoded(content: bytes, where: str) -> Any:
-    # PowerShell 5 writes UTF-16 when output is redirected into a file.
+    # PowerShell 5 writes UTF-16 when output is redirected to a file.
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         content = content.decode("utf-16", errors="replace").encode()
     content = content.removeprefix(b"\xef\xbb\xbf")
@@ -195,7 +195,7 @@ def _pulumi_plan(document: Mapping[str, Any]) -> Plan:
         name = _name(step["urn"])
         old, new = step.get("oldState") or {}, step.get("newState") or {}
         if step["op"] == "refresh":
-            # What it found is what the steps after it start from; a fleet without any is unchanged.
+            # Its result is where later steps start from; a fleet without later steps is unchanged.
             old, new = new, {}
         before = _revealed(old.get("outputs") or {}, []) if old else None
         after = _revealed(new.get("inputs") or {}, []) if new and action != "delete" else None
@@ -206,17 +206,17 @@ def _pulumi_plan(document: Mapping[str, Any]) -> Plan:
             before, after = before or earlier.before, after or earlier.after
         changes[name] = Change(name, "pulumi", action, before, after)
     messages = tuple(
-        Told(str(each.get("severity") or "info"), text)
-        for each in document.get("diagnostics") or ()
-        if (text := _STYLE.sub("", str(each.get("message") or "")).strip())
+        Told(str(diagnostic.get("severity") or "info"), text)
+        for diagnostic in document.get("diagnostics") or ()
+        if (text := _STYLE.sub("", str(diagnostic.get("message") or "")).strip())
     )
-    incomplete = "The preview ended with an error." if any(one.severity == "error" for one in messages) else ""
+    incomplete = "The preview ended with an error." if any(told.severity == "error" for told in messages) else ""
     refreshed = any(step["op"] == "refresh" for step in document.get("steps") or ())
     return Plan("pulumi", tuple(changes.values()), messages, incomplete, refreshed)
 
 
 def _action(op: str) -> Action | None:
-    """What a step of a preview is to a fleet; None for one that says nothing about it."""
+    """What a step of a preview does to a fleet; None for steps that do nothing to it."""
     if op in ("create", "import", "update", "same", "delete"):
         return "create" if op == "import" else cast(Action, op)
     if op == "refresh":
@@ -225,12 +225,12 @@ def _action(op: str) -> Action | None:
 
 
 def _name(urn: str) -> str:
-    # urn:pulumi:STACK::PROJECT::TYPE::NAME, of which only the name may hold further colons.
+    # urn:pulumi:STACK::PROJECT::TYPE::NAME, where only the name may contain further colons.
     return urn.split("::", 3)[-1]
 
 
 def _revealed(value: Any, shown: list[str]) -> Any:
-    """The value with secrets and unknowns replaced; what the document shows of secrets is noted in `shown`."""
+    """The value with UNKNOWN and HIDDEN for marked values; adds to `shown` for each secret in plain text."""
     if isinstance(value, dict):
         if value.get(_SIGNATURE) == _MARKS_SECRET:
             if "plaintext" not in value:
@@ -265,9 +265,9 @@ def _resources(module: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def _terraform_plan(document: Mapping[str, Any]) -> Plan:
     changes = [
-        _terraform_change(each)
-        for each in document.get("resource_changes") or ()
-        if each["type"] == TERRAFORM_TYPE and each.get("mode") == "managed" and not each.get("deposed")
+        _terraform_change(resource)
+        for resource in document.get("resource_changes") or ()
+        if resource["type"] == TERRAFORM_TYPE and resource.get("mode") == "managed" and not resource.get("deposed")
     ]
     messages = [
         Told("error", f"{instance['address']['to_display']}: {problem['message']}")
@@ -279,7 +279,7 @@ def _terraform_plan(document: Mapping[str, Any]) -> Plan:
     if document.get("errored"):
         incomplete = "The plan ended with an error."
     elif document.get("complete") is False:
-        incomplete = "The plan is not complete: it was limited to some resources, or others were deferred."
+        incomplete = "The plan is incomplete: it was limited to some resources, or others were deferred."
     return Plan("terraform", tuple(changes), tuple(messages), incomplete)
 
 
@@ -293,7 +293,7 @@ def _terraform_change(resource: Mapping[str, Any]) -> Change:
 
 
 def _with_unknown(value: Any, unknown: Any) -> Any:
-    """The value with UNKNOWN wherever the document says that it is not known yet."""
+    """The value with UNKNOWN wherever the document marks it as not known yet."""
     if unknown is True:
         return UNKNOWN
     if isinstance(unknown, dict) and isinstance(value, dict):

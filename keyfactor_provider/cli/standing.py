@@ -1,4 +1,4 @@
-"""Where roll-outs stand: counts, waves and stragglers of each fleet, as plain data; and what a pipeline fails on."""
+"""The progress of roll-outs as plain data (counts, waves and stragglers of each fleet), and what fails a pipeline."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from keyfactor_provider.reenrollment.words import word
 
 Reason = Literal["failed", "overdue", "drift"]
 CODES: Final[Mapping[Reason, Exit]] = {"failed": Exit.FAILED, "overdue": Exit.OVERDUE, "drift": Exit.DRIFT}
-"""What `--fail-on` takes, in the order in which the exit code is chosen."""
+"""The reasons of `--fail-on`; the first that applies gives the exit code."""
 
 _ORDER: Final = ("failed", "overdue", "drift", "waiting")
 
 
 @dataclass(frozen=True)
 class Straggler:
-    """A member that was started and is not done: re-enrolled, with its new certificate in use.
+    """A member that has started but is not done, that is, re-enrolled with its new certificate in use.
 
     Attributes:
         kind: `failed`, `overdue`, `drift` or `waiting`.
-        state: its phase in the words of the product.
-        since: when it was requested, as recorded; empty where that is not recorded.
-        last_seen, last_error, version: as Command shows them; empty without a look at it.
+        state: its phase in words.
+        since: when it was requested; empty if that is not recorded.
+        last_seen, last_error, version: as Command shows them; empty if Command was not read.
     """
 
     fleet: str
@@ -46,11 +46,11 @@ class Straggler:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one fleet stands; every text in it is safe to show.
+    """The progress of one fleet; every text in it is safe to show.
 
     Attributes:
         counts: by name; None for what the state does not record.
-        progress: how far its waves are; None where the fleet can't be read.
+        progress: the progress of its waves; None if the fleet can't be read.
     """
 
     fleet: Fleet
@@ -61,17 +61,17 @@ class Standing:
 
     @property
     def status(self) -> str:
-        """The desired status; empty where the fleet can't be read."""
+        """The desired status; empty if the fleet can't be read."""
         return self.fleet.record.status.value if self.fleet.record else ""
 
     @property
     def wave(self) -> str:
-        """What people call the open wave; empty where the fleet has no waves."""
+        """The name of the open wave; empty if the fleet has no waves."""
         return self.progress.name if self.progress else ""
 
     @property
     def trouble(self) -> str:
-        """What the last run reported, safe to show."""
+        """The error that cut the last run short; may be empty."""
         return text.safe(self.fleet.record.trouble, 1000) if self.fleet.record else ""
 
     def to_json(self) -> dict[str, Any]:
@@ -92,26 +92,26 @@ class Standing:
             ],
             "stragglers": [
                 {
-                    "id": one.id,
-                    "machine": one.machine or None,
-                    "kind": one.kind,
-                    "state": one.state,
-                    "reason": one.reason or None,
-                    "since": one.since or None,
-                    "last_seen": one.last_seen or None,
-                    "last_error": one.last_error or None,
-                    "version": one.version or None,
+                    "id": straggler.id,
+                    "machine": straggler.machine or None,
+                    "kind": straggler.kind,
+                    "state": straggler.state,
+                    "reason": straggler.reason or None,
+                    "since": straggler.since or None,
+                    "last_seen": straggler.last_seen or None,
+                    "last_error": straggler.last_error or None,
+                    "version": straggler.version or None,
                 }
-                for one in self.stragglers
+                for straggler in self.stragglers
             ],
         }
 
 
 def standing(fleet: Fleet, agents: Mapping[str, Agent] | None = None) -> Standing:
-    """Where a fleet stands.
+    """The progress of a fleet.
 
     Args:
-        agents: what Command shows of the members; None without a look at it.
+        agents: the members as Command shows them; None if it was not read.
     """
     name, record = text.safe(fleet.name), fleet.record
     if record is None:
@@ -122,20 +122,20 @@ def standing(fleet: Fleet, agents: Mapping[str, Agent] | None = None) -> Standin
         for member_id, member in record.members.items()
         if _lags(member, tells_use)
     ]
-    stragglers.sort(key=lambda one: (_ORDER.index(one.kind), one.since or "~", one.machine, one.id))
+    stragglers.sort(key=lambda member: (_ORDER.index(member.kind), member.since or "~", member.machine, member.id))
     return Standing(fleet, name, _counts(fleet, record, tells_use), progress(record), tuple(stragglers))
 
 
 def failing(standings: Sequence[Standing], reasons: Collection[Reason]) -> list[tuple[Exit, str]]:
-    """What a pipeline is to fail on, the decisive exit code first, with a sentence for each fleet."""
-    found = []
+    """The exit codes that apply, the decisive one first, with a sentence for each fleet."""
+    failures = []
     for reason, code in CODES.items():
-        for one in standings:
-            number = one.counts.get(reason)
+        words = "changed outside this stack" if reason == "drift" else reason
+        for standing in standings:
+            number = standing.counts.get(reason)
             if reason in reasons and number:
-                verb = {"failed": "failed", "overdue": "overdue", "drift": "changed outside this stack"}[reason]
-                found.append((code, f"{one.name}: {text.count(number)} {verb}"))
-    return found
+                failures.append((code, f"{standing.name}: {text.count(number)} {words}"))
+    return failures
 
 
 def _counts(fleet: Fleet, record: Record, tells_use: bool) -> dict[str, int | None]:

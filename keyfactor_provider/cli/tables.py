@@ -1,4 +1,4 @@
-"""What people read in a terminal or a CI log: tables, drawn by rich. Every text given to it is shown as it is."""
+"""Tables for a terminal or a CI log, drawn by rich. Texts are shown literally, without rich's markup."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.operations.lookup import PLATFORMS, STATUSES
 
 _WIDE: Final = 180
-"""Columns where nobody says how many there are: a file, a pipe, a CI log."""
+"""The width where it is unknown: in a file, a pipe, a CI log."""
 
 _COLUMNS: Final = (
     ("Members", "members"),
@@ -45,7 +45,7 @@ def show_orchestrators(agents: Sequence[Agent]) -> None:
 
 
 def show_status(standings: Sequence[Standing]) -> None:
-    """A table of fleets, and one of the stragglers of each, of whom it names no more than text.MOST_NAMED."""
+    """A table of fleets, and for each a table of at most text.MOST_NAMED stragglers."""
     console = _console()
     table = _table("Fleet", "Status", "Wave")
     for heading, _ in _COLUMNS:
@@ -64,7 +64,7 @@ def show_status(standings: Sequence[Standing]) -> None:
             console.print()
             console.print(_stragglers(one.name, one.stragglers))
             if (more := len(one.stragglers) - text.MOST_NAMED) > 0:
-                console.print(Text(f"and {more} more; --json and --html have them all"))
+                console.print(Text(f"and {more} more; --json and --html list them all"))
 
 
 def _stragglers(fleet: str, stragglers: Sequence[Straggler]) -> Table:
@@ -93,5 +93,5 @@ def _table(*headings: str) -> Table:
 
 
 def _console() -> Console:
-    told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(width=None if told else _WIDE, highlight=False, emoji=False, markup=False)
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(width=None if known else _WIDE, highlight=False, emoji=False, markup=False)

@@ -1,4 +1,4 @@
-"""The waves of a roll-out for people: where each ends, and what the open one is called."""
+"""The waves of a roll-out for people: where each ends, and the name of the open one."""
 
 from dataclasses import dataclass
 from math import ceil
@@ -14,7 +14,7 @@ class Wave:
 
     Attributes:
         name: `canaries`, `wave 1`, ...
-        ends: how many members have been started when it is full, those of earlier waves included.
+        ends: how many members have started once it is full, including those of earlier waves.
     """
 
     name: str
@@ -23,12 +23,12 @@ class Wave:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the waves of a fleet are.
+    """The progress of a fleet's waves.
 
     Attributes:
-        waves: in their order; empty where everybody is requested at once.
-        place: of the open wave; None when all are finished, or there are none.
-        counted: what the core counts.
+        waves: in order; empty if all members are requested at once.
+        place: the index of the open wave; None if all are finished, or there are none.
+        counted: the state of the roll-out.
     """
 
     waves: tuple[Wave, ...]
@@ -37,19 +37,19 @@ class Progress:
 
     @property
     def name(self) -> str:
-        """What people call the open wave, and why it is blocked; empty where there are no waves."""
+        """The name of the open wave, and why it is blocked; empty if there are no waves."""
         if not self.waves:
             return ""
         blocked = f", {self.counted.blocked}" if self.counted.blocked else ""
         if self.place is None:
             return f"all waves finished{blocked}"
         wave = self.waves[self.place]
-        of = "" if wave.name == "canaries" else f" of {sum(each.name != 'canaries' for each in self.waves)}"
+        of = "" if wave.name == "canaries" else f" of {sum(wave.name != 'canaries' for wave in self.waves)}"
         return f"{wave.name}{of}{blocked}"
 
     @property
     def next_room(self) -> int:
-        """How many of the queued one run may start at most, whatever it finds of those that have started."""
+        """The most queued members that one run may start, whatever it observes of those that have started."""
         if self.counted.blocked == "paused" or not self.waves:
             return 0
         ends = next((wave.ends for wave in self.waves if wave.ends > self.counted.started), self.counted.members)
@@ -57,13 +57,13 @@ class Progress:
 
 
 def progress(record: Record) -> Progress:
-    """How far the waves of a fleet are, by what is recorded."""
+    """The progress of a fleet's waves, judged by the record."""
     members = dict(record.staying())
     counted = tally(members, record.rollout)
     if not record.rollout.limited:
         return Progress((), None, counted)
-    # A canary that re-enrolled without having been requested counts nowhere.
-    named = [members[one] for one in record.rollout.canary_ids if one in members]
+    # A canary that re-enrolled without a request does not count.
+    named = [members[guid] for guid in record.rollout.canary_ids if guid in members]
     canaries = sum(has_started(member) or member.queued for member in named)
     waves = [Wave("canaries", canaries)] if canaries else []
     sizes = [max(1, ceil(share(size, len(members)))) for size in record.rollout.waves or ("100%",)]

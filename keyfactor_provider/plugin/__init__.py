@@ -1,6 +1,6 @@
 """Front end: the native Pulumi plugin, for programs in any language.
 
-It translates between Pulumi's engine and `operations` over the SDK's own gRPC stubs, and decides nothing. A run starts
-it several times (2 to 5, as measured), so that it imports as little as it can, and nothing that it keeps in memory is
-relied on between two of its processes.
+It translates between Pulumi's engine and `operations` with the SDK's gRPC stubs, and makes no decisions. A run starts
+several plugin processes (2 to 5, as measured), so it imports as little as possible, and nothing depends on what another
+process holds in memory.
 """

@@ -1,4 +1,4 @@
-"""keyfactor:index:ReenrollmentCompletion."""
+"""The resource keyfactor:index:ReenrollmentCompletion."""
 
 import time
 from collections.abc import Mapping
@@ -21,37 +21,37 @@ _KNOWN: Final = frozenset({"round", "timeout", "maxFailed"})
 
 
 class Completion:
-    """Created once every member of a round has re-enrolled and uses its new certificate.
+    """A completion, created once every member of a round has re-enrolled and uses its new certificate.
 
-    A wait that fails or is cancelled leaves nothing behind, so that the next run waits again.
+    A wait that fails or is cancelled leaves no state behind, so the next run waits again.
     """
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     def check(self, _call: Call, news: Bag) -> tuple[Bag, list[Problem]]:
-        """The inputs, and every reason why they can't be used."""
+        """The inputs, and every problem with them."""
         values = {"timeout": DEFAULT_SECONDS, **_given(news)}
         problems = [*unknown_arguments(news.values, _KNOWN), *_problems(values)]
         return Bag(values, news.secret), problems
 
     def diff(self, _call: Call, _old_inputs: Bag, outputs: Bag, news: Bag) -> tuple[bool, Differences]:
-        """A new round is waited for; the progress of one that is complete is no change."""
+        """A new round is a change; the progress of a round that is complete is none."""
         if has_unknown(news.values):
             return True, forms.unknown_differences(news.values)
         before, after = _awaited(outputs), round_of(_members(news))
         shown = {
             f'round["{member_id}"]': ("ADD" if member_id not in before else "UPDATE", True)
-            for member_id, of in sorted(after.items())
-            if before.get(member_id) != of
+            for member_id, awaited in sorted(after.items())
+            if before.get(member_id) != awaited
         }
         shown |= {f'round["{member_id}"]': ("DELETE", True) for member_id in sorted(before.keys() - after.keys())}
-        # What a dynamic resource left is written anew, and nobody waits for it.
+        # Properties that the dynamic resource left behind are dropped without a wait.
         shown |= dict.fromkeys(sorted(outputs.values.keys() - {"awaited"}), ("DELETE", False))
         return bool(shown), shown
 
     def preview(self, call: Call, outputs: Bag | None, news: Bag) -> Result:
-        """Tells for whom a run will wait."""
+        """Announces how many members a run will wait for."""
         if has_unknown(news.values):
             return Result(call.id, {"awaited": UNKNOWN}, reads_first=False)
         awaited = round_of(_members(news))
@@ -61,22 +61,22 @@ class Completion:
         return Result(call.id, {"awaited": awaited}, secret=_secret(news), reads_first=False)
 
     def create(self, call: Call, news: Bag) -> Result:
-        """Waits; where that fails there is no state."""
+        """Waits for the round; a failed wait leaves no state."""
         self._wait(call, news)
         return self._complete(call, news)
 
     def update(self, call: Call, outputs: Bag, news: Bag) -> Result:
-        """Waits where the round is a new one."""
+        """Waits if the round is a new one."""
         if _awaited(outputs) != round_of(_members(news)):
             self._wait(call, news)
         return self._complete(call, news)
 
     def read(self, call: Call, outputs: Bag, inputs: Bag) -> Result:
-        """As it is: it tells of something that has happened."""
+        """Returns the completion unchanged: it records something that has happened."""
         if not outputs.values:
             raise ProviderError(
                 "A ReenrollmentCompletion can't be imported",
-                "there is nothing in Command that it stands for",
+                "it represents nothing in Command",
                 "Declare it: it is created at once when the round is complete.",
                 resource=call.name,
             )
@@ -84,7 +84,7 @@ class Completion:
         return Result(call.id, outputs.values, inputs.values, secret, reads_first=False)
 
     def delete(self, _call: Call, _outputs: Bag) -> None:
-        """Nothing of it is anywhere but in the state."""
+        """Does nothing: a completion exists only in the state."""
 
     def _complete(self, call: Call, news: Bag) -> Result:
         return Result(call.name, {"awaited": round_of(_members(news))}, secret=_secret(news), reads_first=False)
@@ -93,19 +93,19 @@ class Completion:
         timeout = float(news.values["timeout"])
         if call.timeout is not None:
             timeout = min(timeout, call.timeout)
-        most = str(news.values.get("maxFailed") or "0")
-        progress = self._host.operations.run.progress
-        wait = Wait(progress, call.name, _members(news), timeout, time.monotonic, most)
-        told = "not complete"
+        max_failed = str(news.values.get("maxFailed") or "0")
+        wait = Wait(self._host.operations.run.progress, call.name, _members(news), timeout, time.monotonic, max_failed)
+        progress = "not complete"
         while True:
             step = wait.step()
             for message in step.messages:
                 self._host.tell(message)
-                told = message.detail.rstrip(".") or told
+                progress = message.detail.rstrip(".") or progress
             if step.pause is None:
                 return
             if self._host.stopping.wait(step.pause):
-                raise CompletionFailed("the wait was cancelled", told, "The next run waits again.", resource=call.name)
+                next_step = "The next run waits again."
+                raise CompletionFailed("the wait was cancelled", progress, next_step, resource=call.name)
 
 
 def _given(news: Bag) -> dict[str, Any]:
@@ -133,7 +133,7 @@ def _problems(values: Mapping[str, Any]) -> list[Problem]:
         if not isinstance(awaited, Mapping) or not forms.awaited_members(awaited):
             raise ValueError(f"{awaited!r} names no orchestrator")
     except (RecordError, ValueError, TypeError, AttributeError):
-        problems.append(Problem("round", "is not the `round` of an OrchestratorReenrollment; pass that on as it is"))
+        problems.append(Problem("round", "is not the `round` of an OrchestratorReenrollment; pass that unchanged"))
     return problems
 
 
@@ -146,6 +146,6 @@ def _members(news: Bag) -> dict[str, Member]:
 
 
 def _awaited(outputs: Bag) -> dict[str, str]:
-    """What a completion waited for, whichever front end wrote its state."""
+    """The round that a completion waited for, whichever front end wrote its state."""
     awaited = outputs.values.get("awaited")
     return dict(awaited) if isinstance(awaited, Mapping) else {}

@@ -1,4 +1,4 @@
-"""keyfactor:index:OrchestratorReenrollment."""
+"""The resource keyfactor:index:OrchestratorReenrollment."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -21,24 +21,24 @@ from keyfactor_provider.plugin.host import Host, unknown_arguments
 from keyfactor_provider.plugin.names import ARGUMENTS
 from keyfactor_provider.plugin.values import Bag, has_unknown
 from keyfactor_provider.reenrollment import report
-from keyfactor_provider.reenrollment.desired import Checked, check
-from keyfactor_provider.reenrollment.fleet import forecast
+from keyfactor_provider.reenrollment.desired import check
+from keyfactor_provider.reenrollment.fleet import forecast, recorded
 from keyfactor_provider.reenrollment.record import Record
 from keyfactor_provider.text import count, listed
 
 _KNOWN: Final = frozenset({*ARGUMENTS.values(), forms.ORCHESTRATORS})
 
 Differences = Mapping[str, tuple[str, bool]]
-"""By property path: ADD, UPDATE or DELETE, and whether it is an input's."""
+"""By property path: ADD, UPDATE or DELETE, and whether the property is an input."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """What every call about a resource carries.
+    """The context of a call for a resource.
 
     Attributes:
-        name: the resource's, and the fleet's in messages.
-        timeout: seconds that the operation may take by `customTimeouts`; None where none was given.
+        name: the name of the resource, also used in messages.
+        timeout: the seconds that `customTimeouts` allows for the operation; None for no limit.
     """
 
     urn: str
@@ -49,13 +49,13 @@ class Call:
 
 @dataclass(frozen=True)
 class Result:
-    """A resource as it stands after a call.
+    """A resource after a call.
 
     Attributes:
-        inputs: given by Read alone.
-        secret: the properties that are secret.
-        failure: why the resource is not as it should be, although it stands; empty where nothing failed.
-        reads_first: whether the engine is to call Read before it plans an update.
+        inputs: only set by Read.
+        secret: the names of the properties that are secret.
+        failure: why the run has to fail although the state is kept; empty if nothing failed.
+        reads_first: whether the engine should call Read before it plans an update.
     """
 
     id: str
@@ -67,13 +67,13 @@ class Result:
 
 
 class Reenrollment:
-    """A set of orchestrators that are to enroll for a new client-authentication certificate."""
+    """A set of orchestrators that must enroll for a new client-authentication certificate."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
 
     def check(self, call: Call, news: Bag) -> tuple[Bag, list[Problem]]:
-        """The canonical inputs, and every reason why they can't be used."""
+        """The canonical inputs, and every problem with them."""
         checked = check(call.name, forms.given(news.values))
         claimed = self._host.operations.before.claim(call.name, checked.known_members)
         problems = [
@@ -86,7 +86,7 @@ class Reenrollment:
         return Bag(forms.inputs_of(checked.desired), forms.secret_inputs(news)), problems
 
     def diff(self, call: Call, old_inputs: Bag, outputs: Bag, news: Bag) -> tuple[bool, Differences]:
-        """Whether there is something to do, and what a preview shows of it; never asks Command."""
+        """Whether there is anything to do, and what a preview shows of it; never calls Command."""
         record = forms.record_of(outputs.values)
         if has_unknown(news.values):
             return True, forms.unknown_differences(news.values)
@@ -97,38 +97,42 @@ class Reenrollment:
         return ahead.changes or unfinished or not forms.is_native(outputs.values), shown
 
     def preview(self, call: Call, outputs: Bag | None, news: Bag) -> Result:
-        """Tells what a run will do."""
+        """Announces what a run will do."""
         record = forms.record_of(outputs.values) if outputs else Record(call.name)
         checked = check(call.name, forms.given(news.values))
         secret = forms.secret_outputs(news, *([outputs] if outputs else []))
         if checked.desired is None:
-            self._announce_unknown(call, record, checked)
+            self._host.operations.before.announce_unknown(
+                call.name, record if record.members else None, checked.known_members, sorted(checked.unknown), ()
+            )
             return Result(call.id, forms.expected(news.values, call.name), secret=secret)
         ahead = forecast(record, checked.desired)
         if outputs and not ahead.changes and not (ahead.unfinished and forms.is_native(outputs.values)):
             self._host.tell(rewritten(call.name, outputs))
-            return Result(call.id, forms.outputs_of(forms.without_work(record, checked.desired)), secret=secret)
+            after = recorded(checked.desired, record.members, record.trouble)
+            return Result(call.id, forms.outputs_of(after), secret=secret)
         self._host.operations.before.announce(record, checked.desired, ahead, looks=not self._host.reads_first)
         return Result(call.id, forms.expected(news.values, call.name), secret=secret)
 
     def create(self, call: Call, news: Bag) -> Result:
-        """Requests what the roll-out allows at once."""
+        """Requests the members that the roll-out lets start."""
         return self._apply(call, Record(call.name), news, forms.secret_outputs(news))
 
     def update(self, call: Call, outputs: Bag, news: Bag) -> Result:
-        """Brings the members to what is desired; state of a dynamic resource that is up to date is only rewritten."""
+        """Brings the members to the desired state; up-to-date state of a dynamic resource is only rewritten."""
         record = forms.record_of(outputs.values)
         secret = forms.secret_outputs(news, outputs)
         desired = forms.desired_of(call.name, news.values)
         ahead = forecast(record, desired)
         if not forms.is_native(outputs.values) and not ahead.changes:
-            return Result(call.id, forms.outputs_of(forms.without_work(record, desired)), secret=secret)
+            after = recorded(desired, record.members, record.trouble)
+            return Result(call.id, forms.outputs_of(after), secret=secret)
         return self._apply(call, record, news, secret)
 
     def read(self, call: Call, outputs: Bag, inputs: Bag) -> Result:
-        """What Command shows of the members, or of orchestrators that are imported.
+        """The members as Command shows them now, or the orchestrators to import.
 
-        The engine reads before a preview and an `up` as well as in a refresh, with the settings of the last `up`.
+        The engine reads in a refresh, and also before a preview and an `up`, with the settings of the last `up`.
         """
         if not outputs.values:
             return self._import(call)
@@ -136,18 +140,18 @@ class Reenrollment:
         try:
             after, drift = self._host.operations.run.read(record)
         except MissingSettings as error:
-            # A pull request has no secrets: what was recorded is the best that there is to go by.
-            detail = f"{error.next_step} What was recorded last is shown instead."
+            # A pull request has no secrets, so the recorded state is the best that a preview can use.
+            detail = f"{error.next_step} The recorded state is shown instead."
             self._host.tell(Message(call.name, "warning", "not-read", error.what, detail))
             return Result(call.id, outputs.values, inputs.values, outputs.secret | inputs.secret)
         except (CommandError, SettingsError) as error:
             raise _with_program_hint(error) from None
-        kept = forms.inputs_of(after.desired())
-        kept[forms.ORCHESTRATORS] |= drift
-        return Result(call.id, forms.outputs_of(after), kept, forms.secret_outputs(outputs, inputs))
+        observed = forms.inputs_of(after.desired())
+        observed[forms.ORCHESTRATORS] |= drift
+        return Result(call.id, forms.outputs_of(after), observed, forms.secret_outputs(outputs, inputs))
 
     def delete(self, call: Call, outputs: Bag) -> None:
-        """Clears the flags that the fleet owns and that stand."""
+        """Clears the flags that the fleet owns."""
         try:
             self._host.operations.run.destroy(forms.record_of(outputs.values), within=call.timeout)
         except ReenrollmentFailed as error:
@@ -155,35 +159,29 @@ class Reenrollment:
 
     def _apply(self, call: Call, record: Record, news: Bag, secret: frozenset[str]) -> Result:
         desired = forms.desired_of(call.name, news.values)
-        # Wrong or missing settings end the operation before anything is recorded.
+        # Fails here, before anything is recorded, if settings are wrong or missing.
         self._host.operations.connect()
         after = self._host.operations.run.apply(record, desired, within=call.timeout)
         self._host.tell(report.outcome(after, record))
         failure = report.failure(after)
         if failure is not None and after.on_failure == "warn":
-            self._host.tell(Message(after.fleet, "warning", "failure", failure.what, _detail(failure)))
+            self._host.tell(report.tolerated(failure))
             failure = None
-        text = f"{failure.what}: {_detail(failure)}" if failure else ""
+        text = f"{failure.what}: {failure.came_back.rstrip('.')}. {failure.next_step}".rstrip() if failure else ""
         return Result(call.name, forms.outputs_of(after), secret=secret, failure=text)
 
     def _import(self, call: Call) -> Result:
-        members = _guids(call.id)
-        record = self._host.operations.run.adopt(call.name, members)
+        record = self._host.operations.run.adopt(call.name, _guids(call.id))
         return Result(call.name, forms.outputs_of(record), forms.inputs_of(record.desired()))
-
-    def _announce_unknown(self, call: Call, record: Record, checked: Checked) -> None:
-        known = record if record.members else None
-        unknown = sorted(checked.unknown)
-        self._host.operations.before.announce_unknown(call.name, known, checked.known_members, unknown, ())
 
 
 def _guids(ids: str) -> list[str]:
     wrong, members = [], []
-    for each in ids.split(","):
+    for text in ids.split(","):
         try:
-            members.append(guid.canonical(each.strip()))
+            members.append(guid.canonical(text.strip()))
         except ValueError:
-            wrong.append(repr(each.strip()))
+            wrong.append(repr(text.strip()))
     if wrong:
         expected = "expected GUIDs such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301, separated by commas"
         raise InputError("import", [Problem("id", f"{listed(wrong)} is not an orchestrator's GUID; {expected}")])
@@ -191,7 +189,7 @@ def _guids(ids: str) -> list[str]:
 
 
 def rewritten(name: str, outputs: Bag) -> Message:
-    """What an update will do that only writes the state of a fleet anew."""
+    """The announcement of an update that only rewrites the state of a fleet."""
     if forms.is_native(outputs.values):
         return Message(name, "info", "recorded", "will record the last outcome again; nothing is requested")
     size = count(len(outputs.values.get("members") or ()))
@@ -199,18 +197,14 @@ def rewritten(name: str, outputs: Bag) -> Message:
 
 
 def _renamed(problem: Problem) -> Problem:
-    """With the argument's name as programs of this front end write it."""
+    """The problem with its argument named as programs of this front end write it."""
     name, mark, rest = problem.property.partition("[")
     key, dot, more = name.partition(".")
     return Problem(f"{ARGUMENTS.get(key, key)}{dot}{more}{mark}{rest}", problem.reason)
 
 
-def _detail(error: ProviderError) -> str:
-    return f"{error.came_back.rstrip('.')}. {error.next_step}".rstrip()
-
-
 def _with_program_hint(error: ProviderError) -> ProviderError:
-    """A copy: an outage's error is raised for every fleet of the process."""
+    """A copy of the error with a hint. The original is raised again for other fleets during an outage."""
     hinted = copy(error)
     hinted.next_step += (
         " The engine passes on the provider settings of the last `pulumi up`. If they have changed since, add "

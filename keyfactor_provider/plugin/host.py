@@ -1,4 +1,4 @@
-"""What one plugin process knows of its run: the engine that it talks to, its settings, and its operations."""
+"""The context of one plugin process: its engine, its settings, and its operations on Command."""
 
 import os
 import threading
@@ -22,11 +22,11 @@ _LOG_SECONDS: Final = 5.0
 
 
 class Host:
-    """Of one plugin process.
+    """The context of one plugin process.
 
     Attributes:
-        stopping: set when the engine, a signal or the end of the parent wants the plugin to end soon.
-        reads_first: whether the engine calls Read before it plans an update, as the plugin asks it to.
+        stopping: set when the plugin should end soon: on Cancel, on a signal, or when its parent has ended.
+        reads_first: whether the engine supports calling Read before it plans an update.
     """
 
     def __init__(self) -> None:
@@ -41,12 +41,12 @@ class Host:
         self._urns: dict[str, str] = {}
 
     def attach(self, address: str) -> None:
-        """Takes the address of the engine."""
+        """Connects to the engine; does nothing if the address is empty."""
         if address:
             self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
 
     def configure(self, settings: "Bag") -> None:
-        """Takes the provider's settings."""
+        """Stores the provider's settings."""
         from keyfactor_provider.command.settings import CONFIG_KEYS, SECRET_KEYS
         from keyfactor_provider.command.sources import as_text
 
@@ -60,7 +60,7 @@ class Host:
 
     @property
     def operations(self) -> "Operations":
-        """What this process does to Command; built on first use."""
+        """The operations on Command; built on first use."""
         with self._lock:
             if self._operations is None:
                 from keyfactor_provider.command.client import CommandClient
@@ -72,11 +72,11 @@ class Host:
             return self._operations
 
     def check(self, name: str, urn: str) -> list[Problem]:
-        """What keeps this run from working whatever a resource's arguments are."""
+        """Problems that are independent of a resource's arguments: settings, and fleets of the same name."""
         problems = [
             Problem(
                 f"keyfactor:{key}",
-                f"this secret is plain text in the provider's settings, and would be in the state as such; run "
+                f"this secret is plain text in the provider's settings and would be stored so in the state; run "
                 f"`pulumi config set --secret keyfactor:{key}`, or make it a secret in the program",
             )
             for key in self._plain_secrets
@@ -84,12 +84,12 @@ class Host:
         with self._lock:
             other = self._urns.setdefault(name, urn)
         if other != urn:
-            problems.append(Problem("name", f'another fleet is called "{name}" as well ({other}); rename one of them'))
+            problems.append(Problem("name", f'another fleet is called "{name}" too ({other}); rename one of them'))
         return [*problems, *self.operations.before.check_settings(required=False)]
 
     @contextmanager
     def about(self, urn: str) -> Iterator[None]:
-        """What is told within is shown on this resource; calls come on several threads, each tells on its own."""
+        """Shows messages of this thread on the resource until the block ends."""
         self._here.urn = urn
         try:
             yield
@@ -97,9 +97,9 @@ class Host:
             self._here.urn = ""
 
     def tell(self, message: Message) -> None:
-        """Shows a message where the engine shows what a resource has to say.
+        """Sends a message to the engine, for the current resource.
 
-        A message that doesn't get through is lost: the state that an operation leaves matters more.
+        A failure to send is ignored: the state that the operation returns matters more.
         """
         urn = getattr(self._here, "urn", "") if message.resource else ""
         text = f"{message.summary}. {message.detail}".rstrip() if urn else message.text()
@@ -117,10 +117,10 @@ class Host:
             self._operations.close()
 
 
-def unknown_arguments(given: Mapping[str, Any], known: "frozenset[str]") -> list[Problem]:
-    """A problem for each argument that there is not; nothing that a program writes is left out in silence."""
+def unknown_arguments(arguments: Mapping[str, Any], known: "frozenset[str]") -> list[Problem]:
+    """A problem for each unknown argument, so that none is ignored silently."""
     return [
-        Problem(name, f"there is no argument of this name; expected {listed(sorted(known))}")
-        for name in sorted(given)
+        Problem(name, f"unknown argument; expected {listed(sorted(known))}")
+        for name in sorted(arguments)
         if name not in known and not name.startswith("__")
     ]

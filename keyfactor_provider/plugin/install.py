@@ -1,7 +1,7 @@
-"""`pulumi-resource-keyfactor --install`: puts the plugin where every program of this user finds it, and nothing warns.
+"""`pulumi-resource-keyfactor --install`: installs the plugin for all programs of this user, without CLI warnings.
 
-What is installed is an archive with one start script, whose bytes depend on the release and on nothing else. The
-script finds this Python by a file that is put beside it, the *pointer*, or else the console script on the PATH.
+It installs an archive with one start script, whose bytes depend only on the release. The script finds this Python
+through a file beside it, the *pointer*, or else uses the console script on the PATH.
 """
 
 import gzip
@@ -22,9 +22,9 @@ _POINTER: Final = "python"
 
 SCRIPT: Final = f"""\
 #!/bin/sh
-# Starts keyfactor-provider {RELEASE}. This file has the same bytes on every machine; which Python has the package is
-# written beside it, by `{_NAME} --install`.
-# Nothing is imported from the working directory, which is the program's: PYTHONPATH may name it, -P leaves it out.
+# Starts keyfactor-provider {RELEASE}. This file has the same bytes on every machine; `{_NAME} --install` writes
+# the path of the Python that has the package into a file beside it.
+# Nothing may be imported from the working directory, which is the program's: hence no PYTHONPATH, and -P.
 unset PYTHONPATH PYTHONHOME
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 python=$(cat "$here/{_POINTER}" 2>/dev/null)
@@ -48,20 +48,20 @@ def archive() -> bytes:
         entry = tarfile.TarInfo(_NAME)
         entry.size, entry.mode = len(content), 0o755
         tar.addfile(entry, io.BytesIO(content))
-    # gzip would write the time and the name of a file; an archive that is stored has one form whatever zlib it is.
+    # No time stamp, and no compression: stored data has the same bytes with every version of zlib.
     return gzip.compress(packed.getvalue(), compresslevel=0, mtime=0)
 
 
 def install(system: str = os.name) -> int:
-    """Install for this user; 1 where that can't work."""
+    """Installs the plugin for this user; the exit code."""
     pulumi = shutil.which("pulumi")
     if system != "posix" or pulumi is None:
-        reason = "the plugin's start script needs a POSIX shell" if pulumi else "there is no pulumi on the PATH"
+        reason = "the plugin's start script needs a POSIX shell" if pulumi else "no pulumi on the PATH"
         print(f"Could not install the plugin: {reason}.", file=sys.stderr)
         return 1
-    # As the script will start it. A checkout that is not installed into this Python could not be found then.
-    started = [sys.executable, "-E", "-P", "-c", "import keyfactor_provider.plugin.protocol"]
-    if subprocess.run(started, cwd="/", stderr=subprocess.DEVNULL, check=False).returncode:  # noqa: S603  # our own
+    # As the script will start it: a checkout that is not installed into this Python would not be found.
+    probe = [sys.executable, "-E", "-P", "-c", "import keyfactor_provider.plugin.protocol"]
+    if subprocess.run(probe, cwd="/", stderr=subprocess.DEVNULL, check=False).returncode:  # noqa: S603  # fixed
         print(
             f"{sys.executable} does not have keyfactor-provider installed with its extra. Run: "
             "pip install 'keyfactor-provider[plugin]'",
@@ -72,7 +72,7 @@ def install(system: str = os.name) -> int:
         file = Path(folder, f"{_NAME}-v{RELEASE}.tar.gz")
         file.write_bytes(archive())
         command = [pulumi, "plugin", "install", "resource", "keyfactor", RELEASE, "--file", str(file), "--reinstall"]
-        if code := subprocess.run(command, check=False).returncode:  # noqa: S603  # our own
+        if code := subprocess.run(command, check=False).returncode:  # noqa: S603  # fixed
             return code
     home = Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
     plugin = home / "plugins" / f"resource-keyfactor-v{RELEASE}"

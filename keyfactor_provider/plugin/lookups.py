@@ -14,14 +14,14 @@ from keyfactor_provider.messages import Message
 from keyfactor_provider.operations.lookup import Filter, find
 from keyfactor_provider.plugin.host import Host, unknown_arguments
 from keyfactor_provider.plugin.names import camel
-from keyfactor_provider.text import listed, safe
+from keyfactor_provider.text import listed, named, safe
 
 AGENT_FIELDS: Final = {name: camel(name) for name in Agent.__struct_fields__}
-"""What is shown of an orchestrator, by its name in Python."""
+"""The attributes of an orchestrator in results, by their names in Python."""
 
 HOURS: Final = "seenWithinHours"
 FILTERS: Final = {field.name: HOURS if field.name == "seen_within" else camel(field.name) for field in fields(Filter)}
-"""Every filter of a look-up, by its name in Python."""
+"""The filters of a look-up, by their names in Python."""
 
 _SEVERAL: Final = frozenset(field.name for field in fields(Filter) if field.default == ())
 _WHOLE: Final = frozenset({"at_least", "at_most"})
@@ -34,65 +34,63 @@ class Lookups:
     def __init__(self, host: Host) -> None:
         self._host = host
 
-    def one(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """One orchestrator, by its GUID or its machine; several of one name are never guessed among.
+    def one(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """One orchestrator by its GUID or machine name; never a guess among several of the same name.
 
         Raises:
-            InputError, LookupRefused: there is not exactly one.
+            InputError, LookupRefused: the argument is invalid, or not exactly one matches.
             CommandError, SettingsError: Command can't be read.
         """
-        problems = unknown_arguments(given, frozenset({"identifier"}))
-        wanted = given.get("identifier")
-        if not isinstance(wanted, str) or not wanted:
-            problems.append(Problem("identifier", f"{wanted!r} is not the GUID or the machine of an orchestrator"))
+        problems = unknown_arguments(arguments, frozenset({"identifier"}))
+        identifier = arguments.get("identifier")
+        if not isinstance(identifier, str) or not identifier:
+            problems.append(Problem("identifier", f"{identifier!r} is not the GUID or the machine of an orchestrator"))
         if problems:
             raise InputError("getOrchestrator", problems)
-        found = self._find(str(wanted))
-        if len(found) != 1:
-            names = listed([f"{safe(agent.machine)} ({agent.id})" for agent in found])
+        agents = self._find(str(identifier))
+        if len(agents) != 1:
+            names = listed([named(agent.machine, agent.id) for agent in agents])
             raise LookupRefused(
-                f"looking up the orchestrator {safe(str(wanted))!r}",
-                f"{len(found)} have that machine: {names}" if found else "not found in Command",
-                "Name it by its GUID." if found else "Correct identifier.",
+                f"looking up the orchestrator {safe(str(identifier))!r}",
+                f"{len(agents)} have this machine name: {names}" if agents else "not found in Command",
+                "Use its GUID." if agents else "Correct identifier.",
                 resource="getOrchestrator",
             )
-        return _shown(found[0])
+        return _shown(agents[0])
 
-    def many(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The orchestrators that match every filter given.
+    def many(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """The orchestrators that match every given filter.
 
         Raises:
             InputError, LookupRefused: a filter is invalid, or fewer or more match than allowed.
             CommandError, SettingsError: Command can't be read.
         """
-        wanted = _filter(given)
-        found = find(self._host.operations.lookups.everyone(), wanted)
+        found = find(self._host.operations.lookups.everyone(), _filter(arguments))
         if found.unmatched:
-            entries = listed([safe(entry) for entry in found.unmatched])
-            self._host.tell(
-                Message("getOrchestrators", "warning", "exclude", "exclude excludes nobody by some entries", entries)
-            )
+            detail = f"Correct or remove: {listed([safe(entry) for entry in found.unmatched])}."
+            summary = "some entries of exclude match no orchestrator"
+            self._host.tell(Message("getOrchestrators", "warning", "exclude", summary, detail))
         return {
             "ids": list(found.ids),
             "orchestrators": [_shown(agent) for agent in found],
             "unstable": [FILTERS[name] for name in found.unstable],
         }
 
-    def _find(self, wanted: str) -> list[Agent]:
+    def _find(self, identifier: str) -> list[Agent]:
         lookups = self._host.operations.lookups
         try:
-            agent = lookups.agent(guid.canonical(wanted))
+            agent = lookups.agent(guid.canonical(identifier))
         except ValueError:
-            return [agent for agent in lookups.everyone() if agent.machine.lower() == wanted.lower()]
+            return [agent for agent in lookups.everyone() if agent.machine.lower() == identifier.lower()]
         return [agent] if agent else []
 
 
-def _filter(given: Mapping[str, Any]) -> Filter:
-    problems = unknown_arguments(given, frozenset(FILTERS.values()))
+def _filter(arguments: Mapping[str, Any]) -> Filter:
+    problems = unknown_arguments(arguments, frozenset(FILTERS.values()))
     values: dict[str, Any] = {}
     for field in fields(Filter):
         name = FILTERS[field.name]
-        value = given.get(name)
+        value = arguments.get(name)
         if value is None:
             continue
         try:
@@ -105,7 +103,7 @@ def _filter(given: Mapping[str, Any]) -> Filter:
 
 
 def _value(name: str, value: Any) -> Any:
-    """Raises: ValueError: it is not what this filter takes."""
+    """A filter's value in Python's type; raises ValueError if the filter does not take it."""
     if name in _SEVERAL:
         items = value if isinstance(value, list) else [value]
         texts = [str(int(item)) if isinstance(item, float) and item.is_integer() else item for item in items]

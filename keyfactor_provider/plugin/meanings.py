@@ -1,4 +1,4 @@
-"""What programs of any language read of arguments, outputs and attributes, and the types that these have for them."""
+"""The descriptions and types of arguments, outputs and attributes in the schema, for programs in any language."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -16,15 +16,15 @@ FLAG: Final = {"type": "boolean"}
 NUMBER: Final = {"type": "number"}
 
 OF_ARGUMENTS: Final[Mapping[str, tuple[Mapping[str, Any], str]]] = {
-    "orchestrator_ids": (TEXTS, "GUIDs of the orchestrators; order, duplicates, case and braces do not matter."),
+    "orchestrator_ids": (TEXTS, "GUIDs of the orchestrators. Order, duplicates, case and braces do not matter."),
     "status": (
         {"$ref": f"#/types/{PACKAGE}:index:ReenrollmentStatus"},
-        "What to set: `Requested`, `Required` or `None`.",
+        "The status to set: `Requested`, `Required` or `None`.",
     ),
-    "triggers": (MAP, "Any strings; a change of them starts a new round for everyone."),
+    "triggers": (MAP, "Any strings. A change starts a new round for all members."),
     "on_removal": (
         {"$ref": f"#/types/{PACKAGE}:index:OnRemoval"},
-        "Whether the flag of an orchestrator is cleared when it is removed from the set or the resource is destroyed; "
+        "What happens to the flag of an orchestrator that is removed from the set, or when the resource is destroyed; "
         "`unset` by default.",
     ),
     "on_failure": (
@@ -34,11 +34,11 @@ OF_ARGUMENTS: Final[Mapping[str, tuple[Mapping[str, Any], str]]] = {
     "waves": (
         TEXTS,
         'Sizes of the waves in which orchestrators are requested, such as `["5", "10%", "100%"]`: numbers, or percents '
-        "of the members; the last size repeats. Without waves everybody is requested at once.",
+        "of the members. The last size repeats. Without waves, all members are requested at once.",
     ),
     "canary_ids": (
         TEXTS,
-        "GUIDs of the members that are requested first; nobody else is before each of them has re-enrolled and uses "
+        "GUIDs of the members that are requested first. The others wait until each of these has re-enrolled and uses "
         "its new certificate.",
     ),
     "max_failed": (
@@ -48,66 +48,66 @@ OF_ARGUMENTS: Final[Mapping[str, tuple[Mapping[str, Any], str]]] = {
     ),
     "overdue_after": (
         TEXT,
-        "After how long a requested orchestrator is overdue, such as `48h`, `2d` or a number of seconds; `7d` by "
-        "default where there are waves or canaries, else never.",
+        "How long after its request an orchestrator is overdue, such as `48h`, `2d` or a number of seconds; `7d` by "
+        "default with waves or canaries, otherwise never.",
     ),
-    "paused": (FLAG, "Whether nobody new is requested; `false` by default."),
+    "paused": (FLAG, "Whether the roll-out is paused: no further members are requested. `false` by default."),
 }
-"""Of each argument of a fleet: its type for programs, and what it is for."""
+"""The type and the description of each argument of a fleet."""
 
 CHOICES: Final = {
     "unset": "Clears the flag.",
     "retain": "Leaves the flag as it is.",
-    "error": "Ends the run with an error; the state is kept, and the next run requests the failed ones again.",
+    "error": "Ends the run with an error. The state is kept, and the next run retries the failed orchestrators.",
     "warn": "Ends the run with a warning.",
 }
 
 OF_A_FLEET: Final[Mapping[str, tuple[Mapping[str, Any], str]]] = {
-    "fleet": (TEXT, "The name that messages use: that of the resource."),
-    "failure": (TEXT, "Why the last run failed, as one clause; empty when it did not."),
+    "fleet": (TEXT, "The name of the fleet in messages: the name of the resource."),
+    "failure": (TEXT, "Why the last run failed, as one clause; empty if it did not."),
     "members": (
         {"type": "object", "additionalProperties": {"$ref": f"#/types/{PACKAGE}:index:Member"}},
-        "What is recorded of each orchestrator, by GUID.",
+        "The record of each orchestrator, by GUID.",
     ),
     "round": (
         MAP,
-        "What a ReenrollmentCompletion waits for, by GUID. Pass it on as it is: its form may change.",
+        "What a ReenrollmentCompletion waits for, by GUID. Pass it unchanged: its form may change between releases.",
     ),
     VERSION: ({"type": "integer"}, "The version of the recorded state."),
-    "trouble": (TEXT, "What went wrong between the plugin and Command in the last run, if anything did."),
+    "trouble": (TEXT, "The error that cut the last run short, if any."),
 }
 ALWAYS: Final = ("orchestrator_ids", "status", "on_removal", "on_failure")
 
 INSTEAD: Final[Mapping[tuple[str, str], str]] = {
-    ("Member", "phase"): "Where it stands in its round.",
-    ("Member", "baseline_thumbprint"): "Its thumbprint at the first observation of the round that showed it; empty "
-    "when it had no certificate then, absent before such an observation.",
-    ("Member", "requested_at"): "When it was requested in this round; RFC 3339, in UTC, as all times here.",
-    ("Agent", "platform"): "Its platform by number: "
+    ("Member", "phase"): "Its phase in the round.",
+    ("Member", "baseline_thumbprint"): "Its thumbprint when first observed in the round; empty if it had no "
+    "certificate then, absent before that observation.",
+    ("Member", "requested_at"): "When it was requested in this round; RFC 3339 in UTC, like all times here.",
+    ("Agent", "platform"): "The number of its platform: "
     + ", ".join(f"{number} {name}" for number, name in enumerate(PLATFORMS))
     + ".",
     ("Agent", "version"): "The version that it runs.",
-    ("Agent", "capabilities"): "What it can do.",
+    ("Agent", "capabilities"): "Its capabilities.",
     ("Agent", "blueprint"): "The blueprint that was applied to it.",
-    ("Agent", "thumbprint"): "The certificate that Command expects of it, upper case; absent when it has none.",
-    ("Agent", "last_thumbprint_used"): "The certificate that it last presented, upper case; absent when none is known.",
-    ("Agent", "last_error_code"): "The error code of its last session; absent when that went well.",
+    ("Agent", "thumbprint"): "Thumbprint of the certificate that Command expects, in upper case; absent if none.",
+    ("Agent", "last_thumbprint_used"): "Thumbprint of the certificate last used, in upper case; absent if unknown.",
+    ("Agent", "last_error_code"): "The error code of its last session; absent if there was no error.",
     ("Agent", "last_error_message"): "The error message of its last session.",
     ("Filter", "platform"): f"{', '.join(PLATFORMS[:-1])} or {PLATFORMS[-1]}, or its number.",
-    ("Filter", "with_certificate"): "Whether Command expects a client certificate of it; those that sign in with OAuth "
-    "or Basic never re-enroll.",
-    ("Filter", "status"): f"{', '.join(STATUSES.values())}, or its number. Do not let it rule a fleet: orchestrators "
-    "come and go under it.",
-    ("Filter", "seen_within"): "How long ago it may have been seen last, in hours. Do not let it rule a fleet: "
-    "orchestrators come and go under it.",
+    ("Filter", "with_certificate"): "Whether Command expects a client certificate of it. Orchestrators that sign in "
+    "with OAuth or Basic never re-enroll.",
+    ("Filter", "status"): f"{', '.join(STATUSES.values())}, or its number. Do not derive a fleet from it: the "
+    "result changes by itself.",
+    ("Filter", "seen_within"): "Within how many hours it must have been seen last. Do not derive a fleet from it: the "
+    "result changes by itself.",
 }
-"""What programs of any language read of an attribute whose docstring speaks of Python, or is silent."""
+"""Descriptions of attributes whose docstring is missing or specific to Python."""
 
 WAIT: Final[Mapping[str, tuple[Mapping[str, Any], str]]] = {
     "timeout": (
         NUMBER,
-        f"Seconds to wait at most, up to {MOST_SECONDS} (7 days); {DEFAULT_SECONDS} by default. Then the run fails, "
-        "naming the orchestrators that are not complete, and the next one waits again. 0 looks once.",
+        f"The most seconds to wait, up to {MOST_SECONDS} (7 days); {DEFAULT_SECONDS} by default. Then the run fails, "
+        "naming the orchestrators that are not complete. The next run waits again. 0 checks once.",
     ),
-    "maxFailed": (TEXT, "How many orchestrators may not be complete: a number, or a percent; `0` by default."),
+    "maxFailed": (TEXT, "How many orchestrators need not be complete: a number, or a percent; `0` by default."),
 }

@@ -1,4 +1,4 @@
-"""Names as programs of every language write them, from those of Python and back."""
+"""The names that programs in every language use, derived from those in Python."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -9,7 +9,7 @@ from keyfactor_provider.reenrollment.desired import GIVEN
 from keyfactor_provider.reenrollment.record import Member
 
 PACKAGE: Final = "keyfactor"
-"""What programs call the plugin."""
+"""The name of the package in programs."""
 
 
 def camel(name: str) -> str:
@@ -23,16 +23,16 @@ def _by_name(names: Iterable[str]) -> dict[str, str]:
 
 
 ARGUMENTS: Final = _by_name(GIVEN)
-"""Every argument of a fleet, by its name in Python."""
+"""The arguments of a fleet, by their names in Python."""
 
 MEMBER_FIELDS: Final = _by_name(field.encode_name for field in msgspec.structs.fields(Member))
-"""What is recorded of a member, by its name in the recorded state."""
+"""The fields of a member, by their names in the recorded state."""
 
 LISTS: Final = {
-    "failedOrchestratorIds": "Rejected by Command, not reached, or not found. The next run requests these again.",
+    "failedOrchestratorIds": "Rejected by Command, not reached, or not found. The next run retries these.",
     "pendingOrchestratorIds": "Requested, and not re-enrolled at the last observation.",
-    "reenrolledOrchestratorIds": "Re-enrolled in this round: each holds another certificate than at its start.",
+    "reenrolledOrchestratorIds": "Re-enrolled in this round: their certificate differs from the one at its start.",
     "queuedOrchestratorIds": "Not requested yet because of a limit of the roll-out.",
-    "overdueOrchestratorIds": "Requested longer ago than `overdueAfter`, and not both re-enrolled and in use.",
+    "overdueOrchestratorIds": "Requested longer ago than `overdueAfter`, and not yet re-enrolled and in use.",
 }
-"""The lists of GUIDs that a fleet offers, and what they mean."""
+"""The lists of GUIDs among a fleet's outputs, with their descriptions."""

@@ -1,4 +1,4 @@
-"""The package's schema, made from the typed arguments, the record, the look-up's filters and the settings table."""
+"""The package's schema, generated from arguments, record, look-up filters and the settings table."""
 
 import inspect
 import json
@@ -61,8 +61,8 @@ def document() -> dict[str, Any]:
         "meta": {"moduleFormat": "(.*)(?:/[^/]*)"},
         "config": {"variables": _settings()},
         "provider": {
-            "description": "Where Keyfactor Command is, and who asks. What is left out comes from the environment, or "
-            "from a profile of Keyfactor's own file.",
+            "description": "The address of Keyfactor Command, and the credentials. Defaults come from the environment, "
+            "or from a profile in Keyfactor's own file.",
             "inputProperties": _settings(),
             "properties": _settings(),
         },
@@ -114,12 +114,10 @@ def _types() -> dict[str, Any]:
         for phase, of in zip(Phase, _values(Phase), strict=True)
     ]
     return {
-        f"{PACKAGE}:index:ReenrollmentStatus": _enum(
-            "What an orchestrator is told to do at its next session.", statuses
-        ),
-        f"{PACKAGE}:index:Phase": _enum("Where an orchestrator stands in its round.", phases),
-        f"{PACKAGE}:index:OnRemoval": _choice("What becomes of the flag of a removed orchestrator.", "on_removal"),
-        f"{PACKAGE}:index:OnFailure": _choice("How failed orchestrators end a run.", "on_failure"),
+        f"{PACKAGE}:index:ReenrollmentStatus": _enum("What an orchestrator must do at its next session.", statuses),
+        f"{PACKAGE}:index:Phase": _enum("The phase of an orchestrator in its round.", phases),
+        f"{PACKAGE}:index:OnRemoval": _choice("What happens to the flag of a removed orchestrator.", "on_removal"),
+        f"{PACKAGE}:index:OnFailure": _choice("How a run with failed orchestrators ends.", "on_failure"),
         f"{PACKAGE}:index:Member": {
             "type": "object",
             "description": "One orchestrator of a fleet, in its current round.",
@@ -142,7 +140,7 @@ def _fleet() -> dict[str, Any]:
     computed: dict[str, Any] = {name: {**TEXTS, "description": meaning} for name, meaning in LISTS.items()}
     computed |= {name: {**of, "description": meaning} for name, (of, meaning) in OF_A_FLEET.items()}
     return {
-        "description": "A set of orchestrators that are to enroll for a new client-authentication certificate.",
+        "description": "A set of orchestrators that must enroll for a new client-authentication certificate.",
         "inputProperties": arguments,
         "requiredInputs": ["orchestratorIds", "status"],
         "properties": {**arguments, **computed},
@@ -154,7 +152,7 @@ def _fleet() -> dict[str, Any]:
 def _completion() -> dict[str, Any]:
     wait = {name: {**of, "description": meaning} for name, (of, meaning) in WAIT.items()}
     return {
-        "description": "The completion of a fleet's round, for the next wave to depend on: it is created once every "
+        "description": "The completion of a fleet's round, for other resources to depend on. It is created once every "
         "orchestrator has re-enrolled and uses its new certificate.",
         "inputProperties": {
             "round": {**MAP, "description": "`round` of the OrchestratorReenrollment to wait for."},
@@ -162,7 +160,10 @@ def _completion() -> dict[str, Any]:
         },
         "requiredInputs": ["round"],
         "properties": {
-            "awaited": {**MAP, "description": "What was waited for: a new round of a member is waited for again."},
+            "awaited": {
+                **MAP,
+                "description": "The round that was waited for. A new round of a member is another wait.",
+            },
         },
         "required": ["awaited"],
         "aliases": [{"type": f"{_DYNAMIC}{PACKAGE}:ReenrollmentCompletion"}],
@@ -174,7 +175,7 @@ def _one() -> dict[str, Any]:
         "description": "One orchestrator of Keyfactor Command.",
         "inputs": {
             "type": "object",
-            "properties": {"identifier": {**TEXT, "description": "Its GUID, or the name of its machine."}},
+            "properties": {"identifier": {**TEXT, "description": "Its GUID or machine name."}},
             "required": ["identifier"],
         },
         "outputs": {
@@ -193,23 +194,22 @@ def _many() -> dict[str, Any]:
         of = {**NUMBER} if FILTERS[field.name] == HOURS else _type(hints[field.name])
         filters[FILTERS[field.name]] = {**of, "description": meanings[field.name]}
     return {
-        "description": "The orchestrators of Keyfactor Command that match every filter given, over every page of its "
+        "description": "The orchestrators of Keyfactor Command that match every given filter, from all pages of its "
         "list.",
         "inputs": {"type": "object", "properties": filters},
         "outputs": {
             "type": "object",
-            "description": "What was found.",
+            "description": "The matching orchestrators.",
             "properties": {
                 "ids": {**TEXTS, "description": "Their GUIDs, sorted."},
                 "orchestrators": {
                     "type": "array",
                     "items": {"$ref": f"#/types/{PACKAGE}:index:Orchestrator"},
-                    "description": "Each of them, in the same order.",
+                    "description": "Their details, in the same order.",
                 },
                 "unstable": {
                     **TEXTS,
-                    "description": "The filters given under which orchestrators come and go by themselves; do not let "
-                    "such a look-up rule a fleet.",
+                    "description": "The given filters whose result changes by itself. Do not derive a fleet from them.",
                 },
             },
             "required": ["ids", "orchestrators", "unstable"],
@@ -223,7 +223,7 @@ def _orchestrator() -> dict[str, Any]:
 
 
 def _type(hint: Any) -> dict[str, Any]:
-    """How the schema writes the type of a value in Python."""
+    """The schema's type for a type in Python."""
     if hint is ReenrollmentStatus:
         return {"$ref": f"#/types/{PACKAGE}:index:ReenrollmentStatus"}
     if hint is Phase:
@@ -231,9 +231,9 @@ def _type(hint: Any) -> dict[str, Any]:
     plain = {str: TEXT, bool: FLAG, int: {"type": "integer"}, float: NUMBER}
     if hint in plain:
         return dict(plain[hint])
-    arguments = [one for one in get_args(hint) if one not in (type(None), msgspec.UnsetType, ...)]
+    arguments = [argument for argument in get_args(hint) if argument not in (type(None), msgspec.UnsetType, ...)]
     if get_origin(hint) in (Union, types.UnionType):
-        # A name or a number: the name, which every language writes alike.
+        # For a name or a number, use the name, which is the same in every language.
         return _type(str if str in arguments else arguments[0])
     return {"type": "array", "items": _type(arguments[0])}
 
@@ -251,17 +251,17 @@ def _choice(description: str, argument: str) -> dict[str, Any]:
 
 
 def meanings_of(kind: type) -> dict[str, str]:
-    """What the docstring of a class says of each of its attributes, as sentences, or what stands in its place."""
+    """A sentence on each attribute of a class, from its docstring or from INSTEAD."""
     text = inspect.getdoc(kind) or ""
     section = text.partition("Attributes:\n")[2]
-    found: dict[str, str] = {}
+    sentences: dict[str, str] = {}
     for name, meaning in re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE):
         words = " ".join(meaning.split()).rstrip(".")
-        found[name] = f"{words[:1].upper()}{words[1:]}."
-    return found | {name: text for (of, name), text in INSTEAD.items() if of == kind.__name__}
+        sentences[name] = f"{words[:1].upper()}{words[1:]}."
+    return sentences | {name: text for (of, name), text in INSTEAD.items() if of == kind.__name__}
 
 
 def _values(kind: Any) -> list[str]:
-    """What stands below each value of an enumeration in its source."""
+    """The docstrings of an enumeration's values, from its source."""
     source = inspect.getsource(kind)
     return re.findall(r'^    [A-Z]+ = .*\n    """(.*?)"""', source, re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The plugin over Pulumi's provider protocol: plain values in, messages out, and errors without a traceback."""
+"""The plugin's side of Pulumi's provider protocol; errors reach the engine without a traceback."""
 
 import sys
 import traceback
@@ -26,7 +26,7 @@ Method = Callable[["Servicer", Any, Any], Any]
 
 
 def _answering(method: Method) -> Method:
-    """What fails ends the call with a status that has the message alone, and with no traceback."""
+    """Turns an exception into a gRPC status with a message and no traceback."""
 
     @wraps(method)
     def wrapper(self: "Servicer", request: Any, context: Any) -> Any:
@@ -41,36 +41,36 @@ def _answering(method: Method) -> Method:
             raise
         except Exception as error:
             if context.code() is not None:
-                # An abort, which is an exception of its own.
+                # This is the exception that an earlier abort raised.
                 raise
             context.abort(grpc.StatusCode.INTERNAL, _defect(error))
-        raise AssertionError("an abort raises")
+        raise AssertionError("abort always raises")
 
     return wrapper
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
-    """The provider."""
+    """The provider service."""
 
     def __init__(self, host: Host) -> None:
         self.host = host
         self._resources: Mapping[str, Any] = {}
 
-    # What the engine asks before anything else.
+    # The handshake.
 
     def Handshake(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802  # gRPC names its methods
-        """Takes the engine's address, and says what this plugin understands."""
+        """Connects to the engine, and exchanges capabilities."""
         self.host.attach(request.engine_address)
         self.host.reads_first = request.supports_refresh_before_update
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True)
 
     def Attach(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """Takes the address of an engine that did not start this plugin."""
+        """Connects to an engine that did not start this plugin."""
         self.host.attach(request.address)
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """This release."""
+        """The version of the plugin."""
         return plugin_pb2.PluginInfo(version=RELEASE)
 
     @_answering
@@ -86,19 +86,19 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """Takes every setting as it is: one that is wrong is told of with the first resource that needs it."""
+        """Accepts every setting; errors are reported with the first resource that needs the settings."""
         return provider_pb2.CheckResponse(inputs=request.news)
 
     @_answering
     def DiffConfig(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """Other settings are recorded; no resource is ever replaced because of them."""
+        """Whether settings have changed; that never replaces a resource."""
         changed = read(request.old_inputs).values != read(request.news).values
         changes = provider_pb2.DiffResponse.DIFF_SOME if changed else provider_pb2.DiffResponse.DIFF_NONE
         return provider_pb2.DiffResponse(changes=changes)
 
     @_answering
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """Takes the settings."""
+        """Stores the settings."""
         self.host.configure(read(request.args))
         return provider_pb2.ConfigureResponse(acceptSecrets=True, supportsPreview=True)
 
@@ -106,7 +106,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def Check(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """The inputs in canonical form, and what is wrong with them."""
+        """The canonical inputs, and the problems with them."""
         kind, call = self._resource(request, context)
         checked, problems = kind.check(call, read(request.news))
         return provider_pb2.CheckResponse(
@@ -115,22 +115,22 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Whether there is something to do, and what a preview shows of it."""
+        """Whether there is anything to do, and what a preview shows of it."""
         kind, call = self._resource(request, context)
         changes, shown = kind.diff(call, read(request.old_inputs), read(request.olds), read(request.news))
         answer = provider_pb2.DiffResponse(
             changes=provider_pb2.DiffResponse.DIFF_SOME if changes else provider_pb2.DiffResponse.DIFF_NONE,
             hasDetailedDiff=True,
         )
-        for path, (of, is_input) in shown.items() if changes else ():
-            answer.detailedDiff[path].kind = _KINDS.Value(of)
+        for path, (change, is_input) in shown.items() if changes else ():
+            answer.detailedDiff[path].kind = _KINDS.Value(change)
             answer.detailedDiff[path].inputDiff = is_input
             answer.diffs.append(path.partition("[")[0])
         return answer
 
     @_answering
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Creates a resource, or tells what that would do."""
+        """Creates a resource, or previews that."""
         kind, call = self._resource(request, context)
         news = read(request.properties)
         result = kind.preview(call, None, news) if request.preview else kind.create(call, news)
@@ -143,7 +143,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Updates a resource, or tells what that would do."""
+        """Updates a resource, or previews that."""
         kind, call = self._resource(request, context)
         outputs, news = read(request.olds), read(request.news)
         result = kind.preview(call, outputs, news) if request.preview else kind.update(call, outputs, news)
@@ -173,7 +173,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     def Invoke(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Calls a function; its result is secret where an argument is."""
+        """Calls a function; its results are secret if any argument is."""
         from keyfactor_provider.plugin.lookups import Lookups
 
         lookups = Lookups(self.host)
@@ -183,53 +183,52 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         }
         if request.tok not in functions:
             context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the package keyfactor has no function {request.tok}")
-        given = read(request.args)
+        arguments = read(request.args)
         try:
-            found = functions[request.tok](given.values)
+            results = functions[request.tok](arguments.values)
         except InputError as error:
             return provider_pb2.InvokeResponse(failures=[_failure(problem) for problem in error.problems])
-        secret = found.keys() if given.secret else ()
         answer = provider_pb2.InvokeResponse()
-        # `return` is a word of Python.
-        getattr(answer, "return").CopyFrom(written(found, frozenset(secret)))
+        # `return` is a keyword of Python.
+        getattr(answer, "return").CopyFrom(written(results, results.keys() if arguments.secret else ()))
         return answer
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """What waits ends soon; what posts ends by itself, with its state."""
+        """Ends waits soon; operations that send requests finish, and return their state."""
         self.host.stopping.set()
         return empty_pb2.Empty()
 
-    # What this package does not have.
+    # Methods for features that this package does not have.
 
     def Parameterize(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """Refuses."""
+        """Not implemented."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "the package keyfactor takes no parameters")
 
     def Construct(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Refuses."""
+        """Not implemented."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the package keyfactor has no component {request.type}")
 
     def Call(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Refuses."""
+        """Not implemented."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, f"the package keyfactor has no method {request.tok}")
 
     def List(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """Refuses."""
+        """Not implemented."""
         context.abort(
             grpc.StatusCode.UNIMPLEMENTED,
             "the package keyfactor lists no resources; use its function getOrchestrators",
         )
 
     def GetMapping(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """Refuses: there is no provider of another ecosystem that this package is made from."""
+        """Not implemented: the package is not a bridge to a provider of another ecosystem."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "the package keyfactor has no mapping")
 
     def GetMappings(self, request: Any, context: Any) -> Any:  # noqa: ARG002, N802
-        """Refuses, as `GetMapping`."""
+        """Not implemented, like `GetMapping`."""
         context.abort(grpc.StatusCode.UNIMPLEMENTED, "the package keyfactor has no mappings")
 
     def resources(self) -> Mapping[str, Any]:
-        """What carries out calls for resources, by their type; imported with the first one."""
+        """The handlers by type of resource; imported with the first call."""
         from keyfactor_provider.plugin.completions import Completion
         from keyfactor_provider.plugin.fleets import Reenrollment
 
@@ -239,7 +238,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         }
 
     def _resource(self, request: Any, context: Any) -> "tuple[Any, fleets.Call]":
-        """What carries out calls for a type of resource, and what this call is about."""
+        """The handler for the resource of a request, and the context of the call."""
         from keyfactor_provider.plugin.fleets import Call
 
         kind = request.type or request.urn.split("::")[2].rpartition("$")[2]
@@ -253,7 +252,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     @staticmethod
     def _abort_if_failed(result: "fleets.Result", inputs: Any, context: Any) -> None:
-        """Tells of a resource that stands and is not as it should be: the engine keeps its state, and the run fails."""
+        """Fails the call of a result with a failure, in the way that lets the engine keep the state."""
         if not result.failure:
             return
         detail = any_pb2.Any()
@@ -277,13 +276,12 @@ def _failure(problem: Problem) -> Any:
 
 
 def _unnamed(error: ProviderError, request: Any) -> str:
-    """The message; without the resource where the engine names that itself."""
-    text, subject = str(error), f"{error.resource}: "
-    return text[len(subject) :] if error.resource and getattr(request, "urn", "") else text
+    """The message, without the resource's name if the engine shows that itself."""
+    return str(error).removeprefix(f"{error.resource}: ") if getattr(request, "urn", "") else str(error)
 
 
 def _defect(error: Exception) -> str:
-    """What to say of a fault of this project's; its text may hold anything, so only its place is told."""
+    """The message for a defect of this project: type and place only, since its text may contain anything."""
     frames = traceback.extract_tb(sys.exc_info()[2])
     ours = [frame for frame in frames if Path(frame.filename).is_relative_to(_PACKAGE_FOLDER)]
     place = f" at {Path(ours[-1].filename).relative_to(_PACKAGE_FOLDER)}:{ours[-1].lineno}" if ours else ""

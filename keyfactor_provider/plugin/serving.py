@@ -1,4 +1,4 @@
-"""Serving the engine: a port on this machine, and an end that comes in under a second, also while something waits."""
+"""Serves the engine on a local port, and ends within a second even while a completion waits."""
 
 import os
 import signal
@@ -15,27 +15,28 @@ from keyfactor_provider.plugin.protocol import provider_pb2_grpc
 from keyfactor_provider.plugin.servicer import Servicer
 
 _OPTIONS: Final = (
-    # A fleet of 100,000 is larger than gRPC's own 4 MiB.
+    # A fleet of 100,000 exceeds gRPC's default of 4 MiB.
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),
 )
 _WORKERS: Final = 1000
-"""Threads at most, made as they are needed: a completion that waits holds one, and --parallel has no limit."""
+"""The most threads, started as needed: each waiting completion occupies one, and --parallel has no limit."""
 _GRACE: Final = 0.4
-"""Seconds for what is under way once the process has been told to end."""
+"""Seconds for calls in progress once the process should end."""
 _LOOKS: Final = 0.2
-"""Seconds between two looks at whether the parent is still there."""
+"""Seconds between checks that the parent still exists."""
 
 
 def serve(address: str, parent: int, servicer: Callable[[Host], Servicer] = Servicer) -> None:
-    """Serves the engine at this address, if any, until it or somebody else ends this process.
+    """Serves until a signal arrives or the parent ends.
 
-    On return a thread may still be in the middle of a request to Command: end with `os._exit`, which waits for none.
+    On return a thread may still be waiting for Command: end the process with `os._exit`, which waits for no thread.
 
     Args:
-        parent: the process that started this one; this one ends with it.
-        servicer: makes what is served.
+        address: of the engine; empty if it will attach later.
+        parent: the id of the process that started this one.
+        servicer: creates the service.
     """
     host = Host()
     host.attach(address)

@@ -1,6 +1,6 @@
-"""Pulumi's values on the wire: plain ones, those not known yet, and secrets.
+"""Pulumi's values on the wire: plain values, unknown values, and secrets.
 
-The signatures are those of the engine (pulumi: sdk/go/common/resource, sig and the unknown values of plugin/rpc.go).
+The signatures come from the engine (pulumi: sdk/go/common/resource, sig and the unknown values of plugin/rpc.go).
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -12,7 +12,7 @@ from google.protobuf import struct_pb2
 from keyfactor_provider.reenrollment.desired import UNKNOWN
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
-_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # a marker, no secret
+_SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105  # the mark of a secret, not a secret
 _OUTPUT: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
 _UNKNOWN: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 _UNKNOWNS: Final = frozenset(
@@ -33,8 +33,8 @@ class Bag:
     """The properties of a resource, a function or the provider.
 
     Attributes:
-        values: plain; UNKNOWN for what is known only during a run.
-        secret: the properties that are secret, or have a secret in them.
+        values: plain values, with UNKNOWN for those known only during a run.
+        secret: the names of the properties that are or contain a secret.
     """
 
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -46,18 +46,18 @@ def read(struct: struct_pb2.Struct) -> Bag:
     secret: set[str] = set()
     values: dict[str, Any] = {}
     for name, value in struct.fields.items():
-        found: list[bool] = []
-        values[name] = _read(value, found)
-        if found:
+        secrets: list[bool] = []
+        values[name] = _read(value, secrets)
+        if secrets:
             secret.add(name)
     return Bag(values, frozenset(secret))
 
 
 def written(values: Mapping[str, Any], secret: Collection[str] = ()) -> struct_pb2.Struct:
-    """A message with properties; None is left out.
+    """A message with the properties, without those that are None.
 
     Args:
-        secret: the names of those that are secret.
+        secret: the names of the secret properties.
     """
     struct = struct_pb2.Struct()
     for name, value in values.items():
@@ -67,7 +67,7 @@ def written(values: Mapping[str, Any], secret: Collection[str] = ()) -> struct_p
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether anything in a value is not known yet."""
+    """Whether a value contains UNKNOWN at any depth."""
     if isinstance(value, Mapping):
         return any(has_unknown(item) for item in value.values())
     if isinstance(value, list):
@@ -91,7 +91,7 @@ def _read(value: struct_pb2.Value, secrets: list[bool]) -> Any:
             if "secret" in fields and fields["secret"].bool_value:
                 secrets.append(True)
             return _read(fields["value"], secrets) if "value" in fields else UNKNOWN
-        # A resource, an asset or an archive, which no argument here takes.
+        # A resource, an asset or an archive, which no argument takes.
         return {name: _read(item, secrets) for name, item in fields.items()}
     if kind == "list_value":
         return [_read(item, secrets) for item in value.list_value.values]

@@ -1,1 +1,1 @@
-"""The decisions, pure: desired + record + what Command shows -> what to ask for, what to record."""
+"""The decisions, as pure functions: from desired state, record and observation to what to request and record."""

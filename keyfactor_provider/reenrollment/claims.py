@@ -1,7 +1,7 @@
-"""Which fleet of a run an orchestrator belongs to: who names it, and which flags a fleet owns once its step is done.
+"""Which fleet of a run claims an orchestrator, and which flags a fleet holds once its step is done.
 
-A claim alone keeps no flag from being cleared: the claimant's step may never come, because something else fails before
-it. Only what a fleet holds, its step done, is kept from being cleared by another.
+A claim alone does not protect a flag from being cleared, because the claiming fleet's step may never run: something
+else may fail first. Only the flags that a fleet holds after its step are protected.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -11,7 +11,7 @@ from keyfactor_provider.status import ReenrollmentStatus
 
 
 class Claims:
-    """The claims of one run; fleets are known by names that are unique in it."""
+    """The claims of one run. Fleet names are unique within it."""
 
     def __init__(self) -> None:
         self._owner: dict[str, str] = {}
@@ -20,7 +20,7 @@ class Claims:
         self._cleared: set[str] = set()
 
     def claim(self, fleet: str, members: Collection[str]) -> dict[str, str]:
-        """Claims members for a fleet, in place of what it claimed before; those that another has, with its name."""
+        """Replaces a fleet's claim. Returns the members that another fleet has claimed, with that fleet's name."""
         for member_id in self._claimed.pop(fleet, ()):
             if self._owner.get(member_id) == fleet:
                 del self._owner[member_id]
@@ -30,19 +30,19 @@ class Claims:
         return {member_id: owner for member_id, owner in owners.items() if owner != fleet}
 
     def hold(self, fleet: str, members: Mapping[str, Member]) -> None:
-        """A fleet's step is done: it owns the flags that it records of the members that it claims."""
-        own = {one: member.owned_flags for one, member in members.items() if self._owner.get(one) == fleet}
-        self._held |= own
-        self._cleared -= own.keys()
+        """Records that a fleet's step is done: it holds the owned flags of the members that it claims."""
+        held = {guid: member.owned_flags for guid, member in members.items() if self._owner.get(guid) == fleet}
+        self._held |= held
+        self._cleared -= held.keys()
 
     def clear(self, members: Iterable[str]) -> None:
-        """The flags of members that left a fleet were cleared; another fleet may still record them."""
+        """Records that the flags of removed members were cleared; another fleet may still have them recorded."""
         self._cleared.update(members)
 
     def disturbed(self, members: Collection[str]) -> bool:
-        """Whether the flag of one of the members was cleared in this run since it was last recorded."""
+        """Whether any member's flag was cleared in this run after it was last recorded."""
         return not self._cleared.isdisjoint(members)
 
     def held(self, members: Iterable[str]) -> dict[str, frozenset[ReenrollmentStatus]]:
-        """Those of the members that a fleet of this run holds, and the flags that it owns."""
+        """The members whose flags a fleet of this run holds, with those flags."""
         return {member_id: self._held[member_id] for member_id in members if member_id in self._held}

@@ -1,4 +1,4 @@
-"""When a round counts as complete: its members re-enrolled and their new certificates in use."""
+"""When a round is complete: every member has re-enrolled and its new certificate is in use."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,14 +15,14 @@ WITHOUT_USE = "new certificate issued; Command does not report it in use"
 
 @dataclass
 class Progress:
-    """How far a round is.
+    """The progress of a round.
 
     Attributes:
         complete: the members that count as complete.
-        queued: the members that nothing was requested of yet; only another run of the fleet does.
-        bad: why each of the bad members is, by GUID; they may still recover.
-        waiting: what each of the others is waiting for, by GUID.
-        warnings: what to know of members that count as complete although something is not as it should be.
+        queued: the members that were not requested yet; they need another run of the fleet.
+        bad: the members that are bad, with the reason, by GUID; they may still recover.
+        waiting: the state of all other members, by GUID.
+        warnings: by GUID, what is wrong with members that nevertheless count as complete.
     """
 
     complete: list[str] = field(default_factory=list)
@@ -33,7 +33,7 @@ class Progress:
 
 
 def round_of(members: Mapping[str, Member]) -> dict[str, str]:
-    """What tells one round of a fleet from another: each member's desired status, and its certificate at the start."""
+    """What identifies a round of a fleet: each member's desired status, and its certificate when the round began."""
     return {
         member_id: f"{member.desired.value} since {member.baseline_thumbprint or 'no certificate'}"
         for member_id, member in members.items()
@@ -42,29 +42,29 @@ def round_of(members: Mapping[str, Member]) -> dict[str, str]:
 
 
 def progress(members: Mapping[str, Member], observed: Mapping[str, Observation | None], at: Moment) -> Progress:
-    """How far a fleet is, from its members' records and an observation of them."""
-    made = Progress()
+    """The progress of a fleet's round, from its members' records and an observation of them."""
+    result = Progress()
     for member_id, recorded in members.items():
         observation = observed[member_id]
         member = judge(recorded, observation, at).member
         if member.phase is Phase.SETTLED:
-            made.complete.append(member_id)
-            made.warnings[member_id] = "nothing is requested of it"
+            result.complete.append(member_id)
+            result.warnings[member_id] = "nothing is requested of it"
         elif good(member):
-            made.complete.append(member_id)
+            result.complete.append(member_id)
             if member.reason:
-                made.warnings[member_id] = member.reason
+                result.warnings[member_id] = member.reason
             elif observation is not None and observation.last_used is None:
-                made.warnings[member_id] = WITHOUT_USE
+                result.warnings[member_id] = WITHOUT_USE
         elif member.queued:
-            made.queued.append(member_id)
+            result.queued.append(member_id)
         elif is_bad(member) or recorded.overdue:
-            made.bad[member_id] = describe(member, overdue=recorded.overdue)
+            result.bad[member_id] = describe(member, overdue=recorded.overdue)
         else:
-            made.waiting[member_id] = describe(member)
-    return made
+            result.waiting[member_id] = describe(member)
+    return result
 
 
 def allowed(max_failed: str, members: int) -> int:
-    """How many members may not be good in a completion: a number, or a percent of all members, rounded down."""
+    """How many members need not be good for a completion: a number, or a percent of all members, rounded down."""
     return floor(share(max_failed, members))

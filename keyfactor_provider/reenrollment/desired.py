@@ -1,4 +1,4 @@
-"""What a program desires of a fleet, in one canonical form, or every reason why its arguments can't be used."""
+"""Validates the arguments of a fleet: the desired state in canonical form, or every problem with them."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -15,7 +15,7 @@ OnRemoval = Literal["unset", "retain"]
 OnFailure = Literal["error", "warn"]
 
 OVERDUE_BY_DEFAULT: Final = 7 * 24 * 3600
-"""Seconds after which a member of a limited roll-out is overdue, where nothing else is given."""
+"""Seconds after which a member of a limited roll-out is overdue by default."""
 
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
 _LONGEST: Final = 3650 * 24 * 3600
@@ -32,11 +32,11 @@ GIVEN: Final = (
     "overdue_after",
     "paused",
 )
-"""Every argument of a fleet, as programs and configurations spell it."""
+"""Every argument of a fleet, by its name in Python and Terraform."""
 
 
 class Unknown:
-    """A value that an engine knows only during a run."""
+    """The type of UNKNOWN: a value that the engine knows only during a run."""
 
     def __repr__(self) -> str:
         return "(known after up)"
@@ -47,14 +47,14 @@ UNKNOWN: Final = Unknown()
 
 @dataclass(frozen=True)
 class Rollout:
-    """How fast a fleet is rolled out, and when that stops.
+    """How fast a fleet is rolled out, and what halts it.
 
     Attributes:
-        waves: sizes such as "5" or "10%" of the members, in canonical text; empty for no waves.
-        canary_ids: canonical GUIDs of the members that are requested first of all.
-        max_failed: how many members may be bad: a number, or a percent of those started so far.
+        waves: sizes in canonical text, such as "5" or "10%" (of the members); empty for no waves.
+        canary_ids: canonical GUIDs of the members that are requested first.
+        max_failed: how many members may be bad before it halts: a number, or a percent of those started so far.
         overdue_after: seconds after which a member is overdue; None for never.
-        paused: whether no further members start.
+        paused: whether starting further members is suspended.
     """
 
     waves: tuple[str, ...] = ()
@@ -65,12 +65,12 @@ class Rollout:
 
     @property
     def limited(self) -> bool:
-        """Whether members may have to wait for others."""
+        """Whether there are waves or canaries, so that members may be queued."""
         return bool(self.waves or self.canary_ids)
 
     @property
     def deadline(self) -> int | None:
-        """Seconds after which a member is overdue, the default of a limited roll-out included; None for never."""
+        """Seconds after which a member is overdue, including the default of a limited roll-out; None for never."""
         return OVERDUE_BY_DEFAULT if self.overdue_after is None and self.limited else self.overdue_after
 
 
@@ -80,12 +80,12 @@ EVERYBODY: Final = Rollout()
 
 @dataclass(frozen=True)
 class Desired:
-    """A fleet as declared: the same status is desired of all its members.
+    """A fleet as declared; all its members have the same desired status.
 
     Attributes:
         fleet: the name that messages use.
         members: canonical GUIDs; at least one.
-        triggers: a change of it starts a new round; empty where none were given.
+        triggers: a change starts a new round; empty if none were given.
     """
 
     fleet: str
@@ -99,13 +99,13 @@ class Desired:
 
 @dataclass(frozen=True)
 class Checked:
-    """What validation made of what was written.
+    """The result of validating a fleet's arguments.
 
     Attributes:
-        desired: in canonical form; None while something of it is unknown, or is wrong.
-        known: what of it is known and right already, in canonical form; defaults stand for the rest.
-        problems: every violation found.
-        unknown: the arguments that an engine can't know yet.
+        desired: in canonical form; None if any argument is unknown or invalid.
+        known: the known and valid arguments in canonical form, with defaults for the rest.
+        problems: every problem found.
+        unknown: the names of the arguments that are not known yet.
     """
 
     desired: Desired | None
@@ -115,16 +115,16 @@ class Checked:
 
     @property
     def known_members(self) -> frozenset[str]:
-        """The canonical GUIDs that are known already."""
+        """The canonical GUIDs that are already known."""
         return self.known.members
 
 
 def check(fleet: str, written: Mapping[str, Any]) -> Checked:
-    """Validates and normalises what a program wrote; unknown values are left out, never guessed.
+    """Validates and normalises a fleet's arguments; unknown values are left out, never guessed.
 
     Args:
-        fleet: its name.
-        written: values by the names in GIVEN; UNKNOWN for one that is not known yet, None for one that is not given.
+        fleet: the name of the fleet.
+        written: values by the names in GIVEN; UNKNOWN if not known yet, None if not given.
     """
     reader = _Reader(written)
     members = reader.guids("orchestrator_ids", required=True)
@@ -134,8 +134,8 @@ def check(fleet: str, written: Mapping[str, Any]) -> Checked:
     on_failure = reader.choice("on_failure", ("error", "warn"))
     rollout = reader.rollout()
     if "orchestrator_ids" not in reader.unknown and members:
-        for stranger in sorted(rollout.canary_ids - members):
-            reader.refuse("canary_ids", f"{stranger} is not a member of the fleet; expected GUIDs of orchestrator_ids")
+        for canary_id in sorted(rollout.canary_ids - members):
+            reader.refuse("canary_ids", f"{canary_id} is not a member of the fleet; expected GUIDs of orchestrator_ids")
     known = Desired(
         fleet=fleet,
         members=members,
@@ -145,31 +145,29 @@ def check(fleet: str, written: Mapping[str, Any]) -> Checked:
         on_failure=cast(OnFailure, on_failure),
         rollout=rollout,
     )
-    whole = not reader.problems and not reader.unknown
-    return Checked(known if whole else None, known, tuple(reader.problems), frozenset(reader.unknown))
+    complete = not reader.problems and not reader.unknown
+    return Checked(known if complete else None, known, tuple(reader.problems), frozenset(reader.unknown))
 
 
 def rollout_inputs(rollout: Rollout) -> dict[str, Any]:
-    """A roll-out as engines keep it; what is not given is left out."""
-    given = {
+    """A roll-out in the form that is stored in state; defaults are left out."""
+    values = {
         "waves": list(rollout.waves),
         "canary_ids": sorted(rollout.canary_ids),
         "max_failed": rollout.max_failed if rollout.max_failed != "0" else "",
         "overdue_after": rollout.overdue_after,
         "paused": rollout.paused,
     }
-    return {name: value for name, value in given.items() if value}
+    return {name: value for name, value in values.items() if value}
 
 
 def rollout_from_inputs(inputs: Mapping[str, Any]) -> Rollout:
-    """The roll-out that `rollout_inputs` wrote.
+    """The roll-out that `rollout_inputs` wrote; other keys are ignored.
 
     Raises:
-        ValueError: it was not written so.
+        ValueError: a value is invalid.
     """
-    reader = _Reader(
-        {name: inputs.get(name) for name in ("waves", "canary_ids", "max_failed", "overdue_after", "paused")}
-    )
+    reader = _Reader(inputs)
     rollout = reader.rollout()
     if reader.problems:
         raise ValueError(f"{reader.problems[0].property}: {reader.problems[0].reason}")
@@ -177,17 +175,16 @@ def rollout_from_inputs(inputs: Mapping[str, Any]) -> Rollout:
 
 
 def share(size: str, whole: int) -> Fraction:
-    """What a number or a percent comes to, exactly.
+    """The exact value of a number, or of a percent of `whole`.
 
     Args:
         size: canonical text, such as "5" or "10%".
-        whole: what a percent is taken of.
     """
     return Fraction(int(size[:-1]) * whole, 100) if size.endswith("%") else Fraction(int(size))
 
 
 class _Reader:
-    """Reads what was written, value by value, and keeps every problem."""
+    """Reads arguments one by one, and collects every problem and unknown value."""
 
     def __init__(self, written: Mapping[str, Any]) -> None:
         self._written = written
@@ -197,8 +194,8 @@ class _Reader:
     def refuse(self, name: str, reason: str) -> None:
         self.problems.append(Problem(name, reason))
 
-    def _given(self, name: str) -> Any:
-        """The value; None where there is none, or where it is not known yet."""
+    def _value(self, name: str) -> Any:
+        """The value of an argument; None if it is absent or not known yet."""
         value = self._written.get(name)
         if value is UNKNOWN:
             self.unknown.add(name)
@@ -206,8 +203,8 @@ class _Reader:
         return value
 
     def _items(self, name: str, what: str) -> list[Any] | None:
-        """The elements of a list or set; None where it is absent, unknown or something else."""
-        value = self._given(name)
+        """The elements of a list or set; None if it is absent, unknown or not a collection."""
+        value = self._value(name)
         if value is None:
             return None
         if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Collection):
@@ -223,7 +220,7 @@ class _Reader:
             if required and self._written.get(name) is None:
                 self.refuse(name, "missing; expected a list of GUIDs")
             return frozenset()
-        found = set()
+        guids = set()
         for place, item in enumerate(items):
             if item is UNKNOWN:
                 self.unknown.add(name)
@@ -232,13 +229,13 @@ class _Reader:
                 text = str(item) if isinstance(item, UUID) else item
                 if not isinstance(text, str):
                     raise ValueError(f"{item!r} is not an orchestrator's GUID; expected a string")
-                found.add(guid.canonical(text))
+                guids.add(guid.canonical(text))
             except ValueError as error:
                 self.refuse(f"{name}[{place}]", str(error))
-        return frozenset(found)
+        return frozenset(guids)
 
     def status(self) -> ReenrollmentStatus:
-        value = self._given("status")
+        value = self._value("status")
         if value is None:
             if "status" not in self.unknown:
                 self.refuse("status", "missing; expected Requested (1), Required (2) or None (0)")
@@ -250,7 +247,7 @@ class _Reader:
             return ReenrollmentStatus.NONE
 
     def triggers(self) -> dict[str, str]:
-        value = self._given("triggers")
+        value = self._value("triggers")
         if value is None:
             return {}
         if not isinstance(value, Mapping):
@@ -268,7 +265,7 @@ class _Reader:
         return triggers
 
     def choice(self, name: str, choices: tuple[str, ...]) -> str:
-        value = self._given(name)
+        value = self._value(name)
         if value is None:
             return choices[0]
         if value not in choices:
@@ -286,7 +283,7 @@ class _Reader:
 
     def waves(self) -> tuple[str, ...]:
         items = self._items("waves", "sizes") or ()
-        found = []
+        sizes = []
         for place, item in enumerate(items):
             if item is UNKNOWN:
                 self.unknown.add("waves")
@@ -294,11 +291,11 @@ class _Reader:
                 expected = 'expected a number of orchestrators such as 5, or a percent from "1%" to "100%"'
                 self.refuse(f"waves[{place}]", f"{item!r} is not the size of a wave; {expected}")
             else:
-                found.append(size)
-        return tuple(found)
+                sizes.append(size)
+        return tuple(sizes)
 
     def amount(self, name: str, default: str) -> str:
-        value = self._given(name)
+        value = self._value(name)
         if value is None:
             return default
         if (size := amount(value)) is None:
@@ -307,15 +304,15 @@ class _Reader:
         return size or default
 
     def seconds(self, name: str) -> int | None:
-        value = self._given(name)
+        value = self._value(name)
         if value is None:
             return None
-        if (found := duration(value)) is None:
-            self.refuse(name, f'{value!r} is not a duration; expected such as "48h", "2d" or a number of seconds')
-        return found
+        if (seconds := duration(value)) is None:
+            self.refuse(name, f'{value!r} is not a duration; expected e.g. "48h", "2d" or a number of seconds')
+        return seconds
 
     def flag(self, name: str) -> bool:
-        value = self._given(name)
+        value = self._value(name)
         if isinstance(value, bool):
             return value
         if isinstance(value, str) and value.lower() in ("true", "false"):
@@ -326,7 +323,7 @@ class _Reader:
 
 
 def duration(value: object) -> int | None:
-    """Seconds of a duration such as "48h", "2d", "90m", or a number of seconds; None where it is none."""
+    """The seconds of a duration such as "48h", "2d", "90m" or a number of seconds; None if it is not a duration."""
     text = _scalar(value) if not isinstance(value, bool) else None
     match = re.fullmatch(r"([0-9]{1,9}) ?([smhd]?)", (text or "").strip().lower(), re.ASCII)
     if match is None:
@@ -336,13 +333,13 @@ def duration(value: object) -> int | None:
 
 
 def amount(value: object) -> str | None:
-    """A number of members, or a percent of them, in canonical text; None where it is none."""
+    """A number or percent of members in canonical text; None if it is neither."""
     size = _size(value, least=0)
     return "0" if size == "0%" else size
 
 
 def _size(value: object, *, least: int) -> str | None:
-    """A number or percent in canonical text; None where it is none, or is out of range."""
+    """A number or percent in canonical text; None if it is neither, or out of range."""
     text = _scalar(value) if not isinstance(value, bool) else None
     match = re.fullmatch(r"([0-9]{1,9}) ?(%?)", (text or "").strip(), re.ASCII)
     if match is None or int(match[1]) < least or (match[2] and int(match[1]) > 100):
@@ -351,7 +348,7 @@ def _size(value: object, *, least: int) -> str | None:
 
 
 def _scalar(value: object) -> str | None:
-    """A string, number or boolean as text; None where it is something else."""
+    """A string, number or boolean as text; None for anything else."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float) and value.is_integer():

@@ -1,4 +1,4 @@
-"""A whole fleet: what the next run would do, from the record alone, and what a run does, from an observation."""
+"""A whole fleet: the forecast of the next run from the record alone, and the plan of a run from an observation."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,24 +16,24 @@ Observed = Mapping[str, life.Observation | None]
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a run would do, as far as record and desired state can tell; it never depends on Command or a clock.
+    """What a run would do, judged by record and desired state; independent of Command and of the clock.
 
     Attributes:
-        new_round: the triggers changed, or the desired status left None.
-        first: members requested for the first time in their round; in a roll-out those that the present wave has room
-            for.
+        new_round: the triggers changed, or the desired status changed from None.
+        first: members requested for the first time in their round; in a roll-out, as many as the current wave has
+            room for.
         again: members requested again: failed, drifted, or under a new status.
         cleared: members whose flag is cleared because the desired status is None.
-        unsure: those among `cleared` of whom the record knows no flag; whether one stands, only the run sees.
-        removed: members that were removed and may carry a flag that the fleet owns.
-        forgotten: members that were removed and are only forgotten.
-        unchanged: members for which nothing is to be done.
+        unsure: those among `cleared` with no flag on record; only the run can tell whether one is set.
+        removed: removed members that may have a flag that the fleet owns.
+        forgotten: removed members without such a flag, or whose flag is retained.
+        unchanged: members that need nothing.
         reenrolled: those among `unchanged` that have re-enrolled in this round.
-        counted: where the roll-out stands before the run.
-        new_status: another status is desired than in the last run.
-        options_changed: an option is to be recorded.
-        unfinished: members of a roll-out that only a look at Command can tell more of: queued, pending, or not in use.
-        fails: the run would fail by what is recorded already.
+        counted: the state of the roll-out before the run.
+        new_status: the desired status differs from that of the last run.
+        options_changed: the status or an option differs from what is recorded.
+        unfinished: the roll-out has members whose progress only Command knows: queued, pending, or not yet in use.
+        fails: the run would fail because of what is already recorded.
     """
 
     new_round: bool
@@ -59,7 +59,7 @@ class Forecast:
 
     @property
     def changes(self) -> bool:
-        """Whether a run would request, clear, record or fail anything by what is recorded."""
+        """Whether, judged by the record, a run would do anything: request, clear, record, or fail."""
         acts = self.first or self.again or self.cleared or self.removed or self.forgotten
         return self.options_changed or self.fails or bool(acts)
 
@@ -78,9 +78,10 @@ def forecast(record: Record, desired: Desired) -> Forecast:
             unfinished = True
         elif life.at_rest(member):
             unchanged.append(member_id)
+            unfinished |= member.phase is Phase.PENDING
             if member.phase is Phase.REENROLLED:
                 reenrolled.append(member_id)
-            unfinished |= member.phase is Phase.PENDING or (has_started(member) and _unused(member))
+                unfinished |= has_started(member) and not life.good(member)
         elif desired.status is ReenrollmentStatus.NONE:
             cleared.append(member_id)
         else:
@@ -113,15 +114,16 @@ def forecast(record: Record, desired: Desired) -> Forecast:
 
 @dataclass
 class Plan:
-    """What a run does for a fleet after its observation; `members` is what will be recorded.
+    """What a run does for a fleet after its observation.
 
     Attributes:
-        requests: the status to post for a member that stays.
-        clears: members that were removed, whose flag is to be cleared.
-        warnings: what to say of a member although nothing failed.
-        drift: the real flags of members whose flag was changed or cleared outside this stack.
+        members: the members to record.
+        requests: the status to post, by member that stays.
+        clears: removed members whose flag is to be cleared.
+        warnings: by member, what the user should know although nothing failed.
+        drift: the observed flags of members whose flag was changed or cleared outside this stack.
         selected: members that start in this run.
-        counted: where the roll-out stood when they were selected.
+        counted: the state of the roll-out when they were selected.
     """
 
     members: dict[str, Member]
@@ -133,7 +135,7 @@ class Plan:
     counted: Tally | None = None
 
     def judge(self, member_id: str, observed: life.Observation | None, at: life.Moment) -> None:
-        """Takes one observation of a member that stays into the plan."""
+        """Updates the plan with the observation of a member that stays."""
         judged = life.judge(self.members[member_id], observed, at)
         self.members[member_id] = judged.member
         if judged.request is not None and not judged.member.queued:
@@ -145,7 +147,7 @@ class Plan:
 
 
 def members_of(record: Record, desired: Desired) -> dict[str, Member]:
-    """The members that are desired, as they go into a run."""
+    """The desired members as they enter a run."""
     triggered = _triggered(record, desired)
     return {
         member_id: life.enter(record.members.get(member_id), desired.status, triggered=triggered)
@@ -154,35 +156,35 @@ def members_of(record: Record, desired: Desired) -> dict[str, Member]:
 
 
 def standing(observed: Iterable[life.Observation | None]) -> ReenrollmentStatus:
-    """The status that stands among orchestrators that are taken over: the most urgent flag that any has."""
-    flags = {one.flag for one in observed if one is not None}
+    """The desired status of orchestrators that are imported: the most urgent flag that any of them has."""
+    flags = {observation.flag for observation in observed if observation is not None}
     return next((status for status in reversed(ReenrollmentStatus) if status.value in flags), ReenrollmentStatus.NONE)
 
 
 def removed_from(
     record: Record, desired: Desired | None, held: Mapping[str, frozenset[ReenrollmentStatus]]
 ) -> dict[str, Member]:
-    """The members that leave and have to be looked at; None as the desired state: the fleet itself goes.
+    """The removed members that have to be observed, with the flags that are this fleet's to clear.
 
     Args:
-        held: the members that another fleet of this run holds, and the flags that it owns. A flag of this fleet that
-            the other one does not own is still this fleet's to clear.
+        desired: None if the fleet itself is destroyed.
+        held: the members that another fleet of this run holds, with the flags that it owns; these are not cleared.
     """
     staying = desired.members if desired else frozenset()
     if (desired.on_removal if desired else record.on_removal) == "retain":
         return {}
-    found = {}
+    removed = {}
     for member_id, member in record.members.items():
         owned = member.owned_flags - held.get(member_id, frozenset())
         if member_id not in staying and (owned or member_id not in held):
-            found[member_id] = replace(member, owned_flags=owned)
-    return found
+            removed[member_id] = replace(member, owned_flags=owned)
+    return removed
 
 
 def doubtful(record: Record, members: Mapping[str, Member], observed: Observed, at: life.Moment) -> list[str]:
-    """Members whose round begins with an observation that may be older than the last request; look again.
+    """Members that begin a round with an observation that may predate the last request; observe them again.
 
-    A stale observation never gives a baseline: the orchestrator may hold its new certificate already.
+    A stale observation must not become the baseline: the orchestrator may already hold its new certificate.
     """
     return [
         member_id
@@ -196,7 +198,7 @@ def doubtful(record: Record, members: Mapping[str, Member], observed: Observed, 
 
 
 def observe(members: Mapping[str, Member], leaving: Mapping[str, Member], observed: Observed, at: life.Moment) -> Plan:
-    """What an observation makes of every member that stays or leaves; no further member is selected."""
+    """The plan that follows from an observation of all members, staying and leaving; `start` selects queued ones."""
     plan = Plan(dict(members))
     for member_id in members:
         plan.judge(member_id, observed[member_id], at)
@@ -210,10 +212,10 @@ def observe(members: Mapping[str, Member], leaving: Mapping[str, Member], observ
 
 
 def start(plan: Plan, rollout: Rollout, observed: Observed, only: Collection[str] | None = None) -> None:
-    """Selects who starts in this run, and plans their requests.
+    """Selects the queued members that start in this run, and plans their requests.
 
     Args:
-        only: the members that may start; None if all may.
+        only: the members that may start; None for no restriction.
     """
     queued = sorted(member_id for member_id, member in plan.members.items() if member.queued)
     if not queued:
@@ -236,7 +238,7 @@ def start(plan: Plan, rollout: Rollout, observed: Observed, only: Collection[str
 
 
 def unread(members: Mapping[str, Member], leaving: Mapping[str, Member], reason: str) -> Plan:
-    """What a run records when Command could not be read: nothing is known to have changed."""
+    """The plan of a run that could not read Command: members keep their phase, and no request is made."""
     plan = Plan(dict(members))
     plan.members |= {
         member_id: life.leaving(member, reason) for member_id, member in leaving.items() if member.owned_flags
@@ -245,7 +247,7 @@ def unread(members: Mapping[str, Member], leaving: Mapping[str, Member], reason:
 
 
 def recorded(desired: Desired, members: Mapping[str, Member], trouble: str) -> Record:
-    """The record that a run leaves."""
+    """The record that a run leaves behind."""
     return Record(
         fleet=desired.fleet,
         status=desired.status,
@@ -256,10 +258,6 @@ def recorded(desired: Desired, members: Mapping[str, Member], trouble: str) -> R
         rollout=desired.rollout,
         trouble=trouble,
     )
-
-
-def _unused(member: Member) -> bool:
-    return member.phase is Phase.REENROLLED and not life.good(member)
 
 
 def _triggered(record: Record, desired: Desired) -> bool:

@@ -1,7 +1,7 @@
-"""The life of one orchestrator in one round: what an observation means, what to request, what an answer leaves.
+"""The life of one orchestrator in one round: what an observation means, what to request, and what to record after.
 
-A round is one desire for a new certificate. It begins when the orchestrator enters the fleet, when the triggers
-change, or when the desired status leaves None; the desired status None closes it and forgets it.
+A round is one demand for a new certificate. It begins when the orchestrator enters the fleet, when the triggers
+change, or when the desired status changes from None; the desired status None ends it and discards its record.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from keyfactor_provider.status import ReenrollmentStatus
 NONE: Final = ReenrollmentStatus.NONE
 
 STALE_FOR: Final = timedelta(seconds=60)
-"""How long after accepting a request Command may still show the state before it (observed on its API)."""
+"""How long Command may still show the old state after it accepted a request (observed on its API)."""
 
 _AT_REST: Final = frozenset({Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED})
 _ALONE: Final = {status.value: frozenset({status}) for status in ReenrollmentStatus}
@@ -27,11 +27,11 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
     """What Command shows of one orchestrator at one moment.
 
     Attributes:
-        flag: its AuthCertificateReenrollment; a status by its name, or the text of a value that is unknown here.
-        thumbprint: the certificate that Command expects of it, upper case; None when it has none.
+        flag: its AuthCertificateReenrollment: the name of a status, or the text of an unknown value.
+        thumbprint: of the certificate that Command expects, in upper case; None if there is none.
         machine: its ClientMachine.
-        last_used: the certificate that it last presented; None when Command does not say.
-        legacy: the certificate before a renewal, until it registers with the new one.
+        last_used: thumbprint of the certificate that it last presented; None if Command does not say.
+        legacy: thumbprint of the certificate before a renewal, until it registers with the new one.
     """
 
     flag: str
@@ -42,17 +42,17 @@ class Observation(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def in_use(self) -> bool:
-        """Whether its certificate was presented; where Command does not say, its issue counts."""
+        """Whether its certificate was presented; if Command does not say, an issued certificate counts as in use."""
         return self.last_used is None or (self.last_used == self.thumbprint and self.legacy is None)
 
 
 class Moment(msgspec.Struct, frozen=True):
-    """When something is observed; all times in the form that is recorded, which sorts as the times do.
+    """The time of an observation, and the limits that follow; in the recorded form, which sorts chronologically.
 
     Attributes:
-        now: the time itself.
-        stale_after: what was accepted later than this may still be shown as it was before.
-        overdue_before: what was requested earlier than this is overdue; empty where nothing ever is.
+        now: the time of the observation.
+        stale_after: Command may not show the effect of requests accepted after this time yet.
+        overdue_before: members requested before this time are overdue; empty if there is no limit.
     """
 
     now: str
@@ -61,21 +61,21 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 def moment(now: datetime, overdue_after: int | None = None) -> Moment:
-    """The moment at a time.
+    """The moment of an observation.
 
     Args:
-        overdue_after: seconds; None where nothing is ever overdue.
+        overdue_after: seconds; None if members never become overdue.
     """
     before = _written(now - timedelta(seconds=overdue_after)) if overdue_after is not None else ""
     return Moment(_written(now), _written(now - STALE_FOR), before)
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
-    """What an observation makes of a member.
+    """A member after an observation, and what to do for it.
 
     Attributes:
-        request: the status to post for it; None when nothing is to be requested.
-        warning: what a user should know although nothing failed; empty when nothing.
+        request: the status to post; None for no request.
+        warning: what the user should know although nothing failed; may be empty.
     """
 
     member: Member
@@ -84,7 +84,7 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
 
 
 def enter(recorded: Member | None, desired: ReenrollmentStatus, *, triggered: bool) -> Member:
-    """The member as it goes into a run, its round begun, continued or closed."""
+    """The member as it enters a run, with its round begun, continued or ended."""
     if recorded is None:
         return Member(desired, Phase.DUE)
     opens = triggered or recorded.phase is Phase.LEAVING or (recorded.desired is NONE and desired is not NONE)
@@ -105,17 +105,17 @@ def enter(recorded: Member | None, desired: ReenrollmentStatus, *, triggered: bo
 
 
 def at_rest(member: Member) -> bool:
-    """Whether the record alone says that nothing is to be requested for it."""
+    """Whether the record alone shows that the member needs no request."""
     return member.phase in _AT_REST
 
 
 def good(member: Member) -> bool:
-    """Whether it has re-enrolled and its certificate is in use, or it is gone since."""
+    """Whether it has re-enrolled and its certificate is in use, or it has been deleted since."""
     return member.phase is Phase.REENROLLED and (member.in_use or member.reason == GONE)
 
 
 def stale(member: Member, observed: Observation | None, at: Moment) -> bool:
-    """Whether Command may still show what stood before it accepted the last request for this member."""
+    """Whether the observation may predate the last request that Command accepted for this member."""
     return (
         observed is not None
         and at.stale_after < member.accepted_at <= at.now
@@ -125,9 +125,10 @@ def stale(member: Member, observed: Observation | None, at: Moment) -> bool:
 
 
 def judge(member: Member, observed: Observation | None, at: Moment) -> Judged:
-    """What an observation means for a member; `observed` is None where Command has no such orchestrator.
+    """Applies the first rule that matches an observation of a member.
 
-    The rules are ordered, and the first that matches wins (design: the life of one orchestrator in one round).
+    Args:
+        observed: None if Command has no such orchestrator.
     """
     doubtful = stale(member, observed, at)
     judged = _judge(_noting(member, observed, at, doubtful=doubtful), observed, at, doubtful=doubtful)
@@ -147,7 +148,7 @@ def _judge(member: Member, observed: Observation | None, at: Moment, *, doubtful
     if member.phase is Phase.REENROLLED:
         return _judge_reenrolled(member, observed)
     if observed is None:
-        # A queued member fails only when its turn has come.
+        # A queued member fails only once it is selected.
         return Judged(member if member.queued else missing(member))
     if observed.thumbprint is not None and observed.thumbprint != member.baseline_thumbprint:
         renewed = replace(member, phase=Phase.REENROLLED, reason="", reenrolled_at=at.now)
@@ -159,7 +160,7 @@ def _judge(member: Member, observed: Observation | None, at: Moment, *, doubtful
     if observed.flag != NONE:
         flag_is = f"its flag is {observed.flag}"
         return Judged(_to_be_requested(member, Phase.CHANGED, flag_is, otherwise=flag_is), member.desired)
-    # Without a baseline there is no certificate now either, or an earlier rule would have matched.
+    # With no certificate at the baseline there is none now either: otherwise an earlier rule would have matched.
     if member.requested_status is member.desired and member.baseline_thumbprint == "":
         reason = "its flag is cleared and it has no certificate that could tell whether it re-enrolled"
         return Judged(replace(member, phase=Phase.UNVERIFIED, reason=reason))
@@ -171,7 +172,7 @@ def accepted(member: Member, status: ReenrollmentStatus, at: Moment) -> Member:
     if status is NONE:
         return _settled(member)
     first = not member.requested_at or member.requested_status is not status
-    # This overwrites any flag that was set before, owned or not.
+    # The request has overwritten any earlier flag, owned or not.
     return replace(
         member,
         phase=Phase.PENDING,
@@ -190,12 +191,12 @@ def rejected(member: Member, reason: str) -> Member:
 
 
 def missing(member: Member) -> Member:
-    """The member when it was to be requested and Command has no such orchestrator."""
+    """The member when it should be requested but Command has no such orchestrator."""
     return replace(member, phase=Phase.MISSING, reason="")
 
 
 def unreached(member: Member, reason: str, *, outcome_open: bool) -> Member:
-    """The member after a call that failed or was not sent; a flag that it may have set is owned."""
+    """The member after a call that failed or was not sent; a flag that the call may have set counts as owned."""
     owned = member.owned_flags
     if outcome_open and member.desired is not NONE:
         owned = owned | {member.desired}
@@ -203,7 +204,7 @@ def unreached(member: Member, reason: str, *, outcome_open: bool) -> Member:
 
 
 class Departed(msgspec.Struct, frozen=True, gc=False):
-    """A member that was removed: whether its flag is to be cleared first, or what to say of it."""
+    """A removed member: whether its flag has to be cleared, or else what to warn about."""
 
     member: Member
     clear: bool = False
@@ -211,7 +212,7 @@ class Departed(msgspec.Struct, frozen=True, gc=False):
 
 
 def depart(member: Member, observed: Observation | None, at: Moment) -> Departed:
-    """What is to be done for a member that was removed from its fleet, in any phase."""
+    """What to do for a member, in any phase, that was removed from its fleet."""
     doubtful = stale(member, observed, at)
     member = _noting(member, observed, at, doubtful=doubtful)
     if observed is None:
@@ -222,12 +223,12 @@ def depart(member: Member, observed: Observation | None, at: Moment) -> Departed
 
 
 def leaving(member: Member, reason: str) -> Member:
-    """A removed member whose flag could not be cleared; the next run tries again."""
+    """A removed member whose flag could not be cleared; the next run retries."""
     return replace(member, phase=Phase.LEAVING, reason=reason, overdue=False)
 
 
 def _noting(member: Member, observed: Observation | None, at: Moment, *, doubtful: bool) -> Member:
-    """The member with what an observation shows in any phase."""
+    """The member with the facts that an observation gives in any phase."""
     requested_at = min(member.requested_at, at.now)
     if member.requested_status is not None and not requested_at:
         requested_at = at.now
@@ -297,10 +298,10 @@ def _adopted(member: Member, at: Moment) -> Member:
 
 
 def _to_be_requested(member: Member, drift: Phase, reason: str, *, otherwise: str = "") -> Member:
-    """The member until its request is posted: failed members stay so, what had been in place has drifted.
+    """The member until its request is posted: it stays failed, has drifted if it was requested, or else is due.
 
     Args:
-        otherwise: the reason of one that had not been in place.
+        otherwise: the reason if it is due.
     """
     if member.phase in (Phase.REJECTED, Phase.UNREACHED):
         return member

@@ -1,4 +1,4 @@
-"""What is recorded of a fleet between runs: its members, and what was desired of them."""
+"""What is recorded about a fleet between runs: its members and their desired state."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ import msgspec
 
 from keyfactor_provider.reenrollment.desired import EVERYBODY, Desired, OnFailure, OnRemoval, Rollout
 from keyfactor_provider.status import ReenrollmentStatus
-from keyfactor_provider.text import safe
+from keyfactor_provider.text import named
 
 
 class Phase(StrEnum):
@@ -20,11 +20,11 @@ class Phase(StrEnum):
     PENDING = "pending"
     """The flag has the desired status; the orchestrator has not re-enrolled yet."""
     REENROLLED = "re-enrolled"
-    """It holds another certificate than at the start of the round."""
+    """Its certificate differs from the one at the start of the round."""
     UNVERIFIED = "unverified"
-    """Its flag is gone after it was requested, and it has no certificate that could tell why."""
+    """Its flag was cleared after the request, and it has no certificate that would show whether it re-enrolled."""
     SETTLED = "settled"
-    """Nothing is desired and no flag stands."""
+    """The desired status is None and no flag is set."""
     CHANGED = "changed"
     """Its flag was set to another status outside this stack."""
     CLEARED = "cleared"
@@ -32,55 +32,55 @@ class Phase(StrEnum):
     REJECTED = "rejected"
     """Command did not accept the request for it."""
     UNREACHED = "unreached"
-    """The call failed, or was not sent."""
+    """The call to Command failed, or was not sent."""
     MISSING = "missing"
-    """It was not found in Command when it was to be requested."""
+    """It was not found in Command when it should be requested."""
     LEAVING = "leaving"
-    """It was removed from the fleet, and its flag could not be cleared yet."""
+    """It was removed from the fleet, but its flag could not be cleared yet."""
 
 
 FAILED: Final = frozenset({Phase.REJECTED, Phase.UNREACHED, Phase.MISSING})
-"""The phases that the next run requests again."""
+"""The phases of failed members, which the next run retries."""
 
 DRIFTED: Final = frozenset({Phase.CHANGED, Phase.CLEARED})
-"""The phases in which a flag that this round had seen in place was changed or cleared outside this stack."""
+"""The phases of members whose flag was set in this round and then changed or cleared outside this stack."""
 
 UNSEEN: Final = msgspec.UNSET
-"""The baseline of a member whose agent no observation of its round has shown yet."""
+"""The baseline of a member whose agent has not been observed in its round yet."""
 
-# Looked up once: an enum's class takes its time to give a member, and a fleet may have 100,000 of its own.
+# Looked up once: access through the enum class is slow, and a fleet may have 100,000 members.
 _DUE: Final = Phase.DUE
 _NONE: Final = ReenrollmentStatus.NONE
 
 NO_FLAGS: Final = frozenset[ReenrollmentStatus]()
-"""A member's `owned_flags` when there are none: this very object is left out of the state."""
+"""The empty `owned_flags`. Only this very object counts as the default, which the state omits."""
 
 GONE: Final = "gone from Command since it re-enrolled"
-"""The reason of a re-enrolled member whose agent was deleted afterwards."""
+"""The reason recorded for a re-enrolled member whose agent was deleted afterwards."""
 
 
-# A Struct, as the observations are: a third of a dataclass's time, nothing for the garbage collector to go through in
-# a fleet of 100,000, and its form in state comes with it (bench: deciding).
+# A Struct, like the observations: three times as fast as a dataclass, untracked by the garbage collector in a fleet of
+# 100,000, and with its state format built in (bench: deciding).
 class Member(
     msgspec.Struct, frozen=True, gc=False, omit_defaults=True, forbid_unknown_fields=True, rename={"desired": "status"}
 ):
     """One orchestrator of a fleet, in its current round.
 
-    Times are RFC 3339 in UTC with whole seconds, as `Moment` writes them; empty where there is none.
+    Times are RFC 3339 in UTC with whole seconds, as in `Moment`; empty if there is none.
 
     Attributes:
-        desired: the status that was desired of it in the last run.
-        baseline_thumbprint: its thumbprint at the first observation of the round that showed it; empty when it had
-            none then, UNSEEN before such an observation.
-        reason: why the phase is what it is, where that needs saying.
-        requested_status: the status that was last accepted or adopted in this round.
-        owned_flags: every status that this fleet requested or adopted and has not since observed to be gone.
+        desired: its desired status in the last run.
+        baseline_thumbprint: its thumbprint when first observed in the round; empty if it had none then, UNSEEN before
+            that observation.
+        reason: why it is in this phase, where the phase does not say so itself.
+        requested_status: the status last accepted or adopted in this round.
+        owned_flags: every status that this fleet requested or adopted and has not observed as gone since.
         machine: its ClientMachine when last observed, for messages.
-        requested_at: the first acceptance or adoption in the round, or that of another status before re-enrollment.
-        accepted_at: the last acceptance, for as long as Command may still show what stood before it.
-        reenrolled_at: the first observation that showed the new certificate.
-        in_use: whether its new certificate was presented; once observed, it stays so.
-        overdue: whether it was requested too long ago at the last observation.
+        requested_at: the first acceptance or adoption in this round, reset when another status is accepted.
+        accepted_at: the last acceptance, kept only while Command may still show the state before it.
+        reenrolled_at: when the new certificate was first observed.
+        in_use: whether its new certificate was presented; stays true once observed.
+        overdue: whether it was overdue at the last observation.
     """
 
     desired: ReenrollmentStatus
@@ -98,7 +98,7 @@ class Member(
 
     @property
     def queued(self) -> bool:
-        """Whether it has not been selected for a request in this round, although one is desired."""
+        """Whether it is to be requested, but has not been selected in this round yet."""
         return self.phase is _DUE and self.requested_status is None and not self.reason and self.desired is not _NONE
 
 
@@ -108,9 +108,9 @@ class Record:
 
     Attributes:
         fleet: the name that messages use.
-        status: that was desired in the last run.
+        status: the desired status in the last run.
         members: by canonical GUID, including removed members whose flag could not be cleared.
-        trouble: what went wrong between this project and Command in the last run; empty when nothing did.
+        trouble: the error that cut the last run short; empty if there was none.
     """
 
     fleet: str
@@ -127,16 +127,16 @@ class Record:
         return sorted(member_id for member_id, member in self.members.items() if member.phase in phases)
 
     def staying(self) -> Iterator[tuple[str, Member]]:
-        """The members that have not left the fleet."""
+        """The members that were not removed from the fleet."""
         return ((member_id, member) for member_id, member in self.members.items() if member.phase is not Phase.LEAVING)
 
     def name(self, member_id: str) -> str:
-        """A member as messages name it: its machine, when known, and its GUID."""
+        """A member as messages name it: its machine, if known, and its GUID."""
         member = self.members.get(member_id)
-        return f"{safe(member.machine)} ({member_id})" if member and member.machine else member_id
+        return named(member.machine, member_id) if member else member_id
 
     def desired(self) -> Desired:
-        """What was desired in the last run, for the members that have not left."""
+        """The desired state of the last run, for the members that were not removed."""
         return Desired(
             fleet=self.fleet,
             members=frozenset(member_id for member_id, _ in self.staying()),
@@ -166,5 +166,5 @@ class Record:
         return sorted(member_id for member_id, member in self.members.items() if member.queued)
 
     def overdue_ids(self) -> list[str]:
-        """Requested longer ago than allowed, and not both re-enrolled and in use."""
+        """Requested longer ago than allowed, and not yet re-enrolled and in use."""
         return sorted(member_id for member_id, member in self.members.items() if member.overdue)

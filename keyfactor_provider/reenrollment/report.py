@@ -1,4 +1,4 @@
-"""What people read about a fleet: what a run will do, what it did, and why it failed."""
+"""The messages about a fleet: what a run will do, what it did, and why it failed."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
@@ -14,7 +14,7 @@ from keyfactor_provider.reenrollment.words import describe
 from keyfactor_provider.text import MOST_NAMED, count, listed
 
 _SUMMARY: Final = 80
-"""Characters of a summary at most."""
+"""The most characters in a summary."""
 
 Named = Callable[[str], str]
 
@@ -23,8 +23,8 @@ def forecast(desired: Desired, ahead: Forecast, named: Named, *, looks: bool = F
     """What the next run will do for a fleet.
 
     Args:
-        named: a member as messages name it.
-        looks: the run observes Command before it decides, so that numbers of a roll-out are upper bounds.
+        named: gives the name of a member in messages.
+        looks: the run observes Command before it decides, so the numbers of a roll-out are upper bounds.
     """
     status = desired.status.value
     upto = "up to " if looks and desired.rollout.limited else ""
@@ -70,12 +70,12 @@ def forecast(desired: Desired, ahead: Forecast, named: Named, *, looks: bool = F
 def unknown(
     fleet: str, record: Record | None, known: Iterable[str], what: Sequence[str], after: Sequence[str]
 ) -> Message:
-    """What can be said of a fleet whose arguments are known only during the run.
+    """The forecast for a fleet with arguments that are known only during the run.
 
     Args:
-        known: the members that are known already.
+        known: the members that are already known.
         what: the arguments that are not known.
-        after: the resources that they come from.
+        after: the resources that these depend on.
     """
     behind = f" after {listed(list(after))}" if after else " during the run"
     may_clear = []
@@ -90,14 +90,14 @@ def unknown(
         "info",
         "forecast-unknown",
         f"{' and '.join(what)} known{behind}{more}",
-        f"Flags that may be cleared: {listed([record.name(one) for one in sorted(may_clear)])}."
+        f"Flags that may be cleared: {listed([record.name(member_id) for member_id in sorted(may_clear)])}."
         if record and may_clear
         else "",
     )
 
 
 def retry(record: Record, ahead: Forecast) -> list[Message]:
-    """The warnings that name the members with which the last run failed, and which the next one tries again."""
+    """Warnings that name the members that failed in the last run and will be retried."""
     requested = {*ahead.again, *ahead.cleared}
     failed = [member_id for member_id in record.having(*FAILED) if member_id in requested]
     stuck = [member_id for member_id in record.having(Phase.LEAVING) if member_id in ahead.removed]
@@ -119,11 +119,10 @@ def retry(record: Record, ahead: Forecast) -> list[Message]:
 
 
 def drifted(record: Record, member_ids: Iterable[str]) -> list[Message]:
-    """The warnings that name the members whose flag was changed or cleared outside this stack."""
-    moved = sorted(member_ids)
+    """Warnings that name the members whose flag was changed or cleared outside this stack."""
     messages = []
     for phase, what in ((Phase.CLEARED, "cleared"), (Phase.CHANGED, "changed")):
-        ids = [member_id for member_id in moved if record.members[member_id].phase is phase]
+        ids = [member_id for member_id in sorted(member_ids) if record.members[member_id].phase is phase]
         if not ids:
             continue
         flags = "flag" if len(ids) == 1 else "flags"
@@ -145,7 +144,7 @@ def drifted(record: Record, member_ids: Iterable[str]) -> list[Message]:
 
 
 def outcome(record: Record, before: Record | None) -> Message:
-    """What a run did for a fleet, in one line."""
+    """What a run did for a fleet."""
     earlier: Mapping[str, Member] = before.members if before else {}
     requested = sum(
         1
@@ -175,7 +174,7 @@ def outcome(record: Record, before: Record | None) -> Message:
 
 
 def destroyed(record: Record, cleared: Sequence[str]) -> Message:
-    """What the destruction of a fleet did, in one line."""
+    """What the destruction of a fleet did."""
     kept = " (on_removal is retain)" if record.on_removal == "retain" else ""
     return Message(
         record.fleet,
@@ -188,12 +187,12 @@ def destroyed(record: Record, cleared: Sequence[str]) -> Message:
 
 
 def failure(record: Record) -> ReenrollmentFailed | None:
-    """The error that a run ends with; None when nothing failed, or no more than may."""
+    """The error that ends a run; None if nothing failed, or no more than `max_failed` allows."""
     staying = dict(record.staying())
     counted = tally(staying, record.rollout)
     unreached = record.having(Phase.UNREACHED)
     stuck = record.having(Phase.LEAVING)
-    unclear = [one for one in record.having(Phase.REJECTED) if record.members[one].desired is NONE]
+    unclear = [member_id for member_id in record.having(Phase.REJECTED) if record.members[member_id].desired is NONE]
     bad = list(counted.bad) if counted.over_budget else []
     failed = sorted({*bad, *unreached, *unclear})
     if not failed and not stuck and not record.trouble:
@@ -213,7 +212,7 @@ def failure(record: Record) -> ReenrollmentFailed | None:
 
 
 def tolerated(failure: ReenrollmentFailed) -> Message:
-    """The warning that replaces a failure which must not end the run."""
+    """A failure as a warning, for a fleet with on_failure="warn"."""
     return Message(
         failure.resource, "warning", "failure", failure.what, f"{failure.came_back.rstrip('.')}. {failure.next_step}"
     )
@@ -231,15 +230,15 @@ def stale_reading(fleet: str) -> Message:
 
 
 def stragglers(record: Record, about: Mapping[str, str]) -> list[Message]:
-    """What Command reports of the members that are overdue or bad: last seen, last error, version.
+    """What Command reports about overdue and bad members: last seen, last error, version.
 
     Args:
-        about: that text by GUID, made safe; shown, never stored.
+        about: the report by GUID, made safe; shown but never stored.
     """
-    ids = [one for one, member in record.staying() if one in about and has_started(member) and is_bad(member)]
+    ids = sorted(guid for guid, member in record.staying() if guid in about and has_started(member) and is_bad(member))
     if not ids:
         return []
-    named = [f"{record.name(one)}: {describe(record.members[one])}; {about[one]}" for one in sorted(ids)]
+    named = [f"{record.name(guid)}: {describe(record.members[guid])}; {about[guid]}" for guid in ids]
     return [
         Message(
             record.fleet,
@@ -247,7 +246,7 @@ def stragglers(record: Record, about: Mapping[str, str]) -> list[Message]:
             "stragglers",
             f"{count(len(ids))} overdue or rejected",
             f"{listed(named)}.",
-            tuple(sorted(ids)),
+            tuple(ids),
         )
     ]
 
@@ -264,13 +263,13 @@ def _after_failure(
         )
     named = set(failed)
     others = {
-        phase: sum(1 for one in record.having(phase) if one not in named)
+        phase: sum(member_id not in named for member_id in record.having(phase))
         for phase in (Phase.PENDING, Phase.REENROLLED, Phase.UNVERIFIED, Phase.SETTLED)
     }
     if any(others.values()):
         rest = ", ".join(f"{number} {phase.value}" for phase, number in others.items() if number)
         yield f"The others are recorded: {rest}."
-    retried = sum(1 for one in failed if not at_rest(record.members[one]))
+    retried = sum(not at_rest(record.members[member_id]) for member_id in failed)
     if retried:
         which = f"{retried} of them" if retried < len(failed) else "it" if retried == 1 else f"these {retried}"
         yield f"The next run retries {which}."
@@ -285,7 +284,7 @@ def _after_failure(
 
 
 def _standing(rollout: Rollout, counted: Tally) -> str:
-    """Where a roll-out stands, in one sentence; empty where there is nothing to say."""
+    """The state of a roll-out in one sentence; empty if there is nothing to say."""
     if counted.blocked == "paused":
         return f"The roll-out is paused: {len(counted.queued)} queued." if counted.queued else ""
     if not rollout.limited or not (counted.queued or counted.started):
@@ -303,15 +302,15 @@ def _standing(rollout: Rollout, counted: Tally) -> str:
 
 
 def _fitting(clauses: Sequence[str], separator: str = "; ") -> tuple[str, list[str]]:
-    """As many clauses as a summary holds, and the others."""
-    taken = 1
-    while taken < len(clauses) and len(separator.join(clauses[: taken + 1])) <= _SUMMARY:
-        taken += 1
-    return separator.join(clauses[:taken]), list(clauses[taken:])
+    """As many clauses as fit in a summary, and the rest."""
+    fitting = 1
+    while fitting < len(clauses) and len(separator.join(clauses[: fitting + 1])) <= _SUMMARY:
+        fitting += 1
+    return separator.join(clauses[:fitting]), list(clauses[fitting:])
 
 
 def _by_reason(record: Record, member_ids: Sequence[str]) -> str:
-    """Members grouped by what went wrong, at most MOST_NAMED of them named in all."""
+    """Members grouped by what went wrong; names at most MOST_NAMED in total."""
     groups: dict[str, list[str]] = {}
     for member_id in member_ids:
         groups.setdefault(describe(record.members[member_id]), []).append(member_id)
@@ -325,5 +324,5 @@ def _by_reason(record: Record, member_ids: Sequence[str]) -> str:
 
 
 def changed(record: Record) -> list[str]:
-    """The members whose flag was changed or cleared outside this stack, by GUID."""
+    """The GUIDs of the members whose flag was changed or cleared outside this stack."""
     return record.having(*DRIFTED)

@@ -1,7 +1,7 @@
-"""Rolling a fleet out: which members have started, which are bad, and which may start in this run. It only counts.
+"""Rolling a fleet out: which members have started, which are bad, and which may start in this run.
 
-docs/rollout.md has the rules: waves as Ansible's `serial`, canaries that go first, and a budget of
-bad members. Nothing here is stored: everything follows from the members as they are recorded.
+docs/rollout.md has the rules: waves like Ansible's `serial`, canaries that go first, and a budget of bad members.
+Nothing here is stored; everything is counted from the recorded members.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,20 +18,20 @@ _BAD = frozenset({Phase.REJECTED, Phase.MISSING})
 
 @dataclass(frozen=True)
 class Tally:
-    """Where a roll-out stands.
+    """The state of a roll-out.
 
     Attributes:
-        members: how many the fleet has.
-        started: how many were requested, or were selected and failed, in this round.
+        members: the number of members.
+        started: how many were requested in this round, or selected and failed.
         finished: how many of these are good or bad.
-        bad: those that are rejected, not found or overdue, by GUID.
-        budget: how many may be bad.
-        bad_canaries: the canaries among the bad.
-        open_canaries: the canaries that are not good yet; the other members wait for them.
-        lost_canaries: whether there are canaries, and every one of them re-enrolled without having been requested.
-        queued: those that have not started, by GUID.
-        wave: the number of the present wave, from 1 on; the canaries are wave 0.
-        room: how many besides the canaries may start now, as far as waves limit it.
+        bad: GUIDs of started members that are rejected, not found or overdue.
+        budget: how many members may be bad.
+        bad_canaries: GUIDs of the canaries that are bad.
+        open_canaries: GUIDs of the canaries that are not good yet; the other members wait for them.
+        lost_canaries: whether all canaries re-enrolled without a request, so that none of them tests anything.
+        queued: GUIDs of the members that have not started.
+        wave: the number of the current wave, starting at 1; the canaries are wave 0.
+        room: how many more members, apart from canaries, the current wave lets start.
         blocked: why no further members start: "halted", "paused", or empty.
     """
 
@@ -50,12 +50,12 @@ class Tally:
 
     @property
     def over_budget(self) -> bool:
-        """Whether more members are bad than may be, or a canary is."""
+        """Whether more members are bad than allowed, or any canary is."""
         return len(self.bad) > self.budget or bool(self.bad_canaries)
 
 
 def has_started(member: Member) -> bool:
-    """Whether a member was selected in this round, or a flag stands."""
+    """Whether a member was selected in this round, or has a flag set."""
     if member.desired is NONE or member.queued:
         return False
     return bool(member.requested_at) or member.requested_status is not None or member.phase not in _NOT_STARTED
@@ -67,7 +67,7 @@ def is_bad(member: Member) -> bool:
 
 
 def tally(members: Mapping[str, Member], rollout: Rollout) -> Tally:
-    """Counts the members of a fleet that have not left it."""
+    """Counts the members of a fleet; removed ones must not be among them."""
     started = {member_id for member_id, member in members.items() if has_started(member)}
     bad = sorted(member_id for member_id in started if is_bad(members[member_id]))
     finished = sum(1 for member_id in started if good(members[member_id])) + len(bad)
@@ -97,7 +97,7 @@ def tally(members: Mapping[str, Member], rollout: Rollout) -> Tally:
 
 
 def select(counted: Tally, rollout: Rollout) -> tuple[str, ...]:
-    """The queued members that start in this run, by GUID: the canaries first, the others once every canary is good."""
+    """GUIDs of the queued members that start in this run: canaries first, the others once every canary is good."""
     if counted.blocked:
         return ()
     if not rollout.limited:
@@ -108,22 +108,19 @@ def select(counted: Tally, rollout: Rollout) -> tuple[str, ...]:
 
 
 def _wave(rollout: Rollout, canaries: int, members: int, finished: int) -> tuple[int, int]:
-    """The number of the present wave, and how many may have started in it."""
+    """The number of the current wave, and how many members may have started by its end."""
     upto = canaries
     if finished < upto:
         return 0, upto
-    number = 0
-    for size in _sizes(rollout, members):
+    for number, size in enumerate(_sizes(rollout, members), 1):
         upto += size
-        number += 1
         if finished < upto or upto >= members:
             return number, upto
-    last = size
-    more = (finished - upto) // last + 1
-    return number + more, upto + more * last
+    more = (finished - upto) // size + 1
+    return number + more, upto + more * size
 
 
 def _sizes(rollout: Rollout, members: int) -> Iterator[int]:
-    """How many each wave adds; the last size repeats."""
+    """The number of members that each wave adds; the last size repeats."""
     for size in rollout.waves or ("100%",):
         yield max(1, ceil(share(size, members)))

@@ -1,4 +1,4 @@
-"""The form of a record in an engine's state, with a reader for every older version."""
+"""The format of a record in an engine's state, with a reader for every older version."""
 
 from collections.abc import Mapping
 from typing import Any, Final, TypedDict
@@ -12,16 +12,16 @@ from keyfactor_provider.reenrollment.record import Member, Record
 from keyfactor_provider.status import ReenrollmentStatus
 
 VERSION: Final = 2
-"""Of the form in state; a change of the form needs a reader for every older one."""
+"""The version of the format in state; a change needs a reader for every older one."""
 
 _OLDER_NAMES: Final = {"baseline": "baseline_thumbprint", "asked": "requested_status", "ours": "owned_flags"}
-"""Version 1's names of what a member has."""
+"""The names of a member's fields that version 1 spelled differently."""
 
 
 class MemberState(TypedDict, total=False):
-    """What is recorded of one orchestrator, as the state of an engine and a fleet's `members` have it.
+    """One orchestrator in an engine's state and in a fleet's `members`.
 
-    `status` (desired) and `phase` are always there; what is empty is left out. Times are RFC 3339 in UTC.
+    `status` (the desired one) and `phase` are always present; empty values are omitted. Times are RFC 3339 in UTC.
     """
 
     status: str
@@ -39,7 +39,7 @@ class MemberState(TypedDict, total=False):
 
 
 class _Fields(msgspec.Struct):
-    """What a state has besides its roll-out, before its members are read."""
+    """The state apart from its roll-out, with the members still unparsed."""
 
     version: int
     fleet: str
@@ -52,7 +52,7 @@ class _Fields(msgspec.Struct):
 
 
 def to_state(record: Record) -> dict[str, Any]:
-    """What an engine keeps of a record; what can be computed from the rest is not stored."""
+    """A record as it is stored; values that can be computed from others are not."""
     return {
         "version": VERSION,
         "fleet": record.fleet,
@@ -75,8 +75,8 @@ def from_state(state: Mapping[str, Any]) -> Record:
     version = state.get("version")
     if version not in (1, 1.0, VERSION):
         newer = isinstance(version, (int, float)) and version > VERSION
-        found = f"its version is {version!r}, and this release reads versions 1 and {VERSION}"
-        raise _unreadable(found, "Use the release that wrote it, or a newer one." if newer else _RESTORE)
+        came_back = f"its version is {version!r}, and this release reads versions 1 and {VERSION}"
+        raise _unreadable(came_back, "Use the release that wrote it, or a newer one." if newer else _RESTORE)
     try:
         fields = msgspec.convert(dict(state), _Fields, strict=False)
         rollout = rollout_from_inputs(state)
@@ -95,7 +95,7 @@ def from_state(state: Mapping[str, Any]) -> Record:
 
 
 def members_to_state(members: Mapping[str, Member]) -> dict[str, Any]:
-    """Members by GUID as an engine keeps them: in the order of their GUIDs, what can be left out left out."""
+    """Members as they are stored: by GUID, sorted, without defaults."""
     written: dict[str, Any] = msgspec.to_builtins(members, order="deterministic")
     return written
 
@@ -104,23 +104,23 @@ def members_from_state(members: Mapping[str, Any]) -> dict[str, Member]:
     """The members that `members_to_state` wrote, in this or any older version.
 
     Raises:
-        RecordError: they are damaged; names the first that is.
+        RecordError: a member is damaged; the message names it.
     """
     try:
-        found = msgspec.convert(members, dict[str, Member])
+        parsed = msgspec.convert(members, dict[str, Member])
     except msgspec.ValidationError:
         try:
-            found = msgspec.convert(_renamed(members), dict[str, Member])
+            parsed = msgspec.convert(_renamed(members), dict[str, Member])
         except (msgspec.ValidationError, AttributeError, TypeError) as error:
             raise _unreadable(f"its members are damaged ({error})", _RESTORE) from None
-    for member_id in found:
+    for member_id in parsed:
         if not guid.is_canonical(member_id):
             raise _unreadable(f"{member_id!r} is not an orchestrator's GUID in its canonical form", _RESTORE)
-    return found
+    return parsed
 
 
 def _renamed(members: Mapping[str, Any]) -> dict[str, Any]:
-    """Members of version 1 with the names of today."""
+    """Members of version 1 with today's names."""
     renamed = {}
     for member_id, member in members.items():
         fields = {_OLDER_NAMES.get(name, name): value for name, value in member.items()}
@@ -130,7 +130,7 @@ def _renamed(members: Mapping[str, Any]) -> dict[str, Any]:
     return renamed
 
 
-_RESTORE: Final = "Restore an earlier state of the stack, or remove the resource from the state and declare it anew."
+_RESTORE: Final = "Restore an earlier state of the stack, or remove the resource from the state and declare it again."
 
 
 def _unreadable(came_back: str, next_step: str) -> RecordError:

@@ -1,4 +1,4 @@
-"""What messages call the phases of a member."""
+"""The words for a member's phase in messages."""
 
 from typing import Final
 
@@ -20,7 +20,7 @@ _WORDS: Final = {
 
 
 def word(member: Member) -> str:
-    """The phase of a member as messages call it."""
+    """A member's phase in words."""
     if member.queued:
         return "queued"
     if member.phase is Phase.REENROLLED and not member.in_use and not member.reason:
@@ -29,7 +29,7 @@ def word(member: Member) -> str:
 
 
 def describe(member: Member, *, overdue: bool = False) -> str:
-    """The phase of a member, since when, and why, as far as that is recorded."""
+    """A member's phase in words, with the time of its request and the reason if recorded."""
     parts = [word(member)]
     if member.requested_at and member.phase in (Phase.PENDING, Phase.UNVERIFIED, Phase.REENROLLED):
         parts.append(f"requested {member.requested_at}")

@@ -1,4 +1,4 @@
-"""A real browser without a window, driven over its DevTools protocol through two pipes."""
+"""A headless browser, driven over its DevTools protocol through two pipes."""
 
 import fcntl
 import json
@@ -16,7 +16,7 @@ NAMES = ("chromium-headless-shell", "chrome-headless-shell", "chromium", "chromi
 FOUND = next((path for name in NAMES if (path := shutil.which(name))), None)
 
 _SECONDS = 60
-"""For one answer of the browser."""
+"""The timeout for one answer of the browser."""
 
 _START = """
 import os, sys
@@ -39,7 +39,7 @@ class Page:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **parameters: Any) -> Any:
-        """One command, and its result."""
+        """Sends one command; returns its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         if self._session:
@@ -52,7 +52,7 @@ class Page:
                 return answer["result"]
 
     def open(self, file: Path, *, width: int, scripts: bool = True, dark: bool = False, media: str = "screen") -> None:
-        """Loads a file at a width."""
+        """Loads a file in a window of this width."""
         height = 844 if width < 500 else 900
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
@@ -72,21 +72,21 @@ class Page:
         return answer["result"].get("value")
 
     def press(self, key: str, code: int, text: str = "") -> None:
-        """A key, pressed and let go."""
+        """Presses and releases a key."""
         for kind in ("keyDown", "keyUp"):
             more = {"text": text} if text and kind == "keyDown" else {}
             self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
 
     @property
     def complaints(self) -> list[str]:
-        """Errors of the page since it was opened, among them whatever its policy has kept from running."""
-        found = [str(event["params"]) for event in self.events if event["method"] == "Runtime.exceptionThrown"]
+        """Errors of the page since it was opened, including scripts and styles that its policy blocked."""
+        exceptions = [str(event["params"]) for event in self.events if event["method"] == "Runtime.exceptionThrown"]
         entries = [event["params"]["entry"] for event in self.events if event["method"] == "Log.entryAdded"]
-        return found + [entry["text"] for entry in entries if entry["level"] == "error"]
+        return exceptions + [entry["text"] for entry in entries if entry["level"] == "error"]
 
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self._read:
-            assert select.select([self._answers], [], [], _SECONDS)[0], "the browser says nothing"
+            assert select.select([self._answers], [], [], _SECONDS)[0], "the browser does not answer"
             more = os.read(self._answers, 1 << 20)
             assert more, "the browser has ended"
             self._read += more
@@ -99,11 +99,11 @@ class Page:
 
 @contextmanager
 def browser(folder: Path) -> Iterator[Page]:
-    """A browser with its profile in a folder, for the length of a `with`."""
+    """A browser with its profile in a folder; it ends with the block."""
     assert FOUND
     (commands_out, commands), (answers, answers_in) = os.pipe(), os.pipe()
-    # The browser takes commands from 3 and answers on 4, whatever numbers they have here.
-    theirs = [fcntl.fcntl(each, fcntl.F_DUPFD, 30) for each in (commands_out, answers_in)]
+    # The browser reads commands from descriptor 3 and answers on 4.
+    theirs = [fcntl.fcntl(end, fcntl.F_DUPFD, 30) for end in (commands_out, answers_in)]
     line = [FOUND, "--headless", "--no-sandbox", "--remote-debugging-pipe", f"--user-data-dir={folder}", "about:blank"]
     process = subprocess.Popen(
         [sys.executable, "-c", _START, *map(str, theirs), *line],
@@ -112,12 +112,12 @@ def browser(folder: Path) -> Iterator[Page]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    for each in (commands_out, answers_in, *theirs):
-        os.close(each)
+    for end in (commands_out, answers_in, *theirs):
+        os.close(end)
     try:
         yield Page(commands, answers)
     finally:
-        # It ends by itself, its helpers included, when nobody commands it any more.
+        # It ends with all its processes once its command pipe is closed.
         os.close(commands)
         process.wait(20)
         os.close(answers)

@@ -1,4 +1,4 @@
-"""The command in this process, as a shell would run it."""
+"""Runs the command in this process, as a shell would."""
 
 import io
 import sys
@@ -24,7 +24,7 @@ Cli = Callable[..., Ran]
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
-    """Runs the command with these arguments and this standard input."""
+    """Runs the command with arguments and standard input."""
 
     def run(*arguments: object, stdin: bytes = b"") -> Ran:
         monkeypatch.setattr(sys, "argv", ["keyfactor-reenrollment", *map(str, arguments)])
@@ -34,7 +34,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
             code: object = main()
         except SystemExit as end:
             code = end.code
-        told = capsys.readouterr()
-        return Ran(int(code or 0), told.out, told.err)  # type: ignore[call-overload]
+        output = capsys.readouterr()
+        return Ran(int(code or 0), output.out, output.err)  # type: ignore[call-overload]
 
     return run

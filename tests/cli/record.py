@@ -1,9 +1,8 @@
 """Records the files in `data` with the real pulumi and terraform: `python -m tests.cli.record`.
 
-One small history, the same on either engine: three fleets are created, one of them in waves; one orchestrator is
-rejected, one re-enrolls, one flag is cleared outside; then the program changes. What each engine then exports and
-previews is kept, without what the engines record of this machine. The files named v1 were recorded so with an earlier
-release and stay as they are.
+One small history on either engine: three fleets are created, one of them in waves; one orchestrator is rejected, one
+re-enrolls, one flag is cleared outside; then the program changes. The exports and previews of each engine are kept,
+without details of this machine. The files named v1 were recorded likewise with an earlier release, and never change.
 """
 
 import json
@@ -20,7 +19,7 @@ from tests.support.modules import Module
 from tests.support.stacks import PROGRAM, Stack
 
 DATA: Final = Path(__file__).with_name("data")
-_OF_THIS_MACHINE: Final = {
+_MACHINE_DETAILS: Final = {
     "sourcePosition",
     "stackTrace",
     "created",
@@ -46,7 +45,7 @@ def record(folder: Path) -> None:
 
 
 def _change(command: process.Command, ids: list[str]) -> None:
-    # Until then Command may still show what stood before a request.
+    # Until then Command may still show the state before a request.
     time.sleep(STALE_FOR.total_seconds() + 5)
     command.world(reenroll=[ids[0]])
     command.world(change={ids[2]: {"flag": 0}})
@@ -102,13 +101,13 @@ def _plan(module: Module, name: str) -> None:
 def _keep(name: str, text: str) -> None:
     start = text.index("{")
     document, _ = json.JSONDecoder().raw_decode(text[start:])
-    (DATA / name).write_text(json.dumps(_ours(document), indent=1, sort_keys=True) + "\n")
+    (DATA / name).write_text(json.dumps(_cleaned(document), indent=1, sort_keys=True) + "\n")
 
 
-def _ours(value: Any) -> Any:
+def _cleaned(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _ours(item) for key, item in value.items() if key not in _OF_THIS_MACHINE}
-    return [_ours(item) for item in value] if isinstance(value, list) else value
+        return {key: _cleaned(item) for key, item in value.items() if key not in _MACHINE_DETAILS}
+    return [_cleaned(item) for item in value] if isinstance(value, list) else value
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""States of version 2 for tests, as an engine exports them, and the names that an attacker would give a machine."""
+"""States of version 2 for tests, as an engine exports them, and hostile names of machines."""
 
 import json
 import random
@@ -26,17 +26,17 @@ HOSTILE = (
 
 
 def guid(number: int) -> str:
-    """A GUID by its number."""
+    """The GUID with a number."""
     return str(uuid.UUID(int=number + 2**127))
 
 
 def at(**ago: float) -> str:
-    """A time before NOW, as it is recorded."""
+    """A time before NOW, in the recorded form."""
     return (NOW - timedelta(**ago)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def fleet(members: Mapping[str, Mapping[str, Any]], **options: Any) -> dict[str, Any]:
-    """The recorded state of one fleet; members have the status Requested unless they say otherwise."""
+    """The recorded state of one fleet; the status of members is Requested by default."""
     return {
         "version": 2,
         "fleet": "edge",
@@ -50,7 +50,7 @@ def fleet(members: Mapping[str, Mapping[str, Any]], **options: Any) -> dict[str,
 
 
 def pulumi_export(**fleets: Mapping[str, Any]) -> bytes:
-    """What `pulumi stack export` prints of a stack with these fleets."""
+    """The output of `pulumi stack export` for a stack with these fleets."""
     kind = "pulumi-python:dynamic/keyfactor:OrchestratorReenrollment"
     resources = [
         {"urn": f"urn:pulumi:dev::fleets::{kind}::{name}", "type": kind, "id": name, "inputs": {}, "outputs": state}
@@ -60,7 +60,7 @@ def pulumi_export(**fleets: Mapping[str, Any]) -> bytes:
 
 
 def terraform_state(**fleets: Mapping[str, Any]) -> bytes:
-    """What `terraform show -json` prints of a state with these fleets, each in a module of its own."""
+    """The output of `terraform show -json` for a state with these fleets, each in a separate module."""
     kind = "keyfactorcommand_orchestrator_reenrollment"
     modules = [
         {
@@ -83,10 +83,10 @@ def terraform_state(**fleets: Mapping[str, Any]) -> bytes:
 
 
 def rollout(members: int = 200, seed: int = 1) -> dict[str, Any]:
-    """A roll-out in its middle, in days of waves: `5`, then `25%`; the machines of some have hostile names."""
+    """A roll-out in progress, with canaries and waves of `5` and `25%`; some machines have hostile names."""
     chance = random.Random(seed)
     canaries = [guid(number) for number in range(3)]
-    made: dict[str, dict[str, Any]] = {}
+    recorded: dict[str, dict[str, Any]] = {}
     for number in range(members):
         wave = 0 if number < 3 else 1 if number < 8 else 2 if number < 58 else 3 if number < 108 else 9
         member: dict[str, Any] = {"phase": "due", "machine": f"edge-{number:03}.plant.example"}
@@ -105,5 +105,5 @@ def rollout(members: int = 200, seed: int = 1) -> dict[str, Any]:
                 member["overdue"] = True
             elif chance.random() < 0.1:
                 member |= {"phase": "cleared", "reason": "its flag was cleared outside this stack"}
-        made[guid(number)] = member
-    return fleet(made, waves=["5", "25%"], canary_ids=canaries, max_failed="5%", overdue_after=5 * 86400)
+        recorded[guid(number)] = member
+    return fleet(recorded, waves=["5", "25%"], canary_ids=canaries, max_failed="5%", overdue_after=5 * 86400)

@@ -1,4 +1,4 @@
-"""docs/cli.md says what the command does."""
+"""docs/cli.md describes every exit code, option and key."""
 
 import json
 import re
@@ -25,8 +25,8 @@ def test_every_option_that_the_docs_name_is_there() -> None:
     options = {
         name
         for command in app.commands.values()
-        for each in command.params
-        for name in (*each.opts, *each.secondary_opts)
+        for parameter in command.params
+        for name in (*parameter.opts, *parameter.secondary_opts)
     }
     engines = {"--show-secrets", "--version"}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", DOCS)) <= options | engines

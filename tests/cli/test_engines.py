@@ -1,4 +1,4 @@
-"""What a summary announces is what the run then requests, on the real engines."""
+"""On the real engines, a run requests what its summary announced."""
 
 import json
 import shutil
@@ -42,12 +42,12 @@ class Project:
         return _document(self._module.run("show", "-json", "saved.plan").text)
 
     def run(self) -> dict[str, set[str]]:
-        """The GUIDs that Command was asked for, by status."""
+        """Runs the project; the GUIDs for which flags were requested and cleared."""
         ran = self._module.run("apply") if self._module else self._of.run("up")
-        asked: dict[str, set[str]] = {"requested": set(), "cleared": set()}
+        posted: dict[str, set[str]] = {"requested": set(), "cleared": set()}
         for status, ids in ran.posts:
-            asked["cleared" if status in (0, "None", "0") else "requested"].update(ids)
-        return asked
+            posted["cleared" if status in (0, "None", "0") else "requested"].update(ids)
+        return posted
 
     def export(self) -> bytes:
         if self._module is None:
@@ -75,7 +75,7 @@ def announced(cli: Cli) -> Callable[[bytes], dict[str, set[str]]]:
         groups = {"requested": ("first", "retried", "drifted", "status_changed"), "cleared": ("cleared", "removed")}
         fleets = json.loads(ran.out)["fleets"]
         return {
-            name: {one["id"] for fleet in fleets for each in wanted for one in fleet["orchestrators"].get(each, ())}
+            name: {one["id"] for fleet in fleets for group in wanted for one in fleet["orchestrators"].get(group, ())}
             for name, wanted in groups.items()
         }
 
@@ -83,7 +83,7 @@ def announced(cli: Cli) -> Callable[[bytes], dict[str, set[str]]]:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_run_requests_whom_its_summary_announced(
+def test_a_run_requests_the_members_that_its_summary_announced(
     cli: Cli, announced: Any, command: Command, tmp_path: Path, engine: str
 ) -> None:
     ids = sorted(command.ids())
@@ -92,7 +92,7 @@ def test_a_run_requests_whom_its_summary_announced(
     command.faults(refused=[ids[1]])
     history: list[list[dict[str, Any]]] = [
         [edge, {"name": "lab", "orchestrator_ids": ids[5:7], "status": "Requested"}],
-        # One more, one less, another status; one is retried, and a whole fleet goes.
+        # One added, one removed, another status; one is retried, and a whole fleet is deleted.
         [{**edge, "orchestrator_ids": [*ids[:4], ids[7]], "status": "Required"}],
         [{**edge, "orchestrator_ids": [*ids[:4], ids[7]], "status": "None"}],
     ]
@@ -100,11 +100,11 @@ def test_a_run_requests_whom_its_summary_announced(
         project.declare(*fleets)
         expected = announced(project.plan())
         assert any(expected.values())
-        asked = project.run()
-        # Only the run sees who has re-enrolled since, and whose flag is None already.
-        assert asked["requested"] <= expected["requested"]
-        assert expected["requested"] - asked["requested"] <= {ids[0]}
-        assert asked["cleared"] <= expected["cleared"]
+        posted = project.run()
+        # Only the run sees which members have re-enrolled since, and which flags are already None.
+        assert posted["requested"] <= expected["requested"]
+        assert expected["requested"] - posted["requested"] <= {ids[0]}
+        assert posted["cleared"] <= expected["cleared"]
         command.world(reenroll=[ids[0]])
         command.faults(refused=[])
     ran = cli("status", "-", "--json", stdin=project.export())

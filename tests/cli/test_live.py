@@ -1,4 +1,4 @@
-"""`status --live` against the Command stand-in: judged anew, with nothing requested."""
+"""`status --live` against the Command stand-in: it judges the members again, and requests nothing."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def _standin() -> Iterator[Command]:
 
 @pytest.fixture
 def command(_standin: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """A Command with six orchestrators, and settings for it in the environment."""
+    """A Command with six orchestrators, with its settings in the environment."""
     _standin.faults(faults=[], refused=[])
     _standin.world(remove=_standin.ids())
     _standin.world(populate=6)
@@ -32,19 +32,19 @@ def command(_standin: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
 
 @pytest.fixture
 def state(command: Command) -> dict[str, Any]:
-    """What a fleet of all six orchestrators records after its first run, in which the last was rejected."""
+    """The recorded state of all six orchestrators after a first run in which the last was rejected."""
     lab = Lab(command)
     command.faults(refused=[sorted(command.ids())[5]])
-    made = lab.fleet()
-    made.up(command.ids())
+    fleet = lab.fleet()
+    fleet.up(command.ids())
     lab.client.close()
     command.faults(refused=[])
     command.forget()
-    return requested(made.state, timedelta(hours=1))
+    return requested(fleet.state, timedelta(hours=1))
 
 
 def requested(state: dict[str, Any], ago: timedelta, **options: Any) -> dict[str, Any]:
-    """The same record with everybody requested at one time."""
+    """The same record with all members requested at one time."""
     time = (datetime.now(UTC) - ago).strftime("%Y-%m-%dT%H:%M:%SZ")
     members = {
         key: {name: value for name, value in member.items() if name != "accepted_at"} | {"requested_at": time}
@@ -60,7 +60,7 @@ def live(cli: Cli, state: dict[str, Any], *options: str) -> Any:
     return edge
 
 
-def test_what_happened_since_the_last_run_is_judged_and_nothing_is_requested(
+def test_changes_since_the_last_run_are_judged_and_nothing_is_requested(
     cli: Cli, command: Command, state: dict[str, Any]
 ) -> None:
     ids = sorted(command.ids())
@@ -78,7 +78,7 @@ def test_what_happened_since_the_last_run_is_judged_and_nothing_is_requested(
     assert {entry["method"] for entry in command.journal()} == {"GET"}
 
 
-def test_a_straggler_has_what_command_shows_of_it(cli: Cli, command: Command, state: dict[str, Any]) -> None:
+def test_a_straggler_has_the_details_that_command_shows(cli: Cli, command: Command, state: dict[str, Any]) -> None:
     late = sorted(command.ids())[0]
     shown = {"last_error_code": 12, "last_error_message": "The CA\r\n::error::is away", "version": "3.1.4"}
     command.world(change={late: {**shown, "last_seen": "2026-11-20T08:00:00Z"}})
@@ -99,7 +99,7 @@ def test_overdue_is_judged_by_the_clock(
     assert live(cli, recorded)["counts"]["overdue"] == overdue
 
 
-def test_a_roll_out_that_does_not_say_is_overdue_after_seven_days(
+def test_members_of_a_roll_out_are_overdue_after_seven_days_by_default(
     cli: Cli, command: Command, state: dict[str, Any]
 ) -> None:
     recorded = requested(state, timedelta(days=8), waves=["3"])
@@ -142,7 +142,7 @@ def test_drift_and_failure_have_exit_codes(
         ({"act": "status", "status": 403}, 1),
     ],
 )
-def test_an_outage_is_neither_drift_nor_a_refusal(
+def test_an_outage_is_neither_drift_nor_a_rejection(
     cli: Cli,
     command: Command,
     state: dict[str, Any],
@@ -156,7 +156,7 @@ def test_an_outage_is_neither_drift_nor_a_refusal(
     assert (ran.code, ran.out) == (code, "")
 
 
-def test_without_settings_a_look_is_an_error(cli: Cli) -> None:
+def test_status_live_fails_without_settings(cli: Cli) -> None:
     ran = cli("status", "-", "--live", stdin=pulumi_export(edge=fleet({guid(1): {"phase": "pending"}})))
     assert ran.code == 1
     assert "KEYFACTOR_HOSTNAME" in ran.err

@@ -18,7 +18,7 @@ def _standin() -> Iterator[Command]:
 
 @pytest.fixture
 def command(_standin: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """A Command with fourteen orchestrators, and settings for it in the environment."""
+    """A Command with fourteen orchestrators, with its settings in the environment."""
     _standin.faults(faults=[], page_cap=0)
     _standin.forget()
     for name, value in _standin.environment().items():
@@ -33,7 +33,7 @@ def test_ids_are_a_list_of_every_page(cli: Cli, command: Command) -> None:
     assert json.loads(ran.out) == sorted(command.ids())
 
 
-def test_the_table_has_everybody(cli: Cli, command: Command) -> None:
+def test_the_table_has_every_orchestrator(cli: Cli, command: Command) -> None:
     ran = cli("orchestrators")
     assert ran.code == 0
     assert all(one["agent_id"] in ran.out and one["client_machine"] in ran.out for one in command.agents())
@@ -74,21 +74,21 @@ def test_the_filters_are_those_of_the_look_up(cli: Cli, command: Command, option
         (["--at-least", "-1"], 2, "-1"),
     ],
 )
-def test_what_is_not_as_expected_fails(cli: Cli, command: Command, options: list[str], code: int, says: str) -> None:
+def test_wrong_counts_and_filters_fail(cli: Cli, command: Command, options: list[str], code: int, says: str) -> None:
     ran = cli("orchestrators", *options)
     assert (ran.code, ran.out) == (code, "")
     assert says in ran.err
     assert command.posts() == []
 
 
-def test_an_exclusion_without_effect_is_told(cli: Cli, command: Command) -> None:
+def test_an_exclusion_without_effect_is_a_warning(cli: Cli, command: Command) -> None:
     ran = cli("orchestrators", "--ids", "--exclude", "nobody-*")
     assert ran.code == 0
     assert len(json.loads(ran.out)) == len(command.ids())
     assert "nobody-*" in ran.err
 
 
-def test_without_settings_the_variables_are_named(cli: Cli) -> None:
+def test_an_error_about_missing_settings_names_the_variables(cli: Cli) -> None:
     ran = cli("orchestrators")
     assert ran.code == 1
     assert "KEYFACTOR_HOSTNAME" in ran.err
@@ -99,7 +99,7 @@ def test_without_settings_the_variables_are_named(cli: Cli) -> None:
     ("fault", "code"),
     [({"on": "GET", "act": "status", "status": 503}, 6), ({"on": "GET", "act": "status", "status": 401}, 1)],
 )
-def test_an_outage_and_a_refusal_have_exit_codes_of_their_own(
+def test_an_outage_and_a_rejected_login_have_different_exit_codes(
     cli: Cli, command: Command, monkeypatch: pytest.MonkeyPatch, fault: dict[str, object], code: int
 ) -> None:
     monkeypatch.setenv("KEYFACTOR_CLIENT_TIMEOUT", "1")

@@ -1,4 +1,4 @@
-"""The status page: what its source says, and how it behaves in a real browser."""
+"""The status page: its source, and its behaviour in a real browser."""
 
 import base64
 import hashlib
@@ -16,16 +16,16 @@ from tests.cli.conftest import Cli
 from tests.cli.states import DATA, HOSTILE, at, fleet, guid, pulumi_export, rollout
 
 in_a_browser = pytest.mark.skipif(
-    browser.FOUND is None, reason=f"none of {', '.join(browser.NAMES)} on the PATH: the page was seen in no browser"
+    browser.FOUND is None, reason=f"none of {', '.join(browser.NAMES)} on the PATH: the page was shown in no browser"
 )
 WIDTHS = (390, 1280)
 
 
 class Source(HTMLParser):
-    """The page as it is written, without JavaScript.
+    """The page's source, parsed without JavaScript.
 
     Attributes:
-        rows: the cells of each row of the list of stragglers, by the label of the cell.
+        rows: the cells of each row in the list of stragglers, by label.
     """
 
     def __init__(self, html: str) -> None:
@@ -38,13 +38,13 @@ class Source(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.tags.append((tag, given))
+        attributes = dict(attrs)
+        self.tags.append((tag, attributes))
         self._in = tag if tag in self.inner else ""
-        if tag == "tr" and given.get("role") == "row":
+        if tag == "tr" and attributes.get("role") == "row":
             self.rows.append({})
         if tag in ("td", "th"):
-            self._label = given.get("data-label")
+            self._label = attributes.get("data-label")
 
     def handle_endtag(self, tag: str) -> None:
         self._in = ""
@@ -60,7 +60,7 @@ class Source(HTMLParser):
 
 @pytest.fixture
 def page(cli: Cli, tmp_path: Path) -> Any:
-    """Writes the page of a state; its file."""
+    """Writes the page of a state; returns its file."""
 
     def make(state: bytes) -> Path:
         file = tmp_path / "status.html"
@@ -71,22 +71,22 @@ def page(cli: Cli, tmp_path: Path) -> Any:
     return make
 
 
-def everybody() -> bytes:
-    """A roll-out in its middle, with hostile names in it."""
+def hostile_state() -> bytes:
+    """Two roll-outs in progress, with hostile names."""
     return pulumi_export(edge=rollout(), **{"</h2><script>alert(1)</script>": rollout(12, 2)})
 
 
 def test_without_javascript_every_straggler_is_in_the_table(cli: Cli, page: Any) -> None:
-    source = Source(page(everybody()).read_text())
-    found = json.loads(cli("status", "-", "--json", stdin=everybody()).out)["fleets"]
-    expected = {(one["id"], one["machine"]) for each in found for one in each["stragglers"]}
+    source = Source(page(hostile_state()).read_text())
+    fleets = json.loads(cli("status", "-", "--json", stdin=hostile_state()).out)["fleets"]
+    expected = {(one["id"], one["machine"]) for fleet in fleets for one in fleet["stragglers"]}
     assert len(expected) > 25
     assert {(row["Orchestrator"], row["Machine"]) for row in source.rows if row} == expected
     assert not [tag for tag, _ in source.tags if tag in ("input", "button", "form")]
 
 
-def test_nothing_is_loaded_and_nothing_runs_but_its_own_script(page: Any) -> None:
-    source = Source(page(everybody()).read_text())
+def test_the_page_loads_nothing_and_runs_only_its_own_script(page: Any) -> None:
+    source = Source(page(hostile_state()).read_text())
     loading = {"src", "href", "action", "srcset", "data", "poster", "background"}
     assert [(tag, attrs) for tag, attrs in source.tags if loading & attrs.keys()] == [
         ("a", {"class": "skip", "href": "#stragglers"})
@@ -113,30 +113,30 @@ def test_hostile_names_are_text(page: Any) -> None:
     assert "\u202e" not in text
 
 
-def test_the_course_has_a_path_for_what_was_requested_and_one_for_what_has_re_enrolled(page: Any) -> None:
+def test_the_course_has_one_path_for_requests_and_one_for_re_enrollments(page: Any) -> None:
     member = {"phase": "re-enrolled", "requested_at": at(days=3), "reenrolled_at": at(days=1), "in_use": True}
     text = page(pulumi_export(edge=fleet({guid(n): member for n in range(4)}))).read_text()
     paths = re.findall(r'<path class="(requested|reenrolled)" d="([^"]*)"', text)
     assert [name for name, _ in paths] == ["requested", "reenrolled"]
-    # One step from nobody to everybody each, the first at the left and the second later.
+    # Each has one step from none to all members, the first at the left and the second later.
     (left, up), (later, up_again) = (re.findall(r"H(\d+)V([\d.]+)", path)[0] for _, path in paths)
     assert int(later) > int(left)
     assert up == up_again
 
 
 @pytest.mark.parametrize("name", ["pulumi-export-v1", "terraform-state-v1"])
-def test_a_state_without_times_has_a_page_all_the_same(cli: Cli, tmp_path: Path, name: str) -> None:
+def test_a_state_without_times_has_a_page_without_a_chart(cli: Cli, tmp_path: Path, name: str) -> None:
     file = tmp_path / "status.html"
     assert cli("status", DATA / f"{name}.json", "--html", file).code == 0
     assert "<svg" not in file.read_text()
 
 
-def test_ten_thousand_members_make_a_page_of_bounded_size(page: Any) -> None:
+def test_the_page_of_ten_thousand_members_is_of_bounded_size(page: Any) -> None:
     file = page(pulumi_export(edge=rollout(10_000)))
     assert file.stat().st_size < 1_000_000
 
 
-def test_a_page_that_can_not_be_written_is_an_error(cli: Cli, tmp_path: Path) -> None:
+def test_a_page_that_cannot_be_written_is_an_error(cli: Cli, tmp_path: Path) -> None:
     ran = cli("status", DATA / "pulumi-export.json", "--html", tmp_path / "none" / "page.html")
     assert ran.code == 1
     assert "page.html" in ran.err
@@ -162,8 +162,8 @@ def shown(page: Any, _browser: browser.Page) -> Any:
 @in_a_browser
 @pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("dark", [False, True])
-def test_it_fits_its_width_and_nothing_is_blocked(shown: Any, width: int, dark: bool) -> None:
-    opened = shown(everybody(), width=width, dark=dark)
+def test_the_page_fits_its_width_and_nothing_is_blocked(shown: Any, width: int, dark: bool) -> None:
+    opened = shown(hostile_state(), width=width, dark=dark)
     assert opened.evaluate("document.documentElement.scrollWidth") <= width
     assert opened.complaints == []
     assert opened.evaluate("document.querySelectorAll('#list tbody tr').length") > 25
@@ -197,13 +197,13 @@ CONTRAST = """(() => {
 @in_a_browser
 @pytest.mark.parametrize(("dark", "media"), [(False, "screen"), (True, "screen"), (True, "print")])
 def test_every_text_has_enough_contrast(shown: Any, dark: bool, media: str) -> None:
-    assert shown(everybody(), dark=dark, media=media).evaluate(CONTRAST) >= 4.5
+    assert shown(hostile_state(), dark=dark, media=media).evaluate(CONTRAST) >= 4.5
 
 
 @in_a_browser
 @pytest.mark.parametrize("width", WIDTHS)
-def test_a_column_sorts_by_keyboard_and_says_how(shown: Any, width: int) -> None:
-    opened = shown(everybody(), width=width)
+def test_a_column_sorts_by_keyboard_and_announces_the_order(shown: Any, width: int) -> None:
+    opened = shown(hostile_state(), width=width)
     machines = "[...document.querySelectorAll('#list tbody th')].map((cell) => cell.textContent)"
     sort = "[...document.querySelectorAll('#list thead th')].map((cell) => cell.getAttribute('aria-sort'))"
     before = opened.evaluate(machines)
@@ -213,27 +213,27 @@ def test_a_column_sorts_by_keyboard_and_says_how(shown: Any, width: int) -> None
         opened.press("Enter", 13, "\r")
         orders.append(opened.evaluate(machines))
     assert opened.evaluate(sort)[1] == "descending"
-    assert [each for each in opened.evaluate(sort) if each] == ["descending"]
+    assert [order for order in opened.evaluate(sort) if order] == ["descending"]
     assert sorted(orders[0]) == sorted(before)
     assert orders[0] != before
     assert orders[1] == orders[0][::-1]
 
 
 @in_a_browser
-def test_times_sort_as_times_and_what_has_none_stays_last(shown: Any) -> None:
+def test_times_sort_as_times_and_rows_without_one_stay_last(shown: Any) -> None:
     recorded = {guid(n): {"phase": "pending", "requested_at": at(days=days)} for n, days in enumerate((2, 30, 1))}
     opened = shown(pulumi_export(edge=fleet({**recorded, guid(3): {"phase": "pending"}})))
     ids = "[...document.querySelectorAll('#list tbody code')].map((cell) => cell.textContent)"
-    found = []
+    orders = []
     for _ in range(2):
         opened.evaluate("document.querySelectorAll('#list thead button')[4].click()")
-        found.append([[guid(n) for n in range(4)].index(each) for each in opened.evaluate(ids)])
-    assert found == [[1, 0, 2, 3], [2, 0, 1, 3]]
+        orders.append([[guid(n) for n in range(4)].index(member_id) for member_id in opened.evaluate(ids)])
+    assert orders == [[1, 0, 2, 3], [2, 0, 1, 3]]
 
 
 @in_a_browser
-def test_a_search_shows_what_has_every_word_and_says_how_many(shown: Any) -> None:
-    opened = shown(everybody())
+def test_a_search_shows_and_counts_the_rows_with_every_word(shown: Any) -> None:
+    opened = shown(hostile_state())
     visible = "[...document.querySelectorAll('#list tbody tr')].filter((row) => row.offsetHeight).length"
     everyone = opened.evaluate(visible)
     opened.evaluate("document.querySelector('#search').focus()")
@@ -249,7 +249,7 @@ def test_a_search_shows_what_has_every_word_and_says_how_many(shown: Any) -> Non
 @in_a_browser
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_table_stays_a_table_for_assistive_technology(shown: Any, width: int) -> None:
-    opened = shown(everybody(), width=width)
+    opened = shown(hostile_state(), width=width)
     nodes = opened.call("Accessibility.getFullAXTree")["nodes"]
     roles = [node["role"]["value"] for node in nodes if not node["ignored"]]
     assert {"table", "row", "columnheader", "rowheader", "cell", "searchbox", "image", "main"} <= set(roles)
@@ -264,19 +264,19 @@ def test_the_table_stays_a_table_for_assistive_technology(shown: Any, width: int
 
 
 @in_a_browser
-def test_without_javascript_the_browser_shows_it_all(shown: Any) -> None:
-    opened = shown(everybody(), scripts=False)
+def test_the_browser_shows_every_row_without_javascript(shown: Any) -> None:
+    opened = shown(hostile_state(), scripts=False)
     text = opened.call("Accessibility.getFullAXTree")["nodes"]
     rows = [node for node in text if node["role"]["value"] == "row" and not node["ignored"]]
     assert len(rows) > 25
 
 
 @in_a_browser
-def test_it_prints(shown: Any) -> None:
-    opened = shown(everybody(), dark=True, media="print")
+def test_the_page_prints(shown: Any) -> None:
+    opened = shown(hostile_state(), dark=True, media="print")
     assert opened.evaluate("getComputedStyle(document.querySelector('#tools')).display") == "none"
     assert opened.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     row = "getComputedStyle(document.querySelector('#list tbody tr')).display"
-    assert shown(everybody(), media="print", width=700).evaluate(row) == "table-row"
+    assert shown(hostile_state(), media="print", width=700).evaluate(row) == "table-row"
     pdf = base64.b64decode(opened.call("Page.printToPDF")["data"])
     assert pdf.startswith(b"%PDF")

@@ -1,4 +1,4 @@
-"""Documents of the real engines, and what is not one."""
+"""Reading documents of the real engines, and refusing anything else."""
 
 import json
 from typing import Any
@@ -43,14 +43,14 @@ def test_a_state_has_its_fleets(name: str, engine: str, fleets: set[str]) -> Non
         ("terraform-plan", {f"{FLEET}.edge": "update", f"{FLEET}.lab": "delete", f"{FLEET}.slow": "same"}),
     ],
 )
-def test_a_plan_has_what_happens_to_each_fleet(name: str, actions: dict[str, str]) -> None:
+def test_a_plan_has_the_action_for_each_fleet(name: str, actions: dict[str, str]) -> None:
     plan = recorded(name)
     assert isinstance(plan, Plan)
     assert {change.name: change.action for change in plan.changes} == actions
 
 
 @pytest.mark.parametrize("name", ["pulumi-unknown", "terraform-unknown"])
-def test_what_an_engine_does_not_know_yet_is_unknown(name: str) -> None:
+def test_values_not_known_yet_are_unknown(name: str) -> None:
     plan = recorded(name)
     assert isinstance(plan, Plan)
     [lab] = [change for change in plan.changes if change.name.endswith("lab")]
@@ -82,7 +82,7 @@ def test_a_secret_of_a_preview_is_hidden() -> None:
     assert edge.before["members"] is HIDDEN
 
 
-def test_fleets_in_modules_have_their_whole_address() -> None:
+def test_fleets_in_modules_are_named_by_their_full_address() -> None:
     state = parse(terraform_state(north=fleet({guid(1): {"phase": "due"}})), "x")
     assert [one.name for one in state.fleets] == [f"module.north.{FLEET}.north"]  # type: ignore[union-attr]
 
@@ -95,7 +95,7 @@ def test_an_empty_state_has_no_fleet(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
-def test_what_windows_shells_write_is_read(encoding: str) -> None:
+def test_encodings_of_windows_shells_are_read(encoding: str) -> None:
     text = pulumi_export(edge=fleet({guid(1): {"phase": "due", "machine": "Köln"}})).decode()
     mark = "\ufeff" if encoding == "utf-16-le" else ""
     state = parse((mark + text).encode(encoding), "x")
@@ -119,7 +119,7 @@ def test_what_windows_shells_write_is_read(encoding: str) -> None:
         b"\xff\xfe\x00",
     ],
 )
-def test_what_is_none_of_the_documents_is_refused_by_name(content: bytes) -> None:
+def test_an_unreadable_document_is_refused_by_name(content: bytes) -> None:
     with pytest.raises(SourceError, match="some file"):
         parse(content, "some file")
 

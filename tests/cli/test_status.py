@@ -1,4 +1,4 @@
-"""`status` from recorded states: counts, waves, stragglers, and the exit codes for pipelines."""
+"""`status` from recorded states: counts, waves, stragglers, and exit codes."""
 
 import json
 import os
@@ -14,15 +14,15 @@ from tests.cli.states import DATA, HOSTILE, at, fleet, guid, pulumi_export, roll
 PENDING = {"phase": "pending", "requested_status": "Requested", "requested_at": at(days=1)}
 DONE = {"phase": "re-enrolled", "requested_at": at(days=2), "reenrolled_at": at(days=1), "in_use": True}
 UNUSED = {"phase": "re-enrolled", "requested_at": at(days=2), "reenrolled_at": at(days=1)}
-UNASKED = {"phase": "re-enrolled", "reenrolled_at": at(days=1), "in_use": True}
+UNREQUESTED = {"phase": "re-enrolled", "reenrolled_at": at(days=1), "in_use": True}
 LATE = {**PENDING, "overdue": True}
 REJECTED = {"phase": "rejected", "reason": "listed in FailedOrchestratorIds"}
 CLEARED = {"phase": "cleared", "requested_status": "Requested", "requested_at": at(days=1)}
 QUEUED = {"phase": "due"}
 
 
-def members(*each: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return {guid(number): member for number, member in enumerate(each)}
+def members(*recorded: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {guid(number): member for number, member in enumerate(recorded)}
 
 
 def status(cli: Cli, state: bytes, *options: str) -> Any:
@@ -36,7 +36,7 @@ def counts(found: Any) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("export", [pulumi_export, terraform_state])
-def test_every_member_is_counted_by_what_is_recorded(cli: Cli, export: Any) -> None:
+def test_every_member_is_counted_by_its_record(cli: Cli, export: Any) -> None:
     state = fleet(members(PENDING, DONE, UNUSED, LATE, REJECTED, CLEARED, QUEUED, QUEUED))
     [edge] = status(cli, export(edge=state))
     assert counts(edge) == {
@@ -53,7 +53,7 @@ def test_every_member_is_counted_by_what_is_recorded(cli: Cli, export: Any) -> N
 
 
 @pytest.mark.parametrize("version", ["", "-v1"])
-def test_the_same_history_is_told_the_same_of_either_engine(cli: Cli, version: str) -> None:
+def test_the_same_history_gives_the_same_report_on_either_engine(cli: Cli, version: str) -> None:
     found = []
     for name in ("pulumi-export", "terraform-state"):
         ran = cli("status", DATA / f"{name}{version}.json", "--json")
@@ -75,14 +75,14 @@ def _timeless(straggler: dict[str, Any]) -> str:
     return str({**straggler, "since": straggler["since"] is not None})
 
 
-def test_what_version_1_does_not_record_is_not_guessed(cli: Cli) -> None:
+def test_values_that_version_1_does_not_record_are_not_guessed(cli: Cli) -> None:
     ran = cli("status", DATA / "pulumi-export-v1.json", "--json")
     report = json.loads(ran.out)
     assert {(one["counts"]["overdue"], one["counts"]["in_use"]) for one in report["fleets"]} == {(None, None)}
     assert any("edge, lab" in note for note in report["notes"])
 
 
-def test_stragglers_are_those_that_were_started_and_are_not_done_the_worst_first(cli: Cli) -> None:
+def test_stragglers_have_started_and_are_not_done_and_the_worst_come_first(cli: Cli) -> None:
     [edge] = status(cli, pulumi_export(edge=fleet(members(PENDING, DONE, UNUSED, LATE, REJECTED, CLEARED, QUEUED))))
     assert [(one["id"], one["kind"]) for one in edge["stragglers"]] == [
         (guid(4), "failed"),
@@ -108,14 +108,14 @@ def test_stragglers_are_those_that_were_started_and_are_not_done_the_worst_first
         ([LATE, DONE, QUEUED], {"waves": ["2"], "max_failed": "49%"}, "wave 2 of 2, halted", True),
         ([PENDING, QUEUED], {"waves": ["1"], "paused": True}, "wave 1 of 2, paused", False),
         ([PENDING, QUEUED], {}, None, False),
-        # Whoever re-enrolled without having been requested counts nowhere.
-        ([UNASKED, QUEUED, QUEUED], {"waves": ["1"]}, "wave 1 of 3", False),
-        ([UNASKED, PENDING, QUEUED], {"canary_ids": [guid(0), guid(1)]}, "canaries", False),
-        ([UNASKED, QUEUED, QUEUED], {"canary_ids": [guid(0)]}, "wave 1 of 1", False),
-        ([UNASKED, DONE, DONE], {"waves": ["1"]}, "all waves finished", False),
+        # A member that re-enrolled without a request does not count.
+        ([UNREQUESTED, QUEUED, QUEUED], {"waves": ["1"]}, "wave 1 of 3", False),
+        ([UNREQUESTED, PENDING, QUEUED], {"canary_ids": [guid(0), guid(1)]}, "canaries", False),
+        ([UNREQUESTED, QUEUED, QUEUED], {"canary_ids": [guid(0)]}, "wave 1 of 1", False),
+        ([UNREQUESTED, DONE, DONE], {"waves": ["1"]}, "all waves finished", False),
     ],
 )
-def test_the_wave_follows_from_who_is_finished(
+def test_the_open_wave_follows_from_the_finished_members(
     cli: Cli, recorded: list[Any], options: dict[str, Any], wave: str | None, halted: bool
 ) -> None:
     [edge] = status(cli, pulumi_export(edge=fleet(members(*recorded), **options)))
@@ -140,9 +140,9 @@ def test_the_wave_follows_from_who_is_finished(
         ([LATE, CLEARED], "drift,overdue --refreshed", 4),
     ],
 )
-def test_a_pipeline_fails_on_what_it_names(cli: Cli, recorded: list[Any], fail_on: str, code: int) -> None:
-    given = ["--fail-on", *fail_on.split()] if fail_on else []
-    ran = cli("status", "-", *given, stdin=pulumi_export(edge=fleet(members(*recorded))))
+def test_a_pipeline_fails_for_the_reasons_that_it_names(cli: Cli, recorded: list[Any], fail_on: str, code: int) -> None:
+    options = ["--fail-on", *fail_on.split()] if fail_on else []
+    ran = cli("status", "-", *options, stdin=pulumi_export(edge=fleet(members(*recorded))))
     assert ran.code == code
     assert ("edge: " in ran.err) is (code != 0)
 
@@ -160,11 +160,11 @@ def test_a_pipeline_fails_on_what_it_names(cli: Cli, recorded: list[Any], fail_o
         ["another", "argument"],
     ],
 )
-def test_a_command_line_that_can_not_be_meant_is_a_usage_error(cli: Cli, options: list[str]) -> None:
+def test_a_wrong_command_line_is_a_usage_error(cli: Cli, options: list[str]) -> None:
     assert cli("status", "-", *options, stdin=pulumi_export(edge=fleet(members(PENDING)))).code == 2
 
 
-def test_members_that_are_secret_are_said_and_fail_a_check(cli: Cli) -> None:
+def test_secret_members_are_reported_and_fail_a_check(cli: Cli) -> None:
     [edge, lab, _] = json.loads(cli("status", DATA / "pulumi-secret.json", "--json").out)["fleets"]
     assert (edge["counts"], edge["stragglers"], lab["counts"]["members"]) == (None, [], 2)
     assert "members" in edge["unreadable"]
@@ -174,7 +174,7 @@ def test_members_that_are_secret_are_said_and_fail_a_check(cli: Cli) -> None:
     assert "--show-secrets" in ran.err
 
 
-def test_secrets_that_are_shown_are_said(cli: Cli) -> None:
+def test_shown_secrets_are_a_warning(cli: Cli) -> None:
     ran = cli("status", DATA / "pulumi-shown.json")
     assert ran.code == 0
     assert any("secret" in line and "edge" in line and "lab" not in line for line in ran.err.splitlines())
@@ -196,7 +196,7 @@ def test_secrets_that_are_shown_are_said(cli: Cli) -> None:
         {"overdue_after": "soon"},
     ],
 )
-def test_a_state_that_can_not_be_read_is_an_error_that_names_the_fleet(cli: Cli, broken: dict[str, Any]) -> None:
+def test_an_unreadable_state_is_an_error_that_names_the_fleet(cli: Cli, broken: dict[str, Any]) -> None:
     ran = cli("status", "-", stdin=pulumi_export(north=fleet(members(QUEUED)) | broken))
     assert ran.code == 1
     assert '"north"' in ran.err
@@ -204,13 +204,13 @@ def test_a_state_that_can_not_be_read_is_an_error_that_names_the_fleet(cli: Cli,
 
 
 @pytest.mark.parametrize("name", ["pulumi-preview", "terraform-plan"])
-def test_a_plan_is_sent_to_the_other_command(cli: Cli, name: str) -> None:
+def test_the_error_for_a_plan_names_the_command_for_plans(cli: Cli, name: str) -> None:
     ran = cli("status", DATA / f"{name}.json")
     assert ran.code == 1
     assert "summary" in ran.err
 
 
-def test_a_file_that_is_not_there_is_an_error(cli: Cli, tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(cli: Cli, tmp_path: Path) -> None:
     ran = cli("status", tmp_path / "none.json")
     assert ran.code == 1
     assert "none.json" in ran.err
@@ -222,7 +222,7 @@ def test_a_state_without_fleets_says_so(cli: Cli) -> None:
     assert "no fleet" in ran.err
 
 
-def test_a_run_that_was_interrupted_is_told(cli: Cli) -> None:
+def test_an_interrupted_run_is_a_warning(cli: Cli) -> None:
     export = json.loads(pulumi_export(edge=fleet(members(PENDING))))
     [edge] = export["deployment"]["resources"]
     export["deployment"]["pending_operations"] = [{"type": "updating", "resource": edge}]
@@ -236,14 +236,14 @@ def test_no_name_can_forge_a_line_of_the_tables(cli: Cli) -> None:
     named = members(*({**PENDING, "machine": name} for name in HOSTILE))
     ran = cli("status", "-", stdin=pulumi_export(**{"x\n::error::y": fleet(named)}))
     assert ran.code == 0
-    told = ran.out + ran.err
-    assert "\x1b" not in told
-    assert "\u202e" not in told
-    assert not [line for line in told.splitlines() if line.lstrip().startswith("::")]
+    output = ran.out + ran.err
+    assert "\x1b" not in output
+    assert "\u202e" not in output
+    assert not [line for line in output.splitlines() if line.lstrip().startswith("::")]
     assert sum(guid(number) in ran.out for number in range(len(HOSTILE))) == len(HOSTILE)
 
 
-def test_a_long_table_names_twenty_and_says_how_many_more(cli: Cli) -> None:
+def test_a_long_table_names_twenty_and_counts_the_rest(cli: Cli) -> None:
     ran = cli("status", "-", stdin=pulumi_export(edge=fleet(members(*[PENDING] * 53))))
     assert sum(guid(number) in ran.out for number in range(53)) == 20
     assert "33 more" in ran.out
@@ -257,7 +257,7 @@ def _script(folder: Path, name: str, text: str) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder to work in, with scripts in place of the engines, which write down how they were called."""
+    """A working folder, with scripts in place of the engines that record how they were called."""
     tools = tmp_path / "tools"
     tools.mkdir()
     for tool, name in (("pulumi", "pulumi-export"), ("terraform", "terraform-state")):
@@ -279,7 +279,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["Pulumi.yaml", "main.tf"], ["--stack", "dev"], "pulumi stack export --non-interactive --stack dev"),
     ],
 )
-def test_without_a_source_the_engine_of_the_folder_is_asked(
+def test_without_a_source_the_engine_of_the_folder_exports_the_state(
     cli: Cli, project: Path, files: list[str], options: list[str], called: str
 ) -> None:
     for file in files:
@@ -293,7 +293,7 @@ def test_without_a_source_the_engine_of_the_folder_is_asked(
 @pytest.mark.parametrize(
     ("files", "options"), [([], []), (["Pulumi.yaml", "main.tf"], []), (["main.tf"], ["--stack", "dev"])]
 )
-def test_a_folder_that_does_not_tell_the_engine_is_an_error(
+def test_a_folder_without_a_clear_engine_is_an_error(
     cli: Cli, project: Path, files: list[str], options: list[str]
 ) -> None:
     for file in files:

@@ -1,4 +1,4 @@
-"""`summary`: what a plan would request, as Markdown that nothing can break out of."""
+"""`summary`: a plan as Markdown that no untrusted text can break out of."""
 
 import json
 import re
@@ -19,17 +19,17 @@ PENDING = {"phase": "pending", "requested_status": "Requested", "owned_flags": [
 
 def inputs(*ids: str, **options: Any) -> dict[str, Any]:
     status = options.get("status", "Requested")
-    given = {"fleet": "edge", "status": status, "on_removal": "unset", "on_failure": "error", **options}
-    return given | {"orchestrators": dict.fromkeys(ids, status)}
+    arguments = {"fleet": "edge", "status": status, "on_removal": "unset", "on_failure": "error", **options}
+    return arguments | {"orchestrators": dict.fromkeys(ids, status)}
 
 
 def step(op: str, old: Any, new: Any, name: str = "edge") -> dict[str, Any]:
-    made: dict[str, Any] = {"op": op, "urn": f"urn:pulumi:dev::p::{TYPE}::{name}"}
+    document: dict[str, Any] = {"op": op, "urn": f"urn:pulumi:dev::p::{TYPE}::{name}"}
     if old is not None:
-        made["oldState"] = {"type": TYPE, "outputs": old, "inputs": {}}
+        document["oldState"] = {"type": TYPE, "outputs": old, "inputs": {}}
     if new is not None:
-        made["newState"] = {"type": TYPE, "inputs": new}
-    return made
+        document["newState"] = {"type": TYPE, "inputs": new}
+    return document
 
 
 def preview(*steps: dict[str, Any], diagnostics: Any = ()) -> bytes:
@@ -46,7 +46,7 @@ def counts(cli: Cli, source: Any, stdin: bytes = b"") -> dict[str, dict[str, int
 
 
 @pytest.mark.parametrize("engine", ["pulumi", "terraform"])
-def test_either_engines_plan_of_the_same_history_says_the_same(cli: Cli, engine: str) -> None:
+def test_the_same_history_gives_the_same_summary_on_either_engine(cli: Cli, engine: str) -> None:
     assert counts(cli, DATA / f"{engine}-create.json") == {
         "edge": {"first": 5},
         "lab": {"first": 2},
@@ -74,7 +74,7 @@ def test_either_engines_plan_of_the_same_history_says_the_same(cli: Cli, engine:
         ({guid(1): {"phase": "re-enrolled"}}, inputs(guid(1)), {"unchanged": 1, "re_enrolled": 1}),
     ],
 )
-def test_an_update_is_told_by_what_is_recorded(cli: Cli, old: Any, new: Any, expected: dict[str, int]) -> None:
+def test_an_update_is_summarised_from_the_record(cli: Cli, old: Any, new: Any, expected: dict[str, int]) -> None:
     assert counts(cli, "-", preview(step("update", fleet(old), new)))["edge"] == expected
 
 
@@ -86,7 +86,7 @@ def test_a_member_that_another_fleet_takes_over_is_not_cleared(cli: Cli) -> None
     assert counts(cli, "-", preview(*steps)) == {"north": {"first": 1}, "south": {"removed": 1, "moved": 1}}
 
 
-def test_a_replaced_fleet_begins_anew(cli: Cli) -> None:
+def test_a_replaced_fleet_starts_a_new_round(cli: Cli) -> None:
     old, new = fleet({guid(1): PENDING, guid(2): PENDING}), inputs(guid(1))
     steps = [step("create-replacement", old, new), step("replace", old, new), step("delete-replaced", old, None)]
     assert counts(cli, "-", preview(*steps)) == {"edge": {"first": 1, "removed": 1}}
@@ -99,7 +99,7 @@ def test_a_replaced_fleet_begins_anew(cli: Cli) -> None:
         ("terraform-create", 7, 7),
         ("pulumi-create", 8, 0),
         ("pulumi-create", 7, 7),
-        # Such a run reads Command itself and may find the first wave finished, and then starts one more.
+        # This run reads Command itself, may find the first wave finished, and then starts one more.
         ("pulumi-preview", 4, 0),
         ("pulumi-preview", 3, 7),
         ("terraform-plan", 3, 0),
@@ -112,14 +112,14 @@ def test_a_replaced_fleet_begins_anew(cli: Cli) -> None:
         ("pulumi-secret-preview", 4, 7),
     ],
 )
-def test_a_run_that_would_request_more_fails(cli: Cli, source: str, most: int, code: int) -> None:
+def test_more_requests_than_allowed_fail(cli: Cli, source: str, most: int, code: int) -> None:
     ran = cli("summary", DATA / f"{source}.json", "--max-requests", most)
     assert ran.code == code
     assert (f"--max-requests {most}" in ran.err) is (code == 7)
     assert ran.out.startswith(MARKER)
 
 
-def test_a_deletion_requests_nobody(cli: Cli) -> None:
+def test_a_deletion_requests_nothing(cli: Cli) -> None:
     ran = cli("summary", "-", "--max-requests", 0, stdin=preview(step("delete", fleet({guid(1): PENDING}), None)))
     assert ran.code == 0
 
@@ -132,7 +132,7 @@ def test_a_deletion_requests_nobody(cli: Cli) -> None:
         ("pulumi-secret-preview", "edge", "members"),
     ],
 )
-def test_what_nobody_can_know_is_said(cli: Cli, source: str, fleet_name: str, says: str) -> None:
+def test_what_is_not_known_is_named(cli: Cli, source: str, fleet_name: str, says: str) -> None:
     out = cli("summary", DATA / f"{source}.json").out
     [line] = [line for line in out.splitlines() if line.startswith("**Not known:**")]
     assert says in line
@@ -141,7 +141,7 @@ def test_what_nobody_can_know_is_said(cli: Cli, source: str, fleet_name: str, sa
     assert out.index(f"{fleet_name}`: changed") < out.index(line)
 
 
-def test_secret_triggers_leave_a_new_round_open(cli: Cli) -> None:
+def test_secret_triggers_may_mean_a_new_round(cli: Cli) -> None:
     stdin = preview(step("update", fleet({guid(1): PENDING, guid(2): PENDING}), inputs(guid(1), triggers="[secret]")))
     [edge] = json.loads(cli("summary", "-", "--json", stdin=stdin).out)["fleets"]
     assert edge["requests_at_most"] == 1
@@ -161,7 +161,7 @@ def test_sensitive_members_of_terraform_are_counted_and_not_named(cli: Cli) -> N
     assert counts(cli, "-", stdin)["edge"]["retried"] == 1
 
 
-def test_the_messages_of_the_engine_are_there_as_they_are(cli: Cli) -> None:
+def test_the_messages_of_the_engine_are_quoted_verbatim(cli: Cli) -> None:
     recorded = json.loads((DATA / "pulumi-preview.json").read_text())["diagnostics"]
     out = cli("summary", DATA / "pulumi-preview.json").out
     assert recorded
@@ -183,7 +183,7 @@ def test_a_failing_postcondition_of_terraform_is_shown(cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("refreshed", [False, True])
-def test_a_plan_without_a_refresh_says_what_it_was_computed_from(cli: Cli, refreshed: bool) -> None:
+def test_a_plan_without_a_refresh_says_so(cli: Cli, refreshed: bool) -> None:
     old = fleet({guid(1): PENDING})
     steps = [step("refresh", old, {})] if refreshed else []
     out = cli("summary", "-", stdin=preview(*steps, step("update", old, inputs(guid(1), guid(2))))).out
@@ -191,14 +191,14 @@ def test_a_plan_without_a_refresh_says_what_it_was_computed_from(cli: Cli, refre
 
 
 @pytest.mark.parametrize("name", ["pulumi-export", "terraform-state"])
-def test_a_state_is_sent_to_the_other_command(cli: Cli, name: str) -> None:
+def test_the_error_for_a_state_names_the_command_for_states(cli: Cli, name: str) -> None:
     ran = cli("summary", DATA / f"{name}.json")
     assert ran.code == 1
     assert "status" in ran.err
 
 
 class _Rendered(HTMLParser):
-    """What a reader of the rendered Markdown gets: tags, and text by whether it stands in code."""
+    """The rendered Markdown: its tags, and its text inside and outside code."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -243,14 +243,14 @@ def test_no_name_or_message_gets_out_of_its_code(cli: Cli, name: str) -> None:
 
 
 @pytest.mark.parametrize("words", ["`", "``", "a`b", "`a`", " x ", "", "\n", "a\\", "|", "&lt;b&gt;", *HOSTILE])
-def test_a_code_span_shows_the_words_and_nothing_else(words: str) -> None:
+def test_a_code_span_shows_any_words_literally(words: str) -> None:
     rendered = _Rendered(f"before {code(words)} after")
     assert rendered.tags == ["p", "code"]
     assert rendered.plain.split() == ["before", "after"]
 
 
 @pytest.mark.parametrize("members", [40, 600, 20_000])
-def test_a_comment_fits_into_what_github_takes(cli: Cli, members: int) -> None:
+def test_a_comment_fits_the_limit_of_github(cli: Cli, members: int) -> None:
     names = {guid(n): {"phase": "rejected", "machine": f"{'ü' * 60}-{n}"} for n in range(members)}
     told = [{"severity": "warning", "message": "x" * 100_000} for _ in range(300)]
     ran = cli("summary", "-", stdin=preview(step("update", fleet(names), inputs(*names)), diagnostics=told))
@@ -259,7 +259,7 @@ def test_a_comment_fits_into_what_github_takes(cli: Cli, members: int) -> None:
     assert "x" * 1000 in ran.out
 
 
-def test_a_comment_on_thousands_of_fleets_fits_and_says_how_many_are_left_out(cli: Cli) -> None:
+def test_a_comment_on_thousands_of_fleets_fits_and_counts_those_left_out(cli: Cli) -> None:
     steps = [step("create", None, inputs(guid(number)), f"fleet-{'x' * 80}-{number}") for number in range(3000)]
     out = cli("summary", "-", stdin=preview(*steps)).out
     assert len(out.encode()) <= MOST
@@ -269,7 +269,7 @@ def test_a_comment_on_thousands_of_fleets_fits_and_says_how_many_are_left_out(cl
 
 def test_a_long_list_is_folded_and_a_short_one_is_not(cli: Cli) -> None:
     def folded(number: int) -> bool:
-        ids = [guid(each) for each in range(number)]
+        ids = [guid(n) for n in range(number)]
         return "<details>" in cli("summary", "-", stdin=preview(step("create", None, inputs(*ids)))).out
 
     assert (folded(3), folded(30)) == (False, True)

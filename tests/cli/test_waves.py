@@ -1,4 +1,4 @@
-"""The waves as people see them agree with the core that carries them out."""
+"""The waves that people see agree with those that the core carries out."""
 
 from typing import Any
 
@@ -62,7 +62,6 @@ def test_the_open_wave_is_the_one_that_the_core_fills(total: int, done: int, can
 
 @given(st.integers(1, 40), st.integers(0, 40), st.integers(0, 40), sizes)
 def test_no_run_starts_more_than_the_next_room(total: int, pending: int, done: int, waves: list[str]) -> None:
-    """However many of the pending the run finds done."""
     done = min(done, total)
     pending = min(pending, total - done)
     before = [DONE] * done + [PENDING] * pending + [DUE] * (total - done - pending)

@@ -1,4 +1,4 @@
-"""A Command, and plugin processes for it."""
+"""Command stand-ins, and plugin processes for them."""
 
 from collections.abc import Iterator
 
@@ -24,13 +24,13 @@ def reader(shared: Command) -> Iterator[Plugin]:
 
 @pytest.fixture
 def command() -> Iterator[Command]:
-    """A Command of this test's own."""
+    """A Command for one test."""
     with running("--orchestrators", "6", "--seed", "7") as command:
         yield command
 
 
 @pytest.fixture
 def host(command: Command) -> Iterator[Plugin]:
-    """A plugin of this test's own."""
+    """A plugin for one test."""
     with plugin(command.environment()) as started:
         yield started

@@ -1,4 +1,4 @@
-"""A YAML program run by the real Pulumi CLI, with the plugin installed as a user installs it."""
+"""YAML programs run by the real Pulumi CLI, with the plugin installed as a user would."""
 
 import json
 import os
@@ -20,13 +20,13 @@ COMPLETION = "keyfactor:ReenrollmentCompletion"
 
 
 def missing(*programs: str) -> str:
-    """The reason to skip a test that needs programs which are not on the PATH; empty where all are."""
-    gone = [name for name in programs if shutil.which(name) is None]
-    return f"{' and '.join(gone)} not on the PATH: the plugin was not run by the real engine" if gone else ""
+    """The reason to skip a test because programs are not on the PATH; empty if all are."""
+    absent = [name for name in programs if shutil.which(name) is None]
+    return f"{' and '.join(absent)} not on the PATH: the plugin was not run by the real engine" if absent else ""
 
 
 def environment(home: Path, *, path: Sequence[str] = ()) -> dict[str, str]:
-    """What the CLI runs in: nothing of the person at the keyboard, and its state below a folder."""
+    """An environment for the CLI without the user's own settings, and with all its state in a folder."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith(("KEYFACTOR_", "PULUMI_"))},
         "PATH": os.pathsep.join([*path, os.environ["PATH"]]),
@@ -35,13 +35,13 @@ def environment(home: Path, *, path: Sequence[str] = ()) -> dict[str, str]:
         "PULUMI_BACKEND_URL": f"file://{home}",
         "PULUMI_CONFIG_PASSPHRASE": "correct horse",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # A checkout need not be installed into the environment that runs its tests.
+        # The checkout may not be installed in the environment that runs its tests.
         "PYTHONPATH": str(ROOT),
     }
 
 
 def install(home: Path) -> "subprocess.CompletedProcess[str]":
-    """Installs the plugin for the user of this home."""
+    """Installs the plugin for the user with this home."""
     return subprocess.run(
         [sys.executable, "-m", "keyfactor_provider.plugin", "--install"],
         env=environment(home),
@@ -54,7 +54,7 @@ def install(home: Path) -> "subprocess.CompletedProcess[str]":
 
 @dataclass
 class Ran:
-    """How a command ended, and what Command was asked to set during it."""
+    """How a command ended, and the requests that it sent to Command."""
 
     exit_code: int
     text: str
@@ -62,16 +62,16 @@ class Ran:
 
     @property
     def flat(self) -> str:
-        """The output in one line: the CLI breaks lines at will."""
+        """The output in one line, because the CLI wraps lines."""
         return " ".join(self.text.split())
 
 
 @dataclass
 class Program:
-    """A YAML program in a folder of its own, and its stack.
+    """A YAML program in its folder, and its stack.
 
     Attributes:
-        env: what the CLI's environment has besides; without Command's settings where a test takes them out.
+        env: the environment of the CLI; a given one is added to the default.
     """
 
     folder: Path
@@ -89,14 +89,14 @@ class Program:
         self.pulumi("stack", "init", self.stack)
 
     def declare(self, resources: Mapping[str, Any], **more: Any) -> None:
-        """What the program declares from now on."""
+        """Writes the resources that the program declares."""
         program = {"name": self.name, "runtime": "yaml", "resources": dict(resources), **more}
         (self.folder / "Pulumi.yaml").write_text(yaml.safe_dump(program, sort_keys=False))
 
     def fleet(self, ids: Sequence[str], *, options: Mapping[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         """A fleet as a program declares it."""
-        made = {"type": FLEET, "properties": {"orchestratorIds": list(ids), "status": "Requested", **more}}
-        return {**made, "options": dict(options)} if options else made
+        resource = {"type": FLEET, "properties": {"orchestratorIds": list(ids), "status": "Requested", **more}}
+        return {**resource, "options": dict(options)} if options else resource
 
     def run(self, command: str, *arguments: str, timeout: float = 120) -> Ran:
         """Runs preview, up, refresh or destroy."""
@@ -106,7 +106,7 @@ class Program:
         return Ran(ran.returncode, ran.stdout + ran.stderr, self.command.posts()[before:])
 
     def ran(self, command: str, *arguments: str) -> Ran:
-        """The same, which has to end well."""
+        """Runs a command that has to succeed."""
         ran = self.run(command, *arguments)
         assert ran.exit_code == 0, ran.text
         return ran
@@ -129,12 +129,12 @@ class Program:
         return ran
 
     def state(self) -> dict[str, Any]:
-        """The state as it is exported."""
-        found: dict[str, Any] = json.loads(self.pulumi("stack", "export").stdout)
-        return found
+        """The exported state."""
+        state: dict[str, Any] = json.loads(self.pulumi("stack", "export").stdout)
+        return state
 
     def resources(self) -> dict[str, dict[str, Any]]:
-        """The resources in the state by name, those of the package alone."""
+        """The resources of this project in the state, by name."""
         return {
             resource["urn"].rpartition("::")[2]: resource
             for resource in self.state()["deployment"].get("resources", ())
@@ -142,5 +142,5 @@ class Program:
         }
 
     def without_settings(self) -> None:
-        """As in a pull request: no settings in the environment."""
+        """Removes Command's settings from the environment, as in a pull request."""
         self.env = {name: value for name, value in self.env.items() if not name.startswith("KEYFACTOR_")}

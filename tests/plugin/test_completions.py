@@ -1,4 +1,4 @@
-"""A completion through the plugin's protocol: what it waits for, how it ends, what it leaves."""
+"""Completions through the plugin's protocol: what they wait for, how they end, and what they leave."""
 
 import threading
 from typing import Any
@@ -15,7 +15,7 @@ DONE = "done"
 
 @pytest.fixture
 def fleet(host: Plugin, command: Command) -> Resource:
-    """A fleet that is requested."""
+    """A fleet whose members are requested."""
     fleet = Resource()
     fleet.up(host, orchestratorIds=command.ids(), status="Requested")
     return fleet
@@ -30,7 +30,9 @@ def completion() -> Resource:
     return Resource(COMPLETION, DONE)
 
 
-def test_it_is_created_once_everybody_has_re_enrolled(host: Plugin, command: Command, fleet: Resource) -> None:
+def test_a_completion_is_created_once_every_member_has_re_enrolled(
+    host: Plugin, command: Command, fleet: Resource
+) -> None:
     command.world(reenroll=command.ids())
     done = completion()
     assert done.preview(host, round=round_of(fleet)).changes
@@ -50,7 +52,7 @@ def test_the_progress_of_a_round_that_is_complete_is_no_change(host: Plugin, com
         assert not done.up(later, round=round_of(fleet)).changes
 
 
-def test_a_new_round_of_a_member_is_one_line_and_waited_for(host: Plugin, command: Command, fleet: Resource) -> None:
+def test_a_new_round_of_a_member_is_one_line_and_another_wait(host: Plugin, command: Command, fleet: Resource) -> None:
     done = completion()
     command.world(reenroll=command.ids())
     done.up(host, round=round_of(fleet))
@@ -64,7 +66,7 @@ def test_a_new_round_of_a_member_is_one_line_and_waited_for(host: Plugin, comman
 
 
 @pytest.mark.parametrize("timeout", [0, 1])
-def test_the_end_of_its_time_is_a_plain_error_that_names_who_is_left(
+def test_a_timeout_is_a_plain_error_that_names_the_incomplete_members(
     host: Plugin, command: Command, fleet: Resource, timeout: int
 ) -> None:
     command.world(reenroll=command.ids()[1:])
@@ -77,14 +79,12 @@ def test_the_end_of_its_time_is_a_plain_error_that_names_who_is_left(
     assert done.outputs is None
 
 
-def test_custom_timeouts_end_it_too(host: Plugin, fleet: Resource) -> None:
+def test_custom_timeouts_end_a_wait(host: Plugin, fleet: Resource) -> None:
     with pytest.raises(PluginError):
         completion().up(host, within=1, round=round_of(fleet))
 
 
-def test_so_many_as_may_fail_do_not_keep_it_from_being_complete(
-    host: Plugin, command: Command, fleet: Resource
-) -> None:
+def test_a_completion_tolerates_as_many_failures_as_allowed(host: Plugin, command: Command, fleet: Resource) -> None:
     command.world(reenroll=command.ids()[1:])
     done = completion()
     inputs = done.check(host, round=round_of(fleet), timeout=1, maxFailed=1)
@@ -94,7 +94,7 @@ def test_so_many_as_may_fail_do_not_keep_it_from_being_complete(
     assert command.ids()[0] in host.told("warning")
 
 
-def test_it_tells_how_far_it_is_and_ends_soon_when_the_engine_cancels(host: Plugin, fleet: Resource) -> None:
+def test_a_wait_reports_progress_and_ends_soon_when_the_engine_cancels(host: Plugin, fleet: Resource) -> None:
     done, failures = completion(), list[str]()
 
     def wait() -> None:
@@ -113,14 +113,14 @@ def test_it_tells_how_far_it_is_and_ends_soon_when_the_engine_cancels(host: Plug
     assert done.outputs is None
 
 
-def test_queued_members_end_it_at_once(host: Plugin, command: Command) -> None:
+def test_queued_members_end_a_wait_at_once(host: Plugin, command: Command) -> None:
     fleet = Resource()
     fleet.up(host, orchestratorIds=command.ids(), status="Requested", waves=["2"])
     with pytest.raises(PluginError, match="4 of 6 orchestrators queued"):
         completion().up(host, round=round_of(fleet))
 
 
-def test_a_round_that_is_known_only_during_the_run_is_waited_for_then(host: Plugin) -> None:
+def test_an_unknown_round_is_waited_for_during_the_run(host: Plugin) -> None:
     done = completion()
     assert done.preview(host, round=UNKNOWN).changes
     assert done.previewed["awaited"] == UNKNOWN
@@ -147,14 +147,12 @@ def test_a_wrong_value_is_named_by_its_argument(reader: Plugin, given: dict[str,
     assert str(refused.value).startswith(f"{wrong}: ")
 
 
-def test_it_can_not_be_imported(reader: Plugin) -> None:
+def test_a_completion_cannot_be_imported(reader: Plugin) -> None:
     with pytest.raises(PluginError, match="can't be imported"):
         completion().take(reader, "done")
 
 
-def test_a_refresh_leaves_it_as_it_is_and_its_end_changes_nothing(
-    host: Plugin, command: Command, fleet: Resource
-) -> None:
+def test_refresh_and_destroy_of_a_completion_need_no_settings(host: Plugin, command: Command, fleet: Resource) -> None:
     done = completion()
     command.world(reenroll=command.ids())
     done.up(host, round=round_of(fleet))

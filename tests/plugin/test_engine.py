@@ -1,4 +1,4 @@
-"""The plugin under the real Pulumi CLI, in YAML programs."""
+"""The plugin with the real Pulumi CLI, in YAML programs."""
 
 import json
 import signal
@@ -25,7 +25,7 @@ Start = Callable[..., Program]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a user who has installed the plugin."""
+    """The home folder of a user who has installed the plugin."""
     home = tmp_path_factory.mktemp("home")
     ran = install(home)
     assert ran.returncode == 0, ran.stderr
@@ -34,7 +34,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def start(home: Path, command: Command, tmp_path: Path) -> Start:
-    """Starts a program with a name of its own: all of them share a home."""
+    """Starts a program with a unique name, since all of them share a home."""
 
     def started(name: str = "program", **more: Any) -> Program:
         return Program(tmp_path / name, command, home, name=f"{tmp_path.name[:60].strip('_')}-{name}", **more)
@@ -66,7 +66,7 @@ def test_a_failed_run_keeps_its_state_and_the_next_one_requests_only_those_that_
 
     command.faults(refused=[])
     again = program.run("up")
-    # The completion looks once, and nobody has re-enrolled; the fleet that depends on the first is requested.
+    # The completion checks once, before any re-enrollment; the fleet that depends on the first is requested.
     assert [posted for _, posted in again.posts] == [(ids[0],), tuple(ids[4:])]
     assert sorted(program.resources()) == ["after", "edge"]
     command.world(reenroll=ids[:4])
@@ -89,7 +89,7 @@ def test_a_plain_preview_sees_drift_line_by_line(start: Start, command: Command)
     assert ids[1] not in ahead.flat.partition("will request")[0].partition("orchestrators:")[2]
 
 
-def test_a_rotated_secret_fails_a_preview_until_the_program_is_run_for_the_reading(
+def test_a_rotated_secret_fails_a_preview_unless_the_program_runs_for_the_refresh(
     start: Start, command: Command
 ) -> None:
     program = start()
@@ -101,7 +101,7 @@ def test_a_rotated_secret_fails_a_preview_until_the_program_is_run_for_the_readi
     program.ran("up")
     state = program.state()
     assert command.said["password"] not in json.dumps(state)
-    # The secret in the state is one that Command does not take any more.
+    # Command no longer accepts the secret in the state.
     secret = program.pulumi("stack", "export", "--show-secrets").stdout
     (program.folder / "state.json").write_text(secret.replace(command.said["password"], "rotated"))
     program.pulumi("stack", "import", "--file", "state.json")
@@ -114,7 +114,7 @@ def test_a_rotated_secret_fails_a_preview_until_the_program_is_run_for_the_readi
     program.ran("preview", "--expect-no-changes")
 
 
-def test_a_pull_request_without_secrets_is_shown_what_was_recorded(start: Start, command: Command) -> None:
+def test_a_pull_request_without_secrets_sees_the_recorded_state(start: Start, command: Command) -> None:
     program = start()
     program.declare({"edge": program.fleet(command.ids())})
     program.ran("up")
@@ -168,7 +168,7 @@ def test_two_command_servers_in_one_program(start: Start, command: Command) -> N
 
 
 class TestOptions:
-    """What an engine offers for every resource works for these."""
+    """The options that an engine offers for every resource."""
 
     def test_a_rename_with_an_alias_is_no_call(self, start: Start, command: Command) -> None:
         program = start()
@@ -186,7 +186,7 @@ class TestOptions:
         assert program.run("up").exit_code != 0
         assert set(command.flags().values()) == {"Requested"}
 
-    def test_a_fleet_that_is_retained_on_delete_leaves_its_flags(self, start: Start, command: Command) -> None:
+    def test_a_fleet_retained_on_delete_keeps_its_flags(self, start: Start, command: Command) -> None:
         program = start()
         program.declare({"edge": program.fleet(command.ids(), options={"retainOnDelete": True})})
         program.ran("up")
@@ -194,7 +194,7 @@ class TestOptions:
         assert program.ran("up").posts == []
         assert program.resources() == {}
 
-    def test_a_target_is_run_alone(self, start: Start, command: Command) -> None:
+    def test_only_a_target_is_run(self, start: Start, command: Command) -> None:
         program, ids = start(), command.ids()
         program.declare({"edge": program.fleet(ids[:3]), "core": program.fleet(ids[3:])})
         program.ran("up", "--target", f"urn:pulumi:dev::{program.name}::keyfactor:index:OrchestratorReenrollment::core")
@@ -207,7 +207,7 @@ class TestOptions:
         program.declare({"edge": program.fleet(ids, options={"ignoreChanges": ["orchestratorIds"]})})
         program.ran("preview", "--expect-no-changes")
 
-    def test_after_a_failure_the_others_go_on_and_dependents_do_not(self, start: Start, command: Command) -> None:
+    def test_after_a_failure_independent_fleets_continue(self, start: Start, command: Command) -> None:
         program, ids = start(), command.ids()
         program.declare(
             {
@@ -252,7 +252,7 @@ class TestOptions:
         assert command.posts() == []
 
 
-def test_an_import_takes_over_what_stands(start: Start, command: Command) -> None:
+def test_an_import_adopts_the_flags_that_are_set(start: Start, command: Command) -> None:
     program, ids = start(), command.ids()[:2]
     command.world(change={one: {"flag": 1} for one in ids})
     program.declare({})
@@ -273,7 +273,7 @@ def test_an_import_takes_over_what_stands(start: Start, command: Command) -> Non
     assert command.posts() == []
 
 
-def test_an_interrupted_wait_ends_soon_and_leaves_nothing(start: Start, command: Command) -> None:
+def test_an_interrupted_wait_ends_soon_and_leaves_no_state(start: Start, command: Command) -> None:
     program = start()
     program.declare(
         {
@@ -335,16 +335,16 @@ def test_state_of_dynamic_resources_is_taken_over_without_a_call(home: Path, com
 class TestInstalled:
     """Each way to install the plugin."""
 
-    def test_by_its_own_command_nothing_warns(self, start: Start, command: Command) -> None:
+    def test_an_installation_by_its_own_command_gives_no_warning(self, start: Start, command: Command) -> None:
         program = start()
         program.declare({"edge": program.fleet(command.ids())})
         ran = program.ran("preview")
-        # What is left to warn of is about orchestrators.
+        # The remaining warning is about orchestrators.
         assert [line for line in ran.text.splitlines() if "warning" in line and "C agents" not in line] == []
         listed = json.loads(program.pulumi("plugin", "ls", "--json", stack=False).stdout)
         assert [(one["name"], one["version"]) for one in listed] == [("keyfactor", RELEASE)]
 
-    def test_on_the_path_it_works_and_the_cli_warns(self, tmp_path: Path, command: Command) -> None:
+    def test_on_the_path_the_plugin_works_and_the_cli_warns(self, tmp_path: Path, command: Command) -> None:
         folder = tmp_path / "bin"
         folder.mkdir()
         script = folder / "pulumi-resource-keyfactor"
@@ -357,9 +357,7 @@ class TestInstalled:
         assert "$PATH" in ran.text
         assert len(ran.posts) == 1
 
-    def test_as_a_folder_of_a_program_it_runs_in_the_environment_that_this_names(
-        self, tmp_path: Path, command: Command
-    ) -> None:
+    def test_a_plugin_folder_runs_in_the_environment_that_it_names(self, tmp_path: Path, command: Command) -> None:
         if reason := missing("pulumi-language-python"):
             pytest.skip(reason)
         folder = tmp_path / "plugin"
@@ -387,7 +385,7 @@ def test_the_yaml_example_rolls_a_fleet_out(home: Path, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def schema_home(home: Path) -> Path:
-    """A home, and in it the schema as the CLI gets it."""
+    """The home folder, with the schema as the CLI gets it."""
     ran = subprocess.run(
         ["pulumi", "package", "get-schema", "keyfactor"],
         cwd=home,

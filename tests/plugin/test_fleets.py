@@ -1,4 +1,4 @@
-"""A fleet's life through the plugin's protocol: what is requested, what is kept, what a person reads."""
+"""Fleets through the plugin's protocol: their requests, their state, and their messages."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from tests.support.pluginhost import UNKNOWN, InitFailed, Plugin, PluginError, R
 from tests.support.servers import closed_port
 
 LATER = "2035-01-01T00:00:00Z"
-"""Long after a request, when Command surely shows what stands."""
+"""Long enough after a request that Command shows its effect."""
 
 
-def test_a_preview_names_who_will_be_requested_and_requests_nobody(host: Plugin, command: Command) -> None:
+def test_a_preview_names_the_members_to_request_and_requests_none(host: Plugin, command: Command) -> None:
     fleet = Resource()
     assert fleet.preview(host, orchestratorIds=command.ids(), status="Requested").changes
     assert all(member_id in host.told("info") for member_id in command.ids())
@@ -21,7 +21,7 @@ def test_a_preview_names_who_will_be_requested_and_requests_nobody(host: Plugin,
     assert fleet.previewed["members"] == fleet.previewed["failure"] == UNKNOWN
 
 
-def test_everybody_is_requested_once_and_then_left_alone(host: Plugin, command: Command) -> None:
+def test_members_are_requested_once(host: Plugin, command: Command) -> None:
     fleet = Resource()
     fleet.up(host, orchestratorIds=command.ids(), status="Requested")
     assert command.posts() == [(1, tuple(command.ids()))]
@@ -32,7 +32,7 @@ def test_everybody_is_requested_once_and_then_left_alone(host: Plugin, command: 
 
 
 @pytest.mark.parametrize("status", [1, 1.0, "1", "requested", "REQUESTED"])
-def test_another_spelling_of_the_same_is_no_change(host: Plugin, command: Command, status: Any) -> None:
+def test_another_spelling_of_the_same_value_is_no_change(host: Plugin, command: Command, status: Any) -> None:
     ids = command.ids()
     fleet = Resource()
     fleet.up(host, orchestratorIds=ids, status="Requested", waves=["6"], overdueAfter="2d", maxFailed="0")
@@ -43,14 +43,14 @@ def test_another_spelling_of_the_same_is_no_change(host: Plugin, command: Comman
     assert not change.changes
 
 
-def test_one_member_more_is_one_line(host: Plugin, command: Command) -> None:
+def test_an_added_member_is_one_line(host: Plugin, command: Command) -> None:
     fleet, ids = Resource(), command.ids()
     fleet.up(host, orchestratorIds=ids[:4], status="Requested")
     change = fleet.preview(host, orchestratorIds=ids[:5], status="Requested")
     assert change.paths == {f'orchestrators["{ids[4]}"]': ("ADD", True)}
 
 
-def test_one_member_less_is_one_line_and_its_flag_is_cleared(host: Plugin, command: Command) -> None:
+def test_a_removed_member_is_one_line_and_its_flag_is_cleared(host: Plugin, command: Command) -> None:
     fleet, ids = Resource(), command.ids()
     fleet.up(host, orchestratorIds=ids[:3], status="Requested")
     change = fleet.up(host, orchestratorIds=ids[1:3], status="Requested")
@@ -58,7 +58,7 @@ def test_one_member_less_is_one_line_and_its_flag_is_cleared(host: Plugin, comma
     assert command.flags()[ids[0]] == "None"
 
 
-def test_a_flag_that_was_cleared_outside_shows_as_the_line_of_that_member(host: Plugin, command: Command) -> None:
+def test_drift_of_a_member_is_one_line(host: Plugin, command: Command) -> None:
     fleet, ids = Resource(), command.ids()
     fleet.up(host, orchestratorIds=ids, status="Requested")
     command.world(now=LATER, change={ids[0]: {"flag": 0}, ids[1]: {"flag": 2}})
@@ -86,9 +86,7 @@ def test_a_flag_that_was_cleared_outside_shows_as_the_line_of_that_member(host: 
         ("paused", True, {"paused": ("ADD", True)}),
     ],
 )
-def test_a_changed_argument_is_the_line_of_that_argument(
-    host: Plugin, command: Command, argument: str, value: Any, paths: Any
-) -> None:
+def test_a_changed_argument_is_one_line(host: Plugin, command: Command, argument: str, value: Any, paths: Any) -> None:
     fleet = Resource()
     given: dict[str, Any] = {"orchestratorIds": command.ids(), "status": "Requested", "triggers": {"ca": "2027"}}
     fleet.up(host, **given)
@@ -96,7 +94,7 @@ def test_a_changed_argument_is_the_line_of_that_argument(
 
 
 class TestFailures:
-    """Members that Command rejects fail a run; what was achieved is kept, and only they are requested again."""
+    """Rejected members fail a run; its progress is kept, and only they are retried."""
 
     @pytest.fixture
     def fleet(self, host: Plugin, command: Command) -> Resource:
@@ -115,13 +113,11 @@ class TestFailures:
         assert fleet.outputs["pendingOrchestratorIds"] == command.ids()[2:]
         assert fleet.outputs["failure"].startswith("2 of 6")
 
-    def test_the_next_preview_shows_whom_it_will_request_again(
-        self, fleet: Resource, host: Plugin, command: Command
-    ) -> None:
+    def test_the_next_preview_shows_the_members_to_retry(self, fleet: Resource, host: Plugin, command: Command) -> None:
         change = fleet.preview(host, orchestratorIds=command.ids(), status="Requested")
         assert change.paths == {f"failedOrchestratorIds[{place}]": ("DELETE", False) for place in (0, 1)}
 
-    def test_the_next_run_requests_these_alone(self, fleet: Resource, host: Plugin, command: Command) -> None:
+    def test_the_next_run_requests_only_these(self, fleet: Resource, host: Plugin, command: Command) -> None:
         command.forget()
         command.faults(refused=[])
         fleet.up(host, orchestratorIds=command.ids(), status="Requested")
@@ -138,7 +134,7 @@ class TestFailures:
         assert fleet.outputs["failedOrchestratorIds"] == command.ids()[:1]
 
 
-def test_failures_that_may_be_are_a_warning(host: Plugin, command: Command) -> None:
+def test_tolerated_failures_are_a_warning(host: Plugin, command: Command) -> None:
     command.faults(refused=command.ids()[:1])
     fleet = Resource()
     fleet.up(host, orchestratorIds=command.ids(), status="Requested", onFailure="warn")
@@ -160,14 +156,14 @@ def test_a_roll_out_starts_its_canary_then_its_waves(host: Plugin, command: Comm
     assert (fleet.outputs["pendingOrchestratorIds"], fleet.outputs["queuedOrchestratorIds"]) == (ids[5:], ids[:5])
     assert not fleet.up(host, **given).changes
     command.world(reenroll=ids[5:])
-    # Another run: a process decides by what it has read within a minute.
+    # A separate run, because one process relies on an observation for up to a minute.
     with plugin(command.environment()) as later:
         change = fleet.up(later, **given)
     assert change.paths == {f"queuedOrchestratorIds[{place}]": ("DELETE", False) for place in (0, 1)}
     assert [posted for _, posted in command.posts()] == [tuple(ids[5:]), tuple(ids[:2])]
 
 
-def test_an_engine_that_never_reads_first_updates_while_a_roll_out_is_under_way(command: Command) -> None:
+def test_an_engine_that_never_reads_first_updates_during_a_roll_out(command: Command) -> None:
     fleet, ids = Resource(), command.ids()
     given: dict[str, Any] = {"orchestratorIds": ids, "status": "Requested", "waves": ["2"]}
     with plugin(command.environment(), reads_first=False) as host:
@@ -176,7 +172,7 @@ def test_an_engine_that_never_reads_first_updates_while_a_roll_out_is_under_way(
         assert fleet.preview(host, **given).changes
 
 
-def test_a_destroy_clears_what_the_fleet_owns(host: Plugin, command: Command) -> None:
+def test_a_destroy_clears_the_owned_flags(host: Plugin, command: Command) -> None:
     fleet, ids = Resource(), command.ids()
     command.world(change={ids[5]: {"flag": 2}})
     fleet.up(host, orchestratorIds=ids[:3], status="Requested")
@@ -185,14 +181,14 @@ def test_a_destroy_clears_what_the_fleet_owns(host: Plugin, command: Command) ->
     assert command.flags() == {**dict.fromkeys(ids, "None"), ids[5]: "Required"}
 
 
-def test_a_destroy_that_is_told_to_retain_clears_nothing(host: Plugin, command: Command) -> None:
+def test_a_destroy_with_retain_clears_nothing(host: Plugin, command: Command) -> None:
     fleet = Resource()
     fleet.up(host, orchestratorIds=command.ids(), status="Requested", onRemoval="retain")
     fleet.destroy(host)
     assert set(command.flags().values()) == {"Requested"}
 
 
-def test_a_fleet_under_another_name_keeps_the_requests_of_the_one_before(host: Plugin, command: Command) -> None:
+def test_a_renamed_fleet_keeps_the_requests(host: Plugin, command: Command) -> None:
     old = Resource()
     old.up(host, orchestratorIds=command.ids(), status="Requested")
     with plugin(command.environment()) as second:
@@ -203,7 +199,7 @@ def test_a_fleet_under_another_name_keeps_the_requests_of_the_one_before(host: P
 
 
 class TestArguments:
-    """Bad input is refused before anything is changed, by the name that the program wrote."""
+    """Invalid arguments are refused by the program's name for them before anything is changed."""
 
     @pytest.mark.parametrize(
         ("given", "wrong"),
@@ -235,7 +231,7 @@ class TestArguments:
         with pytest.raises(PluginError, match=rf"{command.ids()[2]} also in edge"):
             Resource(name="core").check(host, orchestratorIds=command.ids()[2:], status="Requested")
 
-    def test_two_fleets_of_one_name_are_refused(self, host: Plugin, command: Command) -> None:
+    def test_two_fleets_of_the_same_name_are_refused(self, host: Plugin, command: Command) -> None:
         Resource(name="edge").check(host, orchestratorIds=command.ids()[:3], status="Requested")
         with pytest.raises(PluginError, match='another fleet is called "edge"'):
             Resource(name="edge", parent="my:index:Component$").check(
@@ -244,7 +240,7 @@ class TestArguments:
 
 
 class TestUnknown:
-    """What is known only during a run is never guessed."""
+    """Values that are known only during a run are never guessed."""
 
     def test_a_preview_says_what_is_not_known(self, host: Plugin, command: Command) -> None:
         fleet = Resource()
@@ -265,7 +261,7 @@ class TestUnknown:
 
 
 class TestSecrets:
-    """A secret argument is secret wherever its value is kept."""
+    """A secret argument stays secret wherever its value is stored."""
 
     def test_secret_triggers_are_secret_in_inputs_and_outputs(self, host: Plugin, command: Command) -> None:
         fleet = Resource()
@@ -280,13 +276,13 @@ class TestSecrets:
         fleet.up(host, orchestratorIds=ids, status="Requested")
         fleet.refresh(host)
         for properties in (fleet.inputs, fleet.outputs):
-            open_ones = {name: value for name, value in (properties or {}).items() if not is_secret(value)}
-            assert command.ids()[0] not in str(open_ones)
+            plain = {name: value for name, value in (properties or {}).items() if not is_secret(value)}
+            assert command.ids()[0] not in str(plain)
         assert not fleet.up(host, orchestratorIds=ids, status="Requested").changes
 
 
 class TestSettings:
-    """Settings come from the engine, which passes on those of the last up before it reads."""
+    """Settings come from the engine; for a read, it passes those of the last `up`."""
 
     def test_without_settings_a_preview_warns_once_and_an_up_fails(self, command: Command) -> None:
         with plugin({}) as host:
@@ -312,9 +308,7 @@ class TestSettings:
         assert fleet.reads_first
 
     @pytest.mark.parametrize("trouble", ["a rotated secret", "an outage"])
-    def test_what_keeps_command_from_being_read_fails_and_names_the_way_out(
-        self, host: Plugin, command: Command, trouble: str
-    ) -> None:
+    def test_a_failed_read_names_the_way_out(self, host: Plugin, command: Command, trouble: str) -> None:
         fleet = Resource()
         fleet.up(host, orchestratorIds=command.ids(), status="Requested")
         before = (fleet.inputs, fleet.outputs)
@@ -350,7 +344,7 @@ class TestSettings:
             Resource().check(host, orchestratorIds=shared.ids(), status="Requested")
 
 
-def test_custom_timeouts_end_what_is_sent(command: Command, host: Plugin) -> None:
+def test_custom_timeouts_end_requests(command: Command, host: Plugin) -> None:
     command.faults(faults=[{"on": "POST /Agents/SetAuthCertificateReenrollment", "act": "status", "status": 503}])
     fleet = Resource()
     with pytest.raises(InitFailed):
@@ -359,9 +353,9 @@ def test_custom_timeouts_end_what_is_sent(command: Command, host: Plugin) -> Non
 
 
 class TestImport:
-    """Orchestrators are taken over as they stand, by their GUIDs."""
+    """An import adopts orchestrators as they are, by their GUIDs."""
 
-    def test_the_flag_that_stands_becomes_what_is_desired(self, host: Plugin, command: Command) -> None:
+    def test_an_imported_flag_becomes_the_desired_status(self, host: Plugin, command: Command) -> None:
         ids = command.ids()[:2]
         command.world(change={one: {"flag": 2} for one in ids})
         fleet = Resource()
@@ -372,17 +366,17 @@ class TestImport:
         assert command.posts() == []
 
     @pytest.mark.parametrize("import_id", ["edge", "", "3f2504e0-4f89-11d3-9a0c-0305e82c3301,edge"])
-    def test_an_id_that_is_no_list_of_guids_is_refused(self, reader: Plugin, import_id: str) -> None:
+    def test_an_id_that_is_not_a_list_of_guids_is_refused(self, reader: Plugin, import_id: str) -> None:
         with pytest.raises(PluginError, match="expected GUIDs"):
             Resource().take(reader, import_id)
 
-    def test_an_orchestrator_that_is_not_there_is_never_invented(self, reader: Plugin, shared: Command) -> None:
+    def test_an_unknown_orchestrator_is_not_imported(self, reader: Plugin, shared: Command) -> None:
         ghost = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
         with pytest.raises(PluginError, match=ghost):
             Resource().take(reader, f"{shared.ids()[0]},{ghost}")
 
 
-def test_gone_agents_are_no_gone_fleet(host: Plugin, command: Command) -> None:
+def test_a_fleet_remains_when_its_agents_are_gone(host: Plugin, command: Command) -> None:
     fleet = Resource()
     fleet.up(host, orchestratorIds=command.ids(), status="Requested")
     command.world(remove=command.ids()[:])
@@ -392,9 +386,9 @@ def test_gone_agents_are_no_gone_fleet(host: Plugin, command: Command) -> None:
 
 
 class TestTrouble:
-    """What keeps an operation from being carried out leaves a record that the next run goes on from."""
+    """An operation that can't be carried out leaves a record from which the next run continues."""
 
-    def test_a_creation_that_could_read_nothing_keeps_everybody_queued(self, command: Command) -> None:
+    def test_a_creation_that_could_not_read_keeps_all_members_queued(self, command: Command) -> None:
         fleet = Resource()
         away = {**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "1"}
         command.faults(faults=[{"on": "GET /Agents", "act": "status", "status": 503}])
@@ -408,7 +402,7 @@ class TestTrouble:
             assert fleet.up(host, orchestratorIds=command.ids(), status="Requested").changes
         assert command.posts() == [(1, tuple(command.ids()))]
 
-    def test_a_flag_that_can_not_be_cleared_fails_a_destroy_by_its_name(self, host: Plugin, command: Command) -> None:
+    def test_a_destroy_fails_and_names_a_flag_that_cannot_be_cleared(self, host: Plugin, command: Command) -> None:
         fleet = Resource()
         fleet.up(host, orchestratorIds=command.ids(), status="Requested")
         command.faults(refused=command.ids()[:1])
@@ -418,9 +412,7 @@ class TestTrouble:
         assert command.ids()[1] not in str(failed.value)
         assert fleet.outputs is not None
 
-    def test_a_removed_member_whose_flag_can_not_be_cleared_is_tried_again(
-        self, host: Plugin, command: Command
-    ) -> None:
+    def test_a_removed_member_whose_flag_cannot_be_cleared_is_retried(self, host: Plugin, command: Command) -> None:
         fleet, ids = Resource(), command.ids()
         fleet.up(host, orchestratorIds=ids, status="Requested")
         command.faults(refused=ids[:1])

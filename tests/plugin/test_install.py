@@ -1,4 +1,4 @@
-"""What `--install` puts in place: the same bytes everywhere, and a start script that finds its Python."""
+"""What `--install` installs: the same bytes everywhere, and a start script that finds its Python."""
 
 import io
 import subprocess
@@ -17,14 +17,14 @@ NAME = "pulumi-resource-keyfactor"
 
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
-    """The start script, unpacked as Pulumi does it."""
+    """The start script, unpacked as by Pulumi."""
     folder = tmp_path / "resource-keyfactor"
     with tarfile.open(fileobj=io.BytesIO(archive())) as tar:
         tar.extractall(folder, filter="data")
     return folder / NAME
 
 
-def test_the_archive_depends_on_the_release_alone(script: Path) -> None:
+def test_the_archive_depends_only_on_the_release(script: Path) -> None:
     assert archive() == archive()
     assert script.read_text() == SCRIPT
     assert script.stat().st_mode & 0o777 == 0o755
@@ -47,7 +47,7 @@ def test_the_script_starts_the_python_of_its_pointer(script: Path, tmp_path: Pat
     assert ran.stdout.split() == ["-E", "-P", "-m", "keyfactor_provider.plugin", "--version"]
 
 
-def test_without_a_pointer_it_takes_the_console_script_on_the_path(script: Path, tmp_path: Path) -> None:
+def test_without_a_pointer_the_script_runs_the_console_script_on_the_path(script: Path, tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     console = tmp_path / "bin" / NAME
     console.write_text("#!/bin/sh\necho console $@\n")
@@ -55,19 +55,19 @@ def test_without_a_pointer_it_takes_the_console_script_on_the_path(script: Path,
     assert started(script, f"{tmp_path / 'bin'}:/usr/bin:/bin").stdout.split() == ["console", "--version"]
 
 
-def test_it_never_starts_itself_over_and_over(script: Path) -> None:
+def test_the_script_never_starts_itself(script: Path) -> None:
     ran = started(script, f"{script.parent}:/usr/bin:/bin")
     assert (ran.returncode, "--install" in ran.stderr) == (1, True)
 
 
-def test_a_python_that_is_gone_is_told(script: Path) -> None:
+def test_a_missing_python_is_an_error(script: Path) -> None:
     (script.parent / "python").write_text("/nowhere/bin/python\n")
     ran = started(script)
     assert (ran.returncode, f"keyfactor-provider[plugin]=={RELEASE}" in ran.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(("system", "told"), [("nt", "POSIX"), ("posix", "no pulumi on the PATH")])
-def test_where_it_can_not_work_it_says_why(
+def test_an_impossible_installation_says_why(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path, system: str, told: str
 ) -> None:
     if system == "nt":

@@ -1,4 +1,4 @@
-"""Programs in TypeScript and Go, on SDKs that the CLI writes from the plugin's schema; in the long mode."""
+"""Programs in TypeScript and Go, with SDKs that the CLI generates from the schema; only among the long tests."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.long, pytest.mark.engine, pytest.mark.timeout(900)]
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """The home of a user who has installed the plugin."""
+    """The home folder of a user who has installed the plugin."""
     if reason := missing("pulumi"):
         pytest.skip(reason)
     home = tmp_path / "home"

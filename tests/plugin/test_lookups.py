@@ -1,4 +1,4 @@
-"""The functions of the package, through its protocol."""
+"""The functions of the package, through the plugin's protocol."""
 
 from typing import Any
 
@@ -21,12 +21,12 @@ def test_one_orchestrator_by_its_machine(reader: Plugin, shared: Command) -> Non
 
 
 @pytest.mark.parametrize("identifier", ["nowhere.example", "3f2504e0-4f89-11d3-9a0c-0305e82c3301"])
-def test_one_that_is_not_there_is_refused(reader: Plugin, identifier: str) -> None:
+def test_a_missing_orchestrator_is_refused(reader: Plugin, identifier: str) -> None:
     with pytest.raises(PluginError, match=identifier):
         reader.invoke("getOrchestrator", identifier=identifier)
 
 
-def test_several_of_one_machine_are_named_and_none_is_taken() -> None:
+def test_several_with_the_same_machine_name_are_refused_and_named() -> None:
     with running("--orchestrators", "2") as command:
         command.world(change={one: {"client_machine": "twin"} for one in command.ids()})
         with plugin(command.environment()) as host, pytest.raises(PluginError) as refused:
@@ -50,7 +50,7 @@ def test_orchestrators_without_a_certificate_can_be_left_out(reader: Plugin, sha
     assert reader.invoke("getOrchestrators", withCertificate=False)["ids"] == []
 
 
-def test_filters_under_which_orchestrators_come_and_go_are_told(reader: Plugin) -> None:
+def test_unstable_filters_are_reported(reader: Plugin) -> None:
     assert reader.invoke("getOrchestrators", seenWithinHours=48, status=["Approved"])["unstable"] == [
         "status",
         "seenWithinHours",
@@ -74,13 +74,13 @@ def test_a_wrong_filter_is_named(reader: Plugin, given: dict[str, Any], wrong: s
     assert str(refused.value).startswith(f"{wrong}: ")
 
 
-def test_fewer_than_expected_are_refused_with_both_numbers(reader: Plugin) -> None:
+def test_too_few_are_refused_with_both_numbers(reader: Plugin) -> None:
     with pytest.raises(PluginError) as refused:
         reader.invoke("getOrchestrators", atLeast=7)
     assert {"6", "7"} <= set(str(refused.value).replace(",", " ").split())
 
 
-def test_what_a_secret_argument_finds_is_secret(reader: Plugin, shared: Command) -> None:
+def test_the_result_of_a_secret_argument_is_secret(reader: Plugin, shared: Command) -> None:
     request = provider_pb2.InvokeRequest(
         tok="keyfactor:index:getOrchestrator", args=struct({"identifier": secret(shared.ids()[0])})
     )

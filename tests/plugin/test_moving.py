@@ -1,4 +1,4 @@
-"""Moving over from the dynamic resources: their state is taken over, and Command hears nothing of it."""
+"""Moving from the dynamic resources: the plugin takes over their state without a call to Command."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ STATES = Path(__file__).resolve().parents[1] / "reenrollment"
 
 
 def moved(version: int) -> Resource:
-    """The fleet of a recorded state, as the engine hands it over: with the provider that wrote it."""
+    """The fleet of a recorded state, as the engine passes it, including the serialised provider."""
     outputs = json.loads((STATES / f"state-v{version}.json").read_text())
     inputs = {
         name: value for name, value in outputs.items() if name not in ("version", "members", "trouble", "canary_ids")
@@ -23,7 +23,7 @@ def moved(version: int) -> Resource:
 
 
 def declared(outputs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a program that declares the same as a recorded state."""
+    """The arguments of a program that matches a recorded state."""
     names = {
         "status": "status",
         "triggers": "triggers",
@@ -36,12 +36,12 @@ def declared(outputs: dict[str, Any]) -> dict[str, Any]:
         "paused": "paused",
     }
     staying = [one for one, member in outputs["members"].items() if member["phase"] != "leaving"]
-    given = {theirs: outputs[ours] for ours, theirs in names.items() if outputs.get(ours) is not None}
-    return {"orchestratorIds": staying, **given}
+    arguments = {theirs: outputs[name] for name, theirs in names.items() if outputs.get(name) is not None}
+    return {"orchestratorIds": staying, **arguments}
 
 
 def quiet(version: int) -> Resource:
-    """The same fleet without those members with which a run would have something to do."""
+    """The same fleet without the members that a run would act on."""
     fleet = moved(version)
     assert fleet.outputs is not None
     still = ("pending", "re-enrolled", "unverified")
@@ -77,7 +77,7 @@ def test_every_recorded_phase_is_taken_over(host: Plugin, version: int) -> None:
     assert fleet.preview(host, **declared(fleet.outputs)).changes
 
 
-def test_a_fleet_that_has_work_to_do_does_it(host: Plugin, command: Command) -> None:
+def test_recorded_failures_are_retried(host: Plugin, command: Command) -> None:
     ids = command.ids()
     member = {"status": "Requested", "phase": "rejected", "reason": "listed", "baseline_thumbprint": "AB" * 20}
     fleet = Resource(
@@ -90,7 +90,7 @@ def test_a_fleet_that_has_work_to_do_does_it(host: Plugin, command: Command) -> 
     assert command.posts() == [(1, (ids[0],))]
 
 
-def test_a_completion_that_is_complete_waits_for_nobody(command: Command) -> None:
+def test_a_completion_that_is_complete_does_not_wait(command: Command) -> None:
     ids = command.ids()
     fleet = Resource()
     with plugin(command.environment()) as host:

@@ -1,4 +1,4 @@
-"""The package's schema: complete, described, and made from what the code itself goes by."""
+"""The package's schema: complete, described, and generated from the code."""
 
 import json
 from collections.abc import Iterator
@@ -28,11 +28,11 @@ def schema() -> dict[str, Any]:
 
 
 def described(schema: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Everything in a schema that is to be described, by its place."""
+    """Everything in a schema that needs a description, by its place."""
     for name, value in schema.items() if isinstance(schema, dict) else ():
         if name in ("properties", "inputProperties", "variables", "resources", "functions", "types"):
-            for each, of in value.items():
-                yield f"{path}/{name}/{each}", of
+            for key, described_value in value.items():
+                yield f"{path}/{name}/{key}", described_value
         yield from described(value, f"{path}/{name}")
 
 
@@ -50,7 +50,7 @@ def test_every_description_is_a_sentence_for_programs_of_any_language(schema: di
 
 
 @pytest.mark.parametrize(("kind", "names"), [(Filter, fields(Filter)), (Agent, msgspec.structs.fields(Agent))])
-def test_every_attribute_has_a_meaning_of_its_own_or_a_plain_one(kind: Any, names: Any) -> None:
+def test_every_attribute_has_a_description(kind: Any, names: Any) -> None:
     assert {one.name for one in names} <= meanings_of(kind).keys()
 
 
@@ -60,7 +60,7 @@ def test_the_arguments_are_those_of_every_front_end(schema: dict[str, Any]) -> N
     assert fleet["inputProperties"].items() <= fleet["properties"].items()
 
 
-def test_what_is_recorded_of_a_member_is_what_the_record_has(schema: dict[str, Any]) -> None:
+def test_a_member_has_the_fields_of_the_record(schema: dict[str, Any]) -> None:
     member = schema["types"]["keyfactor:index:Member"]["properties"]
     assert sorted(member) == sorted(camel(field.encode_name) for field in msgspec.structs.fields(Member))
 
@@ -78,7 +78,7 @@ def test_settings_are_those_of_the_table_and_secrets_are_marked(schema: dict[str
     assert sum(expected.values()) == 3
 
 
-def test_dynamic_resources_are_aliases_and_go_has_its_import_path(schema: dict[str, Any]) -> None:
+def test_dynamic_resources_are_aliases_and_go_has_an_import_path(schema: dict[str, Any]) -> None:
     for token in (FLEET, COMPLETION):
         name = token.rpartition(":")[2]
         assert schema["resources"][token]["aliases"] == [{"type": f"pulumi-python:dynamic/keyfactor:{name}"}]
@@ -86,13 +86,13 @@ def test_dynamic_resources_are_aliases_and_go_has_its_import_path(schema: dict[s
     assert sorted(schema["functions"]) == [ONE, MANY]
 
 
-def test_the_plugin_gives_it_before_it_is_configured(reader: Plugin, schema: dict[str, Any]) -> None:
+def test_the_plugin_returns_the_schema_before_it_is_configured(reader: Plugin, schema: dict[str, Any]) -> None:
     answer = reader.ask("GetSchema", provider_pb2.GetSchemaRequest())
     assert json.loads(answer.schema) == json.loads(json.dumps(schema))
     assert schema["version"] == RELEASE
 
 
-def test_what_a_fleet_keeps_is_in_the_schema(reader: Plugin, shared: Command, schema: dict[str, Any]) -> None:
+def test_every_output_of_a_fleet_is_in_the_schema(reader: Plugin, shared: Command, schema: dict[str, Any]) -> None:
     fleet = Resource()
     fleet.take(reader, ",".join(shared.ids()))
     assert fleet.outputs is not None

@@ -22,7 +22,7 @@ from tests.support.pluginhost import COMPLETION, ROOT, Plugin, PluginError, Reso
 from tests.support.processes import bare_environment, runs, wait_until
 
 SOON = 1.0
-"""Seconds within which the plugin ends, a look at the parent included; the issue's goal."""
+"""Seconds within which the plugin must end, including the check of its parent."""
 
 
 def ask_version(port: int) -> str:
@@ -37,7 +37,7 @@ def ask_version(port: int) -> str:
     [[], ["127.0.0.1:1"], ["--logtostderr", "-v=9", "--tracing", "127.0.0.1:1"]],
     ids=["attached", "started", "with the engine's flags"],
 )
-def test_it_prints_its_port_as_its_first_line(arguments: list[str]) -> None:
+def test_the_plugin_prints_its_port_first(arguments: list[str]) -> None:
     process = start(arguments, {})
     assert process.stdout is not None
     with process.stdout as lines:
@@ -46,7 +46,7 @@ def test_it_prints_its_port_as_its_first_line(arguments: list[str]) -> None:
         assert (lines.read(), process.wait(10)) == ("", 0)
 
 
-def test_it_starts_without_the_sdk_and_without_a_client_for_command() -> None:
+def test_the_plugin_starts_without_the_sdk_and_without_an_http_client() -> None:
     names = "sorted({'pulumi', 'httpx', 'msgspec', 'yaml'}.intersection(sys.modules))"
     found = subprocess.run(
         [sys.executable, "-c", f"import sys, keyfactor_provider.plugin.serving; print({names})"],
@@ -67,7 +67,7 @@ def test_the_sdk_can_be_imported_after_the_stubs() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("waits", [False, True], ids=["idle", "while a completion waits"])
-def test_a_signal_ends_it_soon(host: Plugin, command: Command, number: int, waits: bool) -> None:
+def test_a_signal_ends_the_plugin_soon(host: Plugin, command: Command, number: int, waits: bool) -> None:
     waiting = wait_in_background(host, command) if waits else None
     began = time.monotonic()
     host.process.send_signal(number)
@@ -76,7 +76,7 @@ def test_a_signal_ends_it_soon(host: Plugin, command: Command, number: int, wait
     assert waiting is None or waiting.exception(5) is not None
 
 
-def test_the_end_of_its_parent_ends_it_soon(tmp_path: Path) -> None:
+def test_the_end_of_its_parent_ends_the_plugin_soon(tmp_path: Path) -> None:
     script = "import subprocess, sys; p = subprocess.Popen([sys.executable, '-m', 'keyfactor_provider.plugin', 'x:1'])"
     parent = subprocess.Popen(
         [sys.executable, "-c", f"{script}; print(p.pid, flush=True); p.wait()"],
@@ -101,7 +101,7 @@ def wait_in_background(host: Plugin, command: Command) -> Any:
     assert fleet.outputs is not None
     inputs = done.check(host, round=fleet.outputs["round"])
     request = provider_pb2.CreateRequest(urn=done.urn, name=done.name, type=done.kind, properties=struct(inputs))
-    # A call that nobody holds is cancelled.
+    # gRPC cancels a call without a reference to it, so the caller has to keep this.
     waiting = host.stub.Create.future(request)
     wait_until(lambda: "0 of 6" in host.told("info"))
     return waiting
@@ -118,9 +118,7 @@ REFUSED: list[tuple[str, Callable[[], Any]]] = [
 
 
 @pytest.mark.parametrize(("method", "request_"), REFUSED, ids=[name for name, _ in REFUSED])
-def test_what_the_package_does_not_have_is_refused_by_name(
-    reader: Plugin, method: str, request_: Callable[[], Any]
-) -> None:
+def test_missing_features_are_refused_by_name(reader: Plugin, method: str, request_: Callable[[], Any]) -> None:
     with pytest.raises(PluginError, match="the package keyfactor") as refused:
         reader.ask(method, request_())
     assert refused.value.code == "UNIMPLEMENTED"
@@ -130,13 +128,13 @@ def test_an_engine_may_attach_later(shared: Command) -> None:
     with plugin(shared.environment()) as host:
         port = host.engine
         host.ask("Attach", plugin_pb2.PluginAttach(address="127.0.0.1:1"))
-        # Nobody listens there: what is told is lost, and nothing fails by it.
+        # Nothing listens there: messages are lost, but nothing fails.
         Resource().preview(host, orchestratorIds=shared.ids(), status="Requested")
         assert port.told == []
 
 
-def test_the_extra_that_it_needs_is_named(tmp_path: Path) -> None:
-    """An environment without the SDK gets one line that says what to install."""
+def test_a_missing_extra_is_named(tmp_path: Path) -> None:
+    """Without the SDK there is one line that says what to install."""
     for name in ("grpc", "google", "msgspec"):
         spec = find_spec(name)
         assert spec is not None
@@ -153,14 +151,14 @@ def test_the_extra_that_it_needs_is_named(tmp_path: Path) -> None:
     assert (ran.returncode, "keyfactor-provider[plugin]" in ran.stderr) == (1, True)
 
 
-def test_its_version_is_that_of_the_package() -> None:
+def test_the_version_is_that_of_the_package() -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "keyfactor_provider.plugin", "--version"], cwd=ROOT, capture_output=True, check=True
     )
     assert ran.stdout.decode().strip() == RELEASE
 
 
-def test_a_fault_of_the_plugin_is_one_line_without_values(reader: Plugin) -> None:
+def test_a_defect_of_the_plugin_is_one_line_without_values(reader: Plugin) -> None:
     fleet = Resource(inputs={}, outputs={"recordVersion": 2, "members": json.dumps("secret-text")}, id="edge")
     with pytest.raises(PluginError) as failed:
         fleet.diff(reader, {"orchestratorIds": ["3f2504e0-4f89-11d3-9a0c-0305e82c3301"], "status": "Requested"})

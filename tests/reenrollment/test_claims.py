@@ -1,4 +1,4 @@
-"""Who names an orchestrator in a run, and who has made it its own."""
+"""Which fleet claims an orchestrator in a run, and which holds its flags."""
 
 from keyfactor_provider.reenrollment.claims import Claims
 from keyfactor_provider.reenrollment.record import Member, Phase
@@ -17,7 +17,7 @@ def test_a_fleet_holds_only_what_it_claims() -> None:
     assert claims.held(["a", "b"]) == {"a": {REQUESTED}}
 
 
-def test_what_a_fleet_claims_no_more_it_does_not_hold() -> None:
+def test_a_fleet_does_not_hold_what_it_no_longer_claims() -> None:
     claims = Claims()
     claims.claim("edge", ["a"])
     claims.hold("edge", {"a": PENDING})

@@ -1,4 +1,4 @@
-"""What a program wrote, to one canonical desired or every reason why not."""
+"""Arguments become one canonical desired state, or a list of every problem."""
 
 from typing import Any
 from uuid import UUID
@@ -39,7 +39,7 @@ def test_other_spellings_and_duplicates_are_one_member(spelling: str) -> None:
         (" none ", "None"),
     ],
 )
-def test_a_status_is_a_member_a_number_or_a_name(value: Any, status: str) -> None:
+def test_a_status_may_be_an_enum_member_a_number_or_a_name(value: Any, status: str) -> None:
     desired = checked(status=value).desired
     assert desired is not None
     assert desired.status.value == status
@@ -85,30 +85,29 @@ def test_a_status_is_a_member_a_number_or_a_name(value: Any, status: str) -> Non
         ({"triggers": {"a": ["b"]}}, "triggers.a", "['b']"),
     ],
 )
-def test_a_value_that_cannot_be_meant_is_named(changes: dict[str, Any], property_: str, named: str) -> None:
-    found = checked(**changes)
-    assert found.desired is None
-    assert [problem.property for problem in found.problems] == [property_]
-    assert named in found.problems[0].reason
+def test_an_invalid_value_is_named(changes: dict[str, Any], property_: str, named: str) -> None:
+    result = checked(**changes)
+    assert result.desired is None
+    assert [problem.property for problem in result.problems] == [property_]
+    assert named in result.problems[0].reason
 
 
 def test_every_problem_is_found_at_once() -> None:
-    found = checked(orchestrator_ids=["x", "y"], status=9, on_removal="z")
-    assert len(found.problems) == 4
+    assert len(checked(orchestrator_ids=["x", "y"], status=9, on_removal="z").problems) == 4
 
 
 def test_unknown_values_are_left_out_and_not_guessed() -> None:
-    found = checked(orchestrator_ids=[ONE, UNKNOWN], status=UNKNOWN, triggers={"a": UNKNOWN})
-    assert (found.desired, found.problems) == (None, ())
-    assert found.unknown == {"orchestrator_ids", "status", "triggers"}
-    assert found.known_members == {ONE}
+    result = checked(orchestrator_ids=[ONE, UNKNOWN], status=UNKNOWN, triggers={"a": UNKNOWN})
+    assert (result.desired, result.problems) == (None, ())
+    assert result.unknown == {"orchestrator_ids", "status", "triggers"}
+    assert result.known_members == {ONE}
 
 
 def test_no_triggers_and_empty_triggers_are_equal() -> None:
     assert checked(triggers=None).desired == checked(triggers={}).desired == checked().desired
 
 
-def test_numbers_and_truth_values_in_triggers_are_texts() -> None:
+def test_numbers_and_booleans_in_triggers_become_strings() -> None:
     desired = checked(triggers={"a": 2027.0, "b": True, "c": 1.5}).desired
     assert desired is not None
     assert desired.triggers == {"a": "2027", "b": "true", "c": "1.5"}
@@ -125,15 +124,15 @@ def test_numbers_and_truth_values_in_triggers_are_texts() -> None:
         ({"on_removal": UNKNOWN}, "on_removal", {ONE}),
     ],
 )
-def test_what_is_not_known_yet_is_no_problem_and_not_guessed(
+def test_unknown_arguments_are_no_problem_and_not_guessed(
     changes: dict[str, Any], unknown: str, known_members: set[str]
 ) -> None:
-    found = checked(**changes)
-    assert (found.desired, found.problems) == (None, ())
-    assert (set(found.unknown), set(found.known_members)) == ({unknown}, known_members)
+    result = checked(**changes)
+    assert (result.desired, result.problems) == (None, ())
+    assert (set(result.unknown), set(result.known_members)) == ({unknown}, known_members)
 
 
-def test_a_problem_names_what_is_not_known_yet_as_an_engine_does() -> None:
+def test_a_problem_shows_unknown_values_as_an_engine_does() -> None:
     (problem,) = checked(triggers=[UNKNOWN]).problems
     assert "[(known after up)]" in problem.reason
 
@@ -151,13 +150,13 @@ def test_a_problem_names_what_is_not_known_yet_as_an_engine_does() -> None:
         ({"paused": "true"}, Rollout(paused=True)),
     ],
 )
-def test_a_roll_out_has_one_form_and_keeps_it_through_an_engine(written: dict[str, Any], rollout: Rollout) -> None:
+def test_a_roll_out_is_canonical_and_survives_an_engine(written: dict[str, Any], rollout: Rollout) -> None:
     desired = checked(**written).desired
     assert desired is not None
     assert desired.rollout == rollout
     assert rollout_from_inputs(rollout_inputs(rollout)) == rollout
 
 
-@pytest.mark.parametrize("given", [{ONE, TWO}, (ONE, TWO), {ONE: 1, TWO: 2}.keys(), [UUID(ONE), TWO]])
-def test_members_may_be_given_as_any_collection(given: Any) -> None:
-    assert checked(orchestrator_ids=given).known_members == {ONE, TWO}
+@pytest.mark.parametrize("collection", [{ONE, TWO}, (ONE, TWO), {ONE: 1, TWO: 2}.keys(), [UUID(ONE), TWO]])
+def test_members_may_be_given_as_any_collection(collection: Any) -> None:
+    assert checked(orchestrator_ids=collection).known_members == {ONE, TWO}

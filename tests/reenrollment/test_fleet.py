@@ -1,4 +1,4 @@
-"""A whole fleet: what a run would do, what is told of it, and when it is complete."""
+"""A whole fleet: the forecast of a run, its messages, and the progress of a completion."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -67,7 +67,7 @@ P, R, F, M, U, D = (
         (record(P, Phase.LEAVING), desired(2), {"first": 1, "unchanged": 1}),
     ],
 )
-def test_what_a_run_would_do_follows_from_record_and_desired_state(
+def test_a_forecast_follows_from_record_and_desired_state(
     before: Record, after: Desired, acts: Mapping[str, int]
 ) -> None:
     ahead = forecast(before, after)
@@ -78,28 +78,28 @@ def test_what_a_run_would_do_follows_from_record_and_desired_state(
         if (ids := getattr(ahead, name))
     }
     assert counted == acts
-    told = report.forecast(after, ahead, before.name)
-    assert len(told.summary) <= 80
+    message = report.forecast(after, ahead, before.name)
+    assert len(message.summary) <= 80
     for name in ("first", "again", "cleared", "removed"):
-        assert all(member_id in told.detail for member_id in getattr(ahead, name))
+        assert all(member_id in message.detail for member_id in getattr(ahead, name))
 
 
-def test_a_preview_says_why_members_stay_unchanged_under_another_status() -> None:
+def test_a_forecast_says_why_members_stay_unchanged_under_another_status() -> None:
     before, after = record(P, R, P), desired(3, REQUIRED)
     assert "triggers" in report.forecast(after, forecast(before, after), before.name).detail
 
 
-def test_only_flags_that_are_known_to_stand_are_counted_as_cleared() -> None:
+def test_only_recorded_flags_are_counted_as_cleared() -> None:
     known = record(P, P, D)
     closing = desired(3, NONE)
     unowned = Record("edge", REQUESTED, {**known.members, IDS[2]: Member(REQUESTED, D)})
-    told = report.forecast(closing, forecast(unowned, closing), unowned.name)
-    assert "the flag of 2 orchestrators" in told.text()
-    assert "any flag that stands on 1 orchestrator" in told.text()
-    assert set(told.members) == set(IDS[:3])
+    message = report.forecast(closing, forecast(unowned, closing), unowned.name)
+    assert "the flag of 2 orchestrators" in message.text()
+    assert "any flag that stands on 1 orchestrator" in message.text()
+    assert set(message.members) == set(IDS[:3])
     new = Record("edge")
-    told = report.forecast(closing, forecast(new, closing), new.name)
-    assert "any flag that stands on 3 orchestrators" in told.text()
+    message = report.forecast(closing, forecast(new, closing), new.name)
+    assert "any flag that stands on 3 orchestrators" in message.text()
     assert forecast(new, closing).changes
 
 
@@ -117,16 +117,16 @@ def test_a_run_that_failed_for_an_outage_is_a_change() -> None:
     assert forecast(record(P, P, trouble="down"), desired(2)).changes
 
 
-def test_a_flag_that_another_fleet_owns_is_not_looked_at_and_one_that_it_does_not_own_is() -> None:
+def test_only_flags_that_no_other_fleet_owns_are_observed_for_clearing() -> None:
     held = {IDS[1]: frozenset({REQUESTED}), IDS[2]: frozenset({REQUIRED})}
     assert set(removed_from(record(P, P, P), desired(1), held)) == {IDS[2]}
 
 
-def test_one_that_comes_back_begins_a_round() -> None:
+def test_a_member_that_returns_begins_a_round() -> None:
     assert members_of(record(P, Phase.LEAVING), desired(2))[IDS[1]].queued
 
 
-def test_a_run_that_could_not_read_changes_no_phase_and_forgets_nothing() -> None:
+def test_a_run_that_could_not_read_command_keeps_phases_and_members() -> None:
     before = record(P, R, F, P, D)
     members = members_of(before, desired(5))
     del members[IDS[3]]
@@ -138,7 +138,7 @@ def test_a_run_that_could_not_read_changes_no_phase_and_forgets_nothing() -> Non
     assert plan.requests == {}
 
 
-def test_refresh_gives_the_real_flag_for_drift_alone() -> None:
+def test_a_refresh_gives_the_observed_flag_only_for_drift() -> None:
     before = record(P, P, P, R, F)
     shown = [
         Observation("None", OLD),
@@ -164,12 +164,12 @@ def test_a_failure_names_the_failed_by_reason_and_counts_the_rest() -> None:
         assert fact in text
 
 
-def test_nobody_failed_is_no_failure() -> None:
+def test_a_run_without_failed_members_succeeds() -> None:
     assert report.failure(record(P, R, Phase.UNVERIFIED, Phase.SETTLED)) is None
 
 
 @pytest.mark.parametrize("more", [{"trouble": "down"}, {}])
-def test_an_outage_and_a_flag_not_cleared_fail_a_run(more: dict[str, Any]) -> None:
+def test_an_outage_or_a_flag_not_cleared_fails_a_run(more: dict[str, Any]) -> None:
     assert report.failure(record(P, P if more else Phase.LEAVING, **more)) is not None
 
 
@@ -181,10 +181,10 @@ def test_no_message_names_more_than_twenty(phases: tuple[Phase, ...]) -> None:
         assert sum(member_id in text for member_id in IDS) == 20
 
 
-def test_a_fleet_known_only_later_says_after_whom_and_what_it_may_clear() -> None:
-    told = report.unknown("edge", record(P, P, R), [IDS[0]], ["orchestrator_ids"], ["wave-1"])
-    assert "wave-1" in told.summary
-    assert "up to 2" in told.summary
+def test_an_unknown_fleet_names_its_sources_and_counts_flags_that_it_may_clear() -> None:
+    message = report.unknown("edge", record(P, P, R), [IDS[0]], ["orchestrator_ids"], ["wave-1"])
+    assert "wave-1" in message.summary
+    assert "up to 2" in message.summary
 
 
 @pytest.mark.parametrize(
@@ -208,6 +208,6 @@ def test_a_fleet_known_only_later_says_after_whom_and_what_it_may_clear() -> Non
 def test_a_member_is_complete_when_its_new_certificate_is_in_use(
     member: Member, observed: Observation | None, state: str, warns: bool
 ) -> None:
-    found = progress({IDS[0]: member}, {IDS[0]: observed}, AT)
-    assert [name for name in ("complete", "queued", "bad", "waiting") if getattr(found, name)] == [state]
-    assert bool(found.warnings) == warns
+    result = progress({IDS[0]: member}, {IDS[0]: observed}, AT)
+    assert [name for name in ("complete", "queued", "bad", "waiting") if getattr(result, name)] == [state]
+    assert bool(result.warnings) == warns

@@ -1,4 +1,4 @@
-"""What is remembered, through an engine's state and back, for as long as a stack lives."""
+"""The record through an engine's state and back, in every version of its format."""
 
 import json
 import re
@@ -87,7 +87,7 @@ def damaged(**changes: Any) -> dict[str, Any]:
         ({"version": 1}, "fleet"),
     ],
 )
-def test_a_damaged_state_is_refused_naming_what_is_wrong(state: dict[str, Any], named: str) -> None:
+def test_a_damaged_state_is_refused_and_the_damage_named(state: dict[str, Any], named: str) -> None:
     with pytest.raises(RecordError, match=re.escape(named)):
         from_state(state)
 

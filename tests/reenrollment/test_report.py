@@ -1,4 +1,4 @@
-"""What a failed run says of the members: who is retried, and who is not."""
+"""What a failed run says about its members: which are retried, and which are not."""
 
 import pytest
 
@@ -24,7 +24,7 @@ REJECTED = Member(REQUESTED, Phase.REJECTED, "AA", reason="listed in FailedOrche
     ],
     ids=["one rejected", "two rejected", "overdue", "both"],
 )
-def test_a_failed_run_retries_the_rejected_and_leaves_the_overdue_pending(
+def test_a_failed_run_retries_rejected_members_and_leaves_overdue_ones_pending(
     members: list[Member], says: list[str], silent: list[str]
 ) -> None:
     record = Record("edge", REQUESTED, {f"{n:08}": member for n, member in enumerate(members)}, rollout=Rollout(("1",)))

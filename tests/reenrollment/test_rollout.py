@@ -1,4 +1,4 @@
-"""Rolling out: who starts, who waits, and when that stops; by tables, and by histories that nobody wrote down."""
+"""Rolling out: which members start, which wait, and when it halts; in tables and in random histories."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -41,11 +41,11 @@ def members(*groups: tuple[int, Member]) -> dict[str, Member]:
 @pytest.mark.parametrize(
     ("group", "rollout", "starts"),
     [
-        # without waves and canaries everybody, whatever went wrong
+        # without waves and canaries all start, whatever failed
         ([(10, QUEUED)], Rollout(), 10),
         ([(3, REJECTED), (7, QUEUED)], Rollout(), 7),
         ([(10, QUEUED)], Rollout(paused=True), 0),
-        # a wave opens when the one before it is finished: good or bad, within the budget
+        # a wave opens when the previous one is finished (good or bad) within the budget
         ([(100, QUEUED)], Rollout(waves=("5", "10%", "100%")), 5),
         ([(5, PENDING), (95, QUEUED)], Rollout(waves=("5", "10%", "100%")), 0),
         ([(3, PENDING), (97, QUEUED)], Rollout(waves=("5", "10%", "100%")), 2),
@@ -58,7 +58,7 @@ def members(*groups: tuple[int, Member]) -> dict[str, Member]:
         ([(98, GOOD), (2, QUEUED)], Rollout(waves=("5",)), 2),
         ([(3, QUEUED)], Rollout(waves=("1%",)), 1),
         ([(15, QUEUED)], Rollout(waves=("10%",)), 2),
-        # a canary that was named late holds the next wave up
+        # a canary added late delays the next wave
         ([(51, GOOD), (1, PENDING), (48, QUEUED)], Rollout(waves=("5",), canary_ids=frozenset(IDS[51:52])), 0),
         # bad members
         ([(4, GOOD), (1, REJECTED), (95, QUEUED)], Rollout(waves=("5",)), 0),
@@ -67,12 +67,12 @@ def members(*groups: tuple[int, Member]) -> dict[str, Member]:
         ([(4, GOOD), (1, MISSING), (95, QUEUED)], Rollout(waves=("5",), max_failed="20%"), 5),
         ([(4, GOOD), (1, MISSING), (95, QUEUED)], Rollout(waves=("5",), max_failed="19%"), 0),
         ([(4, GOOD), (1, UNREACHED), (95, QUEUED)], Rollout(waves=("5",)), 0),
-        # a flag of somebody else's counts as started, one that re-enrolled by itself does not
+        # a flag set outside this stack counts as started, a re-enrollment without a request does not
         ([(5, OTHER_FLAG), (95, QUEUED)], Rollout(waves=("5",)), 0),
         ([(5, BY_ITSELF), (95, QUEUED)], Rollout(waves=("5",)), 5),
     ],
 )
-def test_as_many_start_as_the_present_wave_has_room_for(
+def test_as_many_start_as_the_current_wave_has_room_for(
     group: list[tuple[int, Member]], rollout: Rollout, starts: int
 ) -> None:
     fleet_ = members(*group)
@@ -91,7 +91,7 @@ def test_as_many_start_as_the_present_wave_has_room_for(
         (BY_ITSELF, IDS[2:7]),
     ],
 )
-def test_nobody_starts_before_every_canary_is_good(first: Member, starts: list[str]) -> None:
+def test_no_other_member_starts_before_every_canary_is_good(first: Member, starts: list[str]) -> None:
     rollout = Rollout(waves=("5",), canary_ids=frozenset(IDS[:2]), max_failed="50%")
     fleet_ = members((2, first), (20, QUEUED))
     assert list(select(tally(fleet_, rollout), rollout)) == starts
@@ -102,7 +102,7 @@ def test_a_bad_canary_is_over_any_budget() -> None:
     assert tally(members((1, REJECTED), (9, QUEUED)), rollout).over_budget
 
 
-def test_a_late_canary_starts_outside_the_room() -> None:
+def test_a_late_canary_starts_beyond_the_room() -> None:
     rollout = Rollout(waves=("5",), canary_ids=frozenset(IDS[50:51]))
     assert select(tally(members((5, PENDING), (95, QUEUED)), rollout), rollout) == (IDS[50],)
 
@@ -112,12 +112,12 @@ def test_percents_are_exact(percent: int, whole: int) -> None:
     assert share(f"{percent}%", whole) == Fraction(percent, 100) * whole
 
 
-# Histories: a fleet of orchestrators that check in, fail, vanish or come back, run by run.
+# Histories: orchestrators check in, fail, vanish or return between runs.
 
 
 @dataclass
 class World:
-    """What Command shows, and what the orchestrators do."""
+    """What Command shows, and how the orchestrators behave."""
 
     now: datetime
     agents: dict[str, Observation | None]
@@ -126,11 +126,11 @@ class World:
     fails_to_renew: set[str] = field(default_factory=set)
 
     def check_in(self, ids: list[str]) -> None:
-        for one in ids:
-            agent = self.agents[one]
-            if agent is not None and agent.flag != "None" and one not in self.fails_to_renew:
+        for guid in ids:
+            agent = self.agents[guid]
+            if agent is not None and agent.flag != "None" and guid not in self.fails_to_renew:
                 new = f"{int(agent.thumbprint or '0', 16) + 1:040X}"
-                self.agents[one] = Observation("None", new, last_used=new)
+                self.agents[guid] = Observation("None", new, last_used=new)
 
 
 @dataclass
@@ -155,14 +155,13 @@ def run(world: World, before: Record, desired: Desired) -> Run:
     plan = fleet.observe(entering, {}, world.agents, at)
     fleet.start(plan, desired.rollout, world.agents)
     posted = set(plan.requests)
-    for one in posted:
-        if one in world.rejects or world.agents[one] is None:
-            plan.members[one] = life.rejected(plan.members[one], "listed")
+    for guid in posted:
+        agent = world.agents[guid]
+        if guid in world.rejects or agent is None:
+            plan.members[guid] = life.rejected(plan.members[guid], "listed")
         else:
-            agent = world.agents[one]
-            assert agent is not None
-            world.agents[one] = Observation(REQUESTED.value, agent.thumbprint, last_used=agent.last_used)
-            plan.members[one] = life.accepted(plan.members[one], REQUESTED, at)
+            world.agents[guid] = Observation(REQUESTED.value, agent.thumbprint, last_used=agent.last_used)
+            plan.members[guid] = life.accepted(plan.members[guid], REQUESTED, at)
     after = fleet.recorded(desired, plan.members, "")
     counted = plan.counted or tally(plan.members, desired.rollout)
     return Run(
@@ -216,15 +215,15 @@ def _happen(world: World, event: str, some: list[str]) -> None:
     elif event in ("reject", "accept"):
         world.rejects = set(some) if event == "reject" else set()
     else:
-        for one in some:
-            agent = world.agents[one]
+        for guid in some:
+            agent = world.agents[guid]
             if event == "vanish":
-                world.agents[one] = None
+                world.agents[guid] = None
             elif event == "come back" and agent is None:
-                world.agents[one] = Observation("None", f"{7:040X}")
+                world.agents[guid] = Observation("None", f"{7:040X}")
             elif agent is not None and event in ("clear", "other flag"):
                 flag = "None" if event == "clear" else "Required"
-                world.agents[one] = Observation(flag, agent.thumbprint, last_used=agent.last_used)
+                world.agents[guid] = Observation(flag, agent.thumbprint, last_used=agent.last_used)
 
 
 def _check_run(done: Run, before: Record, desired: Desired, world: World) -> None:
@@ -238,7 +237,7 @@ def _check_run(done: Run, before: Record, desired: Desired, world: World) -> Non
         assert not others or not done.open_canaries
     if done.blocked:
         assert not done.started
-    # The verdict is exactly what the record says.
+    # The run fails exactly when the record says so.
     started = [member for member in record.members.values() if has_started(member)]
     bad = [one for one, member in record.members.items() if has_started(member) and is_bad(member)]
     over = len(bad) > floor(share(rollout.max_failed, len(started))) or bool(canaries.intersection(bad))
@@ -247,7 +246,7 @@ def _check_run(done: Run, before: Record, desired: Desired, world: World) -> Non
         kept = {one: member.phase for one, member in before.members.items()}
         assert not before.members or {one: member.phase for one, member in record.members.items()} == kept
         return
-    # At the same clock, in an unchanged world, a second run posts retries alone.
+    # With the same clock and an unchanged world, a second run only posts retries.
     rejects_before = set(world.rejects)
     again = run(world, record, desired)
     assert world.rejects == rejects_before
@@ -267,7 +266,7 @@ def _check_run(done: Run, before: Record, desired: Desired, world: World) -> Non
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_if_everybody_checks_in_the_queue_empties(data: st.DataObject) -> None:
+def test_the_queue_empties_if_every_orchestrator_checks_in(data: st.DataObject) -> None:
     ids = IDS[: data.draw(st.integers(1, 40))]
     rollout: Any = data.draw(rollouts(ids))
     desired = Desired("edge", frozenset(ids), REQUESTED, rollout=Rollout(rollout.waves, rollout.canary_ids))
@@ -282,7 +281,7 @@ def test_if_everybody_checks_in_the_queue_empties(data: st.DataObject) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_every_wave_ends_within_the_time_or_the_run_is_red(data: st.DataObject) -> None:
+def test_every_wave_ends_in_time_or_the_run_fails(data: st.DataObject) -> None:
     ids = IDS[: data.draw(st.integers(1, 30))]
     rollout = data.draw(rollouts(ids))
     desired = Desired(
