@@ -19,7 +19,7 @@ from pulumi.runtime.proto import language_pb2
 from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion, orchestrators
 from keyfactor_standins.engine.__main__ import Pass
 from keyfactor_standins.engine.config import StackConfig, load_project
-from keyfactor_standins.engine.executor import Executor
+from keyfactor_standins.engine.executor import PARALLEL
 from keyfactor_standins.engine.secrets import Vault
 from keyfactor_standins.engine.store import Store, state_folder
 from keyfactor_standins.engine.wire import plain
@@ -28,7 +28,6 @@ GIVEN = argparse.Namespace(
     command="up",
     stack="dev",
     diff=False,
-    parallel=8,
     refresh=False,
     continue_on_error=False,
     run_program=False,
@@ -54,13 +53,13 @@ class Inline:
 class InlinePass(Pass):
     """`up` of a program that is a function here."""
 
-    async def start_program(self, executor: Executor, address: str) -> Any:
+    async def start_program(self, address: str) -> Any:
         request = language_pb2.RunRequest(
             project=self.project.name,
             stack=self.given.stack,
             monitor_address=address,
             args=[address],
-            parallel=executor.options.parallel,
+            parallel=PARALLEL,
             dryRun=self.dry,
             organization="organization",
             config={key: str(plain(value)) for key, value in self.config.items()},

@@ -98,13 +98,14 @@ class Stage:
 
     def export(self) -> dict[str, Any]:
         """The exported deployment."""
-        line = ["pulumi", "stack", "export", "--stack", "dev"] if self.real else command_line("export", cwd=self.folder)
-        found: dict[str, Any] = json.loads(self._call([*line]).stdout)
-        return found
+        if not self.real:
+            return exported(self.folder, "dev", self.environment)
+        deployment: dict[str, Any] = json.loads(self._call(["pulumi", "stack", "export", "--stack", "dev"]).stdout)
+        return deployment
 
     def state(self) -> list[Any]:
         """The exported resources as both engines have to have them, sorted."""
-        deployment = self.export() if self.real else exported(self.folder, "dev", self.environment)
+        deployment = self.export()
         resources = deployment["deployment"].get("resources") or []
         ids = {each["id"]: "ID" for each in resources if "providers" in each["type"]}
         text = json.dumps(sorted(map(_timeless, resources), key=lambda each: json.dumps(each, sort_keys=True)))

@@ -19,8 +19,9 @@ def main(arguments: list[str]) -> int:
         case ["stack", "output", name, "--stack", stack]:
             print(json.dumps(_outputs(stack)[name]))
             return 0
-        case ["stack", "export", *options]:
-            line = ["export", *options]
+        case ["stack", "export", "--stack", stack]:
+            print(json.dumps(exported(Path.cwd(), stack, os.environ)))
+            return 0
     return subprocess.run([sys.executable, "-m", "keyfactor_standins.engine", *line], check=False).returncode
 
 
