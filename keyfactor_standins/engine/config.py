@@ -48,7 +48,7 @@ def load_project(cwd: Path) -> Project:
     name = raw.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
         raise EngineError(f"{file}: the project's name is {name!r}; give it letters, digits, '-', '_', '.'")
-    require_version(raw.get("requiredPulumiVersion") or VERSION)
+    require_version(raw.get("requiredPulumiVersion") or "")
     virtualenv = options.get("virtualenv")
     return Project(
         root=cwd,
