@@ -1,6 +1,6 @@
-"""Writes the parts of the documentation that are made from the code: `python -m tools.docs`; a test keeps them current.
+"""`python -m tools.docs` writes the generated parts of the documentation; a test checks that they are current.
 
-Such a part stands between `<!-- made by tools/docs.py: NAME -->` and `<!-- end -->`.
+A generated part stands between `<!-- made by tools/docs.py: NAME -->` and `<!-- end -->`.
 """
 
 import re
