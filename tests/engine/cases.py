@@ -1,4 +1,4 @@
-"""Stories for both engines: small programs, the commands run on them, and how each has to end."""
+"""Cases for both engines: small programs, commands, and their expected results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -54,7 +54,7 @@ class Run:
 
 
 def up(calls: str = "", program: str | None = None, **more: Any) -> Run:
-    """An update without a preview of its own."""
+    """An `up` without a preview."""
     return Run("up --skip-preview", calls, program=program, **more)
 
 
@@ -275,4 +275,4 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     ),
     "an invoke": ("", "pulumi.runtime.invoke('my:index:f', {})", "an invoke"),
 }
-"""What the stand-in refuses by name: a program that it runs first (or none), the program, what it says."""
+"""What the stand-in refuses: a program to run first (or none), the program, and a part of the message."""

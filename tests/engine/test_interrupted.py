@@ -1,4 +1,4 @@
-"""What an interrupted run leaves, and what keeps two runs from one state."""
+"""Interrupted runs, and the lock of a state."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ VAULT = Vault("open sesame", None)
 
 
 def a_store(folder: Path) -> Store:
-    """A store as a process that starts finds it."""
+    """The store as a new process reads it."""
     return Store(folder, "tiny", "dev")
 
 
@@ -32,7 +32,7 @@ def names(folder: Path) -> list[str]:
 
 
 def begun(folder: Path, *recorded: str) -> Store:
-    """A run under way that has recorded resources."""
+    """The store of a current run that has recorded resources."""
     store = a_store(folder)
     store.begin(VAULT)
     for each in recorded:

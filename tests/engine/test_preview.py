@@ -32,7 +32,7 @@ def digest(text: str) -> dict[str, Any]:
 
 
 def timeless(document: dict[str, Any]) -> Any:
-    """What two engines have in common: no times, places or ids of their own; steps and diagnostics in any order."""
+    """The document without times, source positions and ids, with sorted steps and diagnostics."""
     volatile = {"created", "modified", "sourcePosition", "stackTrace", "provider"}
 
     def strip(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What can be made to go wrong, and the journal of what was asked."""
+"""The faults, and the journal of requests."""
 
 import json
 import time
@@ -107,7 +107,7 @@ def test_a_rejected_guid_spoils_its_whole_batch(api: httpx.Client, command: Comm
 
 
 def shown(api: httpx.Client, agent: str) -> list[str]:
-    """The flag as the list shows it, then as a look at this one does."""
+    """The flag in the list, then in the single agent."""
     listed = api.get("/Agents", params={"QueryString": f'AgentId -eq "{agent}"'}).json()[0]
     return [each["AuthCertificateReenrollment"] for each in (listed, api.get(f"/Agents/{agent}").json())]
 

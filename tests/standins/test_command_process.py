@@ -1,4 +1,4 @@
-"""The stand-in as a process: what it says, how it ends, what it keeps."""
+"""The stand-in as a process: its output, its end and its state file."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def test_its_environment_file_is_there_while_it_serves_and_stay_outlives_the_par
         parent.kill()
     port = httpx.URL(said["url"]).port or 0
     if stay:
-        # Its parent is looked at twice a second.
+        # It checks for its parent twice a second.
         with pytest.raises(AssertionError):
             wait_until(lambda: not _listens(port), 1.2)
         os.kill(pid, signal.SIGTERM)
