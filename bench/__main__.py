@@ -1,6 +1,6 @@
-"""`python -m bench`: measures everything, prints one table and writes bench/RESULTS.md.
+"""`python -m bench` measures everything, prints a table and writes bench/RESULTS.md.
 
-`python -m bench SECTION ...` measures and prints some sections alone, and writes nothing.
+`python -m bench SECTION ...` measures and prints only these sections, and writes nothing.
 """
 
 import os
@@ -42,14 +42,14 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main(names: list[str]) -> int:
-    """Measure; 0 when all went through, whatever the figures are, 2 for a section that does not exist."""
+    """Measure; returns 0, whatever the figures are, or 2 for an unknown section."""
     console = Console(highlight=False, width=max(120, shutil.get_terminal_size().columns))
     if unknown := [name for name in names if name not in SECTIONS]:
-        console.print(f"{unknown[0]!r} is no section; expected any of {', '.join(SECTIONS)}")
+        console.print(f"Unknown section {unknown[0]!r}; expected any of {', '.join(SECTIONS)}")
         return 2
-    # Ended by SIGTERM, it ends its children as after Ctrl-C.
+    # On SIGTERM, end the children as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # Everything is on loopback: a proxy of the user's must not come between.
+    # Everything is on loopback; a proxy in the environment must not be used.
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1"
     machine, began = describe(), time.monotonic()
     sections = []

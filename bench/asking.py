@@ -1,4 +1,4 @@
-"""Asking many orchestrators: read, decide, post, against two loops that decide nothing."""
+"""Requesting many orchestrators (read, decide, post), compared with two bare loops."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -8,13 +8,12 @@ from bench.measure import Goal, Pairs, Row, Section, in_turns
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_standins.command.process import Command, running
 
-HOW = """`Operations.create` in a new client of its own, as a new provider process does it, for all orchestrators
-of a stand-in: every page read, every member decided, every batch posted, the state made. Against (a) one
-POST per GUID over one kept-alive httpx client, which reads nothing: measured on a part where the whole
-would take long, and scaled up to the fleet (the part is named); (b) the very requests that
-`Operations.create` sent, sent again by a loop over one kept-alive httpx client that downloads the
-answers and drops them unparsed. Building the client is in all three times. The three run in turns, the
-order reversed each time; 20 ms: the stand-in delays every answer by that."""
+HOW = """`Run.apply` in a new client, as in a new provider process, for all orchestrators of a stand-in: it reads every
+page, decides on every member, posts every batch and makes the state. It is compared with (a) one POST per GUID over one
+kept-alive httpx client, which reads nothing; for large fleets a part is measured (the row says how many) and scaled up;
+(b) the same requests that `Run.apply` sent, repeated by a loop over one kept-alive httpx client that downloads the
+responses and does not parse them. All three times include building the client. The three run in turns, in reversed
+order in every repetition. 20 ms: the stand-in delays every response by that."""
 
 _AT_ONCE = {1_000: 9, 10_000: 9, 100_000: 3}
 _LATE = {1_000: 7, 10_000: 5, 100_000: 3}
@@ -25,7 +24,7 @@ _OVERHEAD = Goal("at most", 1.25)
 
 
 def asking() -> Section:
-    """The whole section."""
+    """The section."""
     return Section("Asking", HOW, list(_rows()))
 
 
@@ -44,14 +43,14 @@ def _compare(command: Command, fleet: wire.Fleet, latency: float, most: int, rep
     for _ in range(2):
         status = fleet.turn()
         recorded[status] = wire.record(partial(wire.ask, command, fleet.desired(status)))
-    # Made beforehand: in a run the engine has them.
+    # Made in advance: in a run they come from the engine.
     inputs = {status: fleet.desired(status) for status in recorded}
-    # A part of the flags would be left as the product wants them, and so not asked again.
-    aside = ReenrollmentStatus.NONE
+    # With another status, these flags would already be as desired in the next turn, and not be requested.
+    clear = ReenrollmentStatus.NONE
     ours, loop, raw = in_turns(
         [
             lambda: wire.ask(command, inputs[fleet.turn()]),
-            lambda: wire.one_by_one(command, fleet.ids[:part], aside),
+            lambda: wire.one_by_one(command, fleet.ids[:part], clear),
             lambda: wire.replay(command, recorded[fleet.turn()]),
         ],
         repetitions,
@@ -60,10 +59,10 @@ def _compare(command: Command, fleet: wire.Fleet, latency: float, most: int, rep
     when = f"{latency * 1000:.0f} ms late" if latency else "at once"
     goals = (_FASTER[latency], _OVERHEAD) if size == 10_000 else (None, None)
     scale = size / part
-    named = "" if part == size else f", {part:,} of them measured"
+    measured = "" if part == size else f", {part:,} of them measured"
     pairs = Pairs(ours, loop)
     yield Row(
-        f"{size:,} members, answers {when}: times faster than (a) a POST each{named}",
+        f"{size:,} members, answers {when}: times faster than (a) a POST each{measured}",
         pairs.speedups(scale),
         "x",
         goals[0],

@@ -1,4 +1,4 @@
-"""Deciding alone: what `reenrollment` does with a fleet, without engine and network."""
+"""The decisions of `reenrollment` on a fleet, without an engine or a network."""
 
 import json
 import os
@@ -18,34 +18,33 @@ from keyfactor_provider.reenrollment.record import Record
 from keyfactor_provider.reenrollment.state import from_state, to_state
 from keyfactor_provider.status import ReenrollmentStatus
 
-HOW = """In a new Python process, with no engine and no network: `plan` is `fleet.members_of`, `observe` and `start`,
-from what is desired and an observation to what is to be posted; `create` is all that `reenrollment` does of a
-create, over the plan and what Command answered for each member (`life.accepted`) to the state (`to_state`);
-`check` is the validation of what the program wrote; `diff` is `from_state` and `fleet.forecast` where nothing
-changes. Sizes in turns, the order
-reversed each time. Linear: the time per member of 100,000 over that of 1,000, repetition by repetition;
-1 would be exactly linear."""
+HOW = """In a new Python process, without an engine or a network. `plan` is `fleet.members_of`, `observe` and `start`:
+from the desired state and an observation to the requests. `create` is everything that `reenrollment` does in a create:
+the plan, the responses of Command for each member (`life.accepted`), and the state (`to_state`). `check` validates the
+inputs of the program. `diff` is `from_state` and `fleet.forecast` where nothing changes. The sizes run in turns, in
+reversed order in every repetition. Linear: the time per member of 100,000 over that of 1,000, repetition by repetition;
+1 is exactly linear."""
 
 SIZES = (1_000, 10_000, 100_000)
 _REPETITIONS = 7
 _LOOPS = {1_000: 20, 10_000: 3, 100_000: 1}
-"""A short time is measured over several loops."""
+"""How often a job runs in one measurement."""
 
 _IN_TIME = Goal("at most", 0.5)
 _LINEAR = Goal("at most", 1.5)
-"""Not strict: 100,000 members fit no cache of the processor any more."""
+"""More than 1, since 100,000 members no longer fit a processor cache."""
 
 
 AT = life.moment(datetime(2026, 11, 26, tzinfo=UTC))
 
 
 class Subject:
-    """A fleet of one size, and what can be timed of it."""
+    """A fleet of one size, and the operations to time."""
 
     def __init__(self, size: int) -> None:
         seeded = random.Random(size)
         ids = [str(uuid.UUID(int=seeded.getrandbits(128), version=4)) for _ in range(size)]
-        self.written = {"orchestrator_ids": ids, "status": "Requested"}
+        self.inputs = {"orchestrator_ids": ids, "status": "Requested"}
         self.desired = Desired("fleet", frozenset(ids), ReenrollmentStatus.REQUESTED)
         self.observed: dict[str, life.Observation | None] = {
             agent_id: life.Observation("None", f"{seeded.getrandbits(160):040X}", f"edge-{number:06}.plant.example")
@@ -54,29 +53,29 @@ class Subject:
         self.state = self.create()
 
     def check(self) -> None:
-        """What the program wrote."""
-        assert not check("fleet", self.written).problems
+        """Validate the inputs."""
+        assert not check("fleet", self.inputs).problems
 
     def plan(self) -> fleet.Plan:
-        """The decision itself."""
+        """Decide."""
         plan = fleet.observe(fleet.members_of(Record("fleet"), self.desired), {}, self.observed, AT)
         fleet.start(plan, self.desired.rollout, self.observed)
         return plan
 
     def create(self) -> dict[str, Any]:
-        """From what is desired to the state."""
+        """Make the state of a new fleet."""
         plan = self.plan()
         for member_id, status in plan.requests.items():
             plan.members[member_id] = life.accepted(plan.members[member_id], status, AT)
         return to_state(fleet.recorded(self.desired, plan.members, ""))
 
     def diff(self) -> None:
-        """A run with nothing to do."""
+        """Find nothing to do."""
         assert not fleet.forecast(from_state(self.state), self.desired).changes
 
 
 def deciding() -> Section:
-    """The whole section."""
+    """The section."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.deciding"],
         stdout=subprocess.PIPE,
@@ -92,11 +91,11 @@ def deciding() -> Section:
             values = by_size[str(size)]
             rows.append(Row(f"{what}: {size:,} members", values, "s", _IN_TIME))
         small, large = by_size[str(SIZES[0])], by_size[str(SIZES[-1])]
-        each = [big / SIZES[-1] / (little / SIZES[0]) for big, little in zip(large, small, strict=True)]
+        ratios = [big / SIZES[-1] / (little / SIZES[0]) for big, little in zip(large, small, strict=True)]
         rows.append(
             Row(
                 f"{what}: time per member, {SIZES[-1]:,} over {SIZES[0]:,}",
-                each,
+                ratios,
                 "x",
                 _LINEAR,
                 f"at best {min(large) / SIZES[-1] * 1e6:.2g} µs a member of {SIZES[-1]:,}",
@@ -106,14 +105,14 @@ def deciding() -> Section:
 
 
 def _child() -> None:
-    """Prints the seconds by what and size."""
+    """Print the seconds by operation and size."""
     taken: dict[str, dict[int, list[float]]] = {}
     for what in ("plan", "create", "check", "diff"):
         subjects = [Subject(size) for size in SIZES]
         jobs = [_loop(getattr(subject, what), _LOOPS[len(subject.observed)]) for subject in subjects]
         times = in_turns(jobs, _REPETITIONS)
         taken[what] = {
-            size: [each / _LOOPS[size] for each in values] for size, values in zip(SIZES, times, strict=True)
+            size: [value / _LOOPS[size] for value in values] for size, values in zip(SIZES, times, strict=True)
         }
     print(json.dumps(taken))
 

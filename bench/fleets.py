@@ -1,4 +1,4 @@
-"""Whole runs of large fleets: what Command is asked, the provider's own time, and what stands in the state."""
+"""Whole runs of large fleets: the requests to Command, the provider's own time, and the size of the state."""
 
 import json
 from math import ceil
@@ -12,14 +12,13 @@ from bench.stack import Stack
 from keyfactor_provider.command.roster import PAGE_SIZE
 from keyfactor_standins.command.process import Command, running
 
-HOW = """`up` on `keyfactor_standins/engine` of a new stack with one fleet of 10,000 members, all that Command has: the
-requests are counted in Command's own journal. The provider's own time is taken in its host process: all
-of its check, diff and create, less what was spent in httpx's transport (connecting, sending, waiting,
-receiving). Each repetition is a new stack and asks for the other status. The 200 fleets share the 10,000
-members, 50 each; the list is read once in a process when its first page is asked for once. A preview has
-one provider process. Sizes are those of the state that `export` printed: of the fleet's inputs and
-outputs together without `__provider`, as compact JSON (UTF-8), and of the whole export, indented as it
-is printed, each by the number of members; `__provider` is one of the two copies of a resource."""
+HOW = """`up` on `keyfactor_standins/engine` of a new stack with one fleet of 10,000 members, all that Command has. The
+requests are counted in Command's journal. The provider's own time is taken in its host process: its check, diff and
+create, without the time in httpx's transport (connecting, sending, waiting, receiving). Each repetition is a new stack
+and requests the other status. The 200 fleets share the 10,000 members, 50 each; the number of list reads is how often
+the first page was requested. A preview has one provider process. Sizes are those of the exported state, divided by the
+number of members: the fleet's inputs and outputs together without `__provider`, as compact JSON (UTF-8), and the whole
+export, indented as `pulumi stack export` prints it; `__provider` is one of the two copies of a resource."""
 
 SIZE = 10_000
 FLEETS = 200
@@ -28,7 +27,7 @@ _REPETITIONS = 5
 
 
 def large_fleets() -> Section:
-    """The whole section."""
+    """The section."""
     with running("--orchestrators", str(SIZE)) as command, TemporaryDirectory() as folder:
         rows = [*_one_fleet(command, Path(folder)), *_many_fleets(command, Path(folder))]
     return Section("Large fleets", HOW, rows)

@@ -1,11 +1,12 @@
-"""What whole runs are compared with: dynamic resources that do nothing, or one bare POST.
+"""The dynamic resources that whole runs are compared with: idle ones, and ones that send a bare POST.
 
-An importable module with providers that have no state of their own, as the product's: a class of `__main__`
-would be stored by value, which is slower, and would not get over some hundred resources.
+Like the product's, these providers are importable and have no state. A class of `__main__` would be stored by value,
+which is slower and fails at some hundred resources.
 """
 
 import os
 import threading
+from functools import cache
 from typing import Any
 
 import pulumi
@@ -20,7 +21,7 @@ _NUMBERS = {"Requested": 1, "Required": 2}
 
 
 class IdleProvider(ResourceProvider):
-    """Does nothing; the SDK's own check, diff and read."""
+    """Does nothing; check, diff and read are the SDK's."""
 
     serialize_as_secret_always = False
 
@@ -28,29 +29,29 @@ class IdleProvider(ResourceProvider):
         return None
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Records the inputs."""
+        """Record the inputs."""
         return CreateResult(props["fleet"], {key: value for key, value in props.items() if key != "__provider"})
 
 
 class PostingProvider(IdleProvider):
-    """Posts once in a create and does not look at the answer."""
+    """Sends one POST in a create and ignores the response."""
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """One POST over a client that all resources of the process share."""
+        """Send a POST over a client that all resources of the process share."""
         body = {"OrchestratorIds": props["orchestrator_ids"], "Status": _NUMBERS[props["status"]]}
         _http().post("/KeyfactorAPI/Agents/SetAuthCertificateReenrollment", json=body)
         return super().create(props)
 
 
 class Idle(Resource, module="bench", name="Idle"):
-    """A fleet's arguments, and nothing done with them."""
+    """Takes a fleet's arguments and does nothing with them."""
 
     def __init__(self, name: str, *, orchestrator_ids: list[str], status: str) -> None:
         super().__init__(IdleProvider(), name, _props(name, orchestrator_ids, status))
 
 
 class Posting(Resource, module="bench", name="Posting"):
-    """One POST, with hooks at the places where a fleet has them."""
+    """Sends one POST, and has hooks where a fleet has them."""
 
     def __init__(self, name: str, *, orchestrator_ids: list[str], status: str) -> None:
         hooks = pulumi.ResourceHookBinding(
@@ -68,28 +69,26 @@ def _props(name: str, orchestrator_ids: list[str], status: str) -> dict[str, Any
     return {"fleet": name, "orchestrator_ids": orchestrator_ids, "status": status}
 
 
-_made: dict[str, Any] = {}
 _lock = threading.Lock()
 
 
+@cache
 def _hook() -> pulumi.ResourceHook:
-    """One for all resources of the run, as the product's."""
-    if "hook" not in _made:
-        _made["hook"] = pulumi.ResourceHook("bench-nothing", lambda _: None)
-    hook: pulumi.ResourceHook = _made["hook"]
-    return hook
+    return pulumi.ResourceHook("bench-nothing", lambda _: None)
 
 
 def _http() -> Any:
-    import httpx  # in the provider host alone, as the product
-
     with _lock:
-        if "http" not in _made:
-            said = os.environ
-            user = f"{said['KEYFACTOR_DOMAIN']}\\{said['KEYFACTOR_USERNAME']}"
-            _made["http"] = httpx.Client(
-                base_url=said["KEYFACTOR_HOSTNAME"],
-                auth=(user, said["KEYFACTOR_PASSWORD"]),
-                headers={"x-keyfactor-requested-with": "APIClient"},
-            )
-    return _made["http"]
+        return _client()
+
+
+@cache
+def _client() -> Any:
+    import httpx  # only in the provider host, as in the product
+
+    user = f"{os.environ['KEYFACTOR_DOMAIN']}\\{os.environ['KEYFACTOR_USERNAME']}"
+    return httpx.Client(
+        base_url=os.environ["KEYFACTOR_HOSTNAME"],
+        auth=(user, os.environ["KEYFACTOR_PASSWORD"]),
+        headers={"x-keyfactor-requested-with": "APIClient"},
+    )

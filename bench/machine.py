@@ -1,4 +1,4 @@
-"""The machine as RESULTS.md describes it: what bears on the figures, and no names or paths."""
+"""Describes the machine for RESULTS.md, without names or paths."""
 
 import os
 import platform
@@ -20,9 +20,9 @@ _LIBRARIES = (
 
 
 def describe() -> list[str]:
-    """One fact a line."""
+    """The facts that influence the figures, one a line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    load = ", ".join(f"{each:.2f}" for each in os.getloadavg())
+    load = ", ".join(f"{average:.2f}" for average in os.getloadavg())
     return [
         f"{len(os.sched_getaffinity(0))} cores ({_processor()}), shared with others; load {load} at the start",
         f"{memory:.0f} GiB of memory",
@@ -40,11 +40,8 @@ def _processor() -> str:
 
 
 def peak_memory() -> float:
-    """The most memory that this process held, in MB.
-
-    VmHWM, not `ru_maxrss`: that one begins with what the parent held.
-    """
+    """The peak memory of this process in MB: VmHWM, since `ru_maxrss` starts with the parent's."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
-    raise OSError("/proc/self/status names no VmHWM")
+    raise OSError("/proc/self/status has no VmHWM")

@@ -1,4 +1,4 @@
-"""Taking figures: pairs of runs side by side, their spread, and the goals they are held to."""
+"""Figures: measured in pairs, with their spread and their goals."""
 
 import gc
 import time
@@ -10,13 +10,13 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Goal:
-    """What a figure is held to; its median counts."""
+    """A bound for the median of a figure."""
 
     bound: Literal["at most", "at least", "exactly"]
     value: float
 
     def met(self, value: float) -> bool:
-        """Whether the figure keeps it."""
+        """Whether a value meets the goal."""
         if self.bound == "exactly":
             return value == self.value
         return value <= self.value if self.bound == "at most" else value >= self.value
@@ -27,11 +27,11 @@ class Row:
     """One line of the table.
 
     Attributes:
-        what: what was measured, against what.
-        values: one for each repetition.
-        unit: "x" is a ratio; empty is a count.
-        goal: None for a figure that is only told.
-        aside: what the figure was made from, such as the medians of both sides of a ratio.
+        what: what was measured, compared with what.
+        values: one per repetition.
+        unit: "x" for a ratio; empty for a count.
+        goal: None for a figure that is only reported.
+        aside: what the figure was computed from, such as the medians of both sides of a ratio.
     """
 
     what: str
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """Met, missed, or nothing to meet."""
+        """Whether the goal is met; empty without a goal."""
         if self.goal is None:
             return ""
         return "met" if self.goal.met(self.median) else "MISSED"
@@ -55,7 +55,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Section:
-    """The rows of one subject, and how they were taken."""
+    """The rows of one subject, and how they were measured."""
 
     title: str
     how: str
@@ -64,7 +64,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Pairs:
-    """Seconds of two things, run in turns."""
+    """The seconds of two jobs, run in turns."""
 
     ours: Sequence[float]
     theirs: Sequence[float]
@@ -74,11 +74,11 @@ class Pairs:
         return [ours / theirs for ours, theirs in zip(self.ours, self.theirs, strict=True)]
 
     def speedups(self, scale: float = 1.0) -> list[float]:
-        """Theirs by ours, pair by pair; theirs was only a `scale`-th part of the work."""
+        """Theirs by ours, pair by pair; theirs did only 1/`scale` of the work."""
         return [theirs * scale / ours for ours, theirs in zip(self.ours, self.theirs, strict=True)]
 
     def differences(self) -> list[float]:
-        """By how many seconds ours is longer, pair by pair."""
+        """Ours minus theirs in seconds, pair by pair."""
         return [ours - theirs for ours, theirs in zip(self.ours, self.theirs, strict=True)]
 
     def aside(self, scale: float = 1.0) -> str:
@@ -87,9 +87,9 @@ class Pairs:
 
 
 def in_turns(jobs: Sequence[Callable[[], object]], repetitions: int) -> list[list[float]]:
-    """The seconds of each job, by job; in each repetition they are run in the other order.
+    """The seconds of each job, by job; the order is reversed in every repetition.
 
-    The machine is shared: what is compared has to stand side by side, and neither may always be first.
+    The machine is shared, so jobs that are compared run next to each other, and neither is always first.
     """
     taken: list[list[float]] = [[] for _ in jobs]
     for repetition in range(repetitions):
@@ -100,7 +100,7 @@ def in_turns(jobs: Sequence[Callable[[], object]], repetitions: int) -> list[lis
 
 
 def clocked(job: Callable[[], object]) -> float:
-    """The seconds that a job takes; no garbage of an earlier one is collected in its time."""
+    """The seconds that a job takes, without collecting the garbage of an earlier one."""
     gc.collect()
     began = time.perf_counter()
     job()
@@ -108,5 +108,5 @@ def clocked(job: Callable[[], object]) -> float:
 
 
 def seconds(value: float) -> str:
-    """A time as people read it."""
+    """A readable time."""
     return f"{value * 1000:.3g} ms" if value < 1 else f"{value:.3g} s"

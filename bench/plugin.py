@@ -1,28 +1,26 @@
-"""Whole runs of the native Pulumi plugin, next to resources that do nothing, and to the dynamic resources."""
+"""Whole runs of the native Pulumi plugin, compared with idle resources and with dynamic resources."""
 
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from bench.children import die_with_parent
+from bench.children import first_line, timed
 from bench.measure import Goal, Pairs, Row, Section, seconds
 from keyfactor_provider.version import RELEASE
 from keyfactor_standins.command.process import Command, running
 
-HOW = """The wall time of the Pulumi CLI with a YAML program: `preview` of so many resources of one member each that do
-not exist yet, `up --skip-preview` that creates them, and `preview --expect-no-changes` when they do; next to as many
-resources that do nothing, with the same arguments, on the same plugin, and to a Python program with as many dynamic
-resources. The order is reversed each time; every run has to end well. For one resource the figure is the difference in
-seconds, for more the ratio. Idle resources are not read before a run, as fleets are. Start-up: from starting the
-process to the line with its port, the bytes compiled before. Each provider process notes its peak of memory when it
-ends."""
+HOW = """The wall time of the Pulumi CLI with a YAML program of N resources with one member each: `preview` before they
+exist, `up --skip-preview` that creates them, and `preview --expect-no-changes` afterwards. They are compared with N
+idle resources, which do nothing, with the same arguments and on the same plugin, and with a Python program of N dynamic
+resources. The order is reversed in every repetition; every run must succeed. For one resource the figure is the
+difference in seconds, for more the ratio. Idle resources are not read before a run, unlike fleets. Start-up: from
+starting the process to the line with its port; the bytecode was compiled before. Each provider process writes down its
+peak memory when it ends."""
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -46,7 +44,7 @@ for name, ids in json.loads(Path("fleets.json").read_text()).items():
 
 
 class Program:
-    """A program of one kind of resource, and its stack."""
+    """A program with one kind of resource, and its stack."""
 
     def __init__(self, folder: Path, command: Command, kind: str, groups: Sequence[Sequence[str]]) -> None:
         folder.mkdir(parents=True)
@@ -84,30 +82,16 @@ class Program:
         self.run(("stack", "init", "bench"))
 
     def run(self, arguments: tuple[str, ...]) -> float:
-        """The seconds that one command took."""
-        began = time.perf_counter()
-        done = subprocess.run(
-            ["pulumi", "--non-interactive", *arguments],
-            cwd=self._folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
-        )
-        taken = time.perf_counter() - began
-        assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-        return taken
+        """Run one command; returns the seconds that it took."""
+        return timed(["pulumi", "--non-interactive", *arguments], self._folder, self._environment)
 
 
 def plugin() -> Section:
-    """The whole section; empty where there is no Pulumi CLI."""
+    """The section; only the start-up where there is no Pulumi CLI."""
     missing = [name for name in _NEEDED if shutil.which(name) is None]
     rows = [Row("plugin start-up", [_start() for _ in range(15)], "s", Goal("at most", 0.3))]
     if missing:
-        how = f"{HOW} There was no {' and no '.join(missing)} on the PATH: no run was measured."
+        how = f"{HOW} There was no {' and no '.join(missing)} on the PATH, so no run was measured."
         return Section("The Pulumi plugin", how, rows)
     for size, repetitions in _REPETITIONS.items():
         with running("--orchestrators", str(size)) as command, TemporaryDirectory() as folder:
@@ -116,24 +100,14 @@ def plugin() -> Section:
 
 
 def _start() -> float:
-    began = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-m", "keyfactor_provider.plugin", "127.0.0.1:1"],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=die_with_parent,
-    ) as process:
-        assert process.stdout is not None
-        assert int(process.stdout.readline())
-        taken = time.perf_counter() - began
-        process.terminate()
+    line = [sys.executable, "-m", "keyfactor_provider.plugin", "127.0.0.1:1"]
+    taken, port = first_line(line, ROOT, {"PATH": os.environ["PATH"]})
+    assert int(port)
     return taken
 
 
 def _runs(command: Command, folder: Path, size: int, repetitions: int) -> Iterator[Row]:
-    groups = [[one] for one in command.ids()]
+    groups = [[agent_id] for agent_id in command.ids()]
     kinds = [_FLEET, _IDLE]
     if shutil.which("pulumi-language-python"):
         kinds.append(_DYNAMIC)
@@ -152,13 +126,13 @@ def _runs(command: Command, folder: Path, size: int, repetitions: int) -> Iterat
                 assert set(command.flags().values()) == {"Requested"}
     of = "1 resource" if size == 1 else f"{size} resources"
     for what, _ in _STEPS:
-        made = Pairs(times[what, _FLEET], times[what, _IDLE])
+        pairs = Pairs(times[what, _FLEET], times[what, _IDLE])
         if size == 1:
-            yield Row(f"{what}, {of}: more than idle", made.differences(), "s", aside=made.aside())
+            yield Row(f"{what}, {of}: more than idle", pairs.differences(), "s", aside=pairs.aside())
         else:
-            yield Row(f"{what}, {of}: over idle", made.ratios(), "x", Goal("at most", 1.15), made.aside())
+            yield Row(f"{what}, {of}: over idle", pairs.ratios(), "x", Goal("at most", 1.15), pairs.aside())
         if _DYNAMIC in kinds:
-            beside = Pairs(times[what, _FLEET], times[what, _DYNAMIC])
-            each = f"{beside.aside()}, {seconds(median(beside.ours) / size)} a resource"
-            yield Row(f"{what}, {of}: over dynamic resources", beside.ratios(), "x", aside=each)
+            pairs = Pairs(times[what, _FLEET], times[what, _DYNAMIC])
+            aside = f"{pairs.aside()}, {seconds(median(pairs.ours) / size)} a resource"
+            yield Row(f"{what}, {of}: over dynamic resources", pairs.ratios(), "x", aside=aside)
     yield Row(f"peak memory of a plugin process, {of}", peaks, "MB")

@@ -1,6 +1,6 @@
-"""The Pulumi plugin for the bench: the product's, with a resource that does nothing beside its own.
+"""The product's Pulumi plugin with an additional resource that does nothing.
 
-`python -m bench.pluginserved` is what Pulumi starts. When it ends it adds its peak of memory to $BENCH_PEAKS.
+Pulumi starts it as `python -m bench.pluginserved`. When it ends, it appends its peak memory to $BENCH_PEAKS.
 """
 
 import json
@@ -22,49 +22,49 @@ IDLE = "keyfactor:index:Idle"
 
 
 class Idle:
-    """A fleet's arguments, and nothing done with them."""
+    """Takes a fleet's arguments and does nothing with them."""
 
     def check(self, _call: Call, news: Bag) -> tuple[Bag, list[Any]]:
-        """Anything goes."""
+        """Accept everything."""
         return news, []
 
     def diff(self, _call: Call, _old_inputs: Bag, _outputs: Bag, _news: Bag) -> tuple[bool, Differences]:
-        """Never."""
+        """Nothing changes."""
         return False, {}
 
     def preview(self, call: Call, _outputs: Bag | None, news: Bag) -> Result:
-        """As written."""
+        """The inputs."""
         return Result(call.id, news.values, reads_first=False)
 
     def create(self, call: Call, news: Bag) -> Result:
-        """As written."""
+        """The inputs."""
         return Result(call.name, news.values, reads_first=False)
 
     def delete(self, _call: Call, _outputs: Bag) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class BenchServicer(Servicer):
-    """The product's, and the idle resource."""
+    """The product's servicer with the idle resource."""
 
     def resources(self) -> Mapping[str, Any]:
-        """All of them."""
+        """All resources by type."""
         return {**super().resources(), IDLE: Idle()}
 
     def GetSchema(self, _request: Any, _context: Any) -> Any:  # noqa: N802  # gRPC names it
-        """The product's, in which the idle resource takes what a fleet takes."""
-        made = document()
-        fleet = made["resources"][FLEET]
-        made["resources"][IDLE] = {
+        """The product's schema; the idle resource takes what a fleet takes."""
+        schema = document()
+        fleet = schema["resources"][FLEET]
+        schema["resources"][IDLE] = {
             "inputProperties": fleet["inputProperties"],
             "properties": fleet["inputProperties"],
             "requiredInputs": fleet["requiredInputs"],
         }
-        return provider_pb2.GetSchemaResponse(schema=json.dumps(made))
+        return provider_pb2.GetSchemaResponse(schema=json.dumps(schema))
 
 
 def main() -> None:
-    """Serve, and leave the peak of memory."""
+    """Serve, then append the peak memory."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     serve(sys.argv[-1], os.getppid(), BenchServicer)
     if peaks := os.environ.get("BENCH_PEAKS"):

@@ -1,4 +1,4 @@
-"""Reading every orchestrator of a large Command: time against a bare loop, and memory."""
+"""Reading every orchestrator of a large Command: time compared with a bare loop, and memory."""
 
 import json
 import os
@@ -19,23 +19,23 @@ from keyfactor_provider.command.roster import Roster
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_standins.command.process import Command, running
 
-HOW = """`Roster.look` for all orchestrators of a stand-in, which reads the list in pages side by side and keeps every
-agent, against a loop over one kept-alive httpx client that downloads the very same pages one after another, parses
-their JSON and drops it: with the standard library's `json`, and, stricter than the goal asks, with msgspec, which
-the product uses. In turns, the order reversed each time. 300 ms: the stand-in delays every answer by that, as the
-server does of which recordings exist; its agents are as large as the recorded ones. Memory: the most that a new
-Python process held (VmHWM), which read the list, and then asked all of its orchestrators."""
+HOW = """`Roster.look` for all orchestrators of a stand-in, which reads pages of the list concurrently and keeps every
+agent, compared with a loop over one kept-alive httpx client that downloads the same pages one after another, parses
+their JSON and drops it: with the standard library's `json` and, stricter than the goal, with msgspec, which the product
+uses. They run in turns, in reversed order in every repetition. 300 ms: the stand-in delays every response by that, like
+the server in the recordings; its agents are as large as the recorded ones. Memory: the peak (VmHWM) of a new Python
+process that read the list and then requested all of its orchestrators."""
 
 SIZE = 100_000
 _REPETITIONS = 5
 _LATE_SIZE = 10_000
 _LATENCY = 0.300
 _LARGE_JOB_TYPES = 17
-"""Makes an agent up to 3 kB large, as the recorded ones with many capabilities; 1 makes it 0.6 kB."""
+"""Makes agents of up to 3 kB, like the recorded ones with many capabilities; 1 makes 0.6 kB."""
 
 
 def reading() -> Section:
-    """The whole section."""
+    """The section."""
     return Section("Reading", HOW, [*_late(1), *_late(_LARGE_JOB_TYPES), *_at_once()])
 
 
@@ -90,10 +90,10 @@ def _at_once() -> list[Row]:
 def _look(command: Command, ids: Sequence[str], transport: httpx.AsyncBaseTransport | None = None) -> None:
     opened = wire.client(command, transport)
     try:
-        found = Roster(opened).look(ids)
+        agents = Roster(opened).look(ids)
     finally:
         opened.close()
-    assert all(found.values())
+    assert all(agents.values())
 
 
 def _download(command: Command, calls: Sequence[wire.Call], parse: Callable[[bytes], Any]) -> None:
@@ -117,12 +117,12 @@ def _memory(command: Command) -> tuple[float, float]:
 
 
 def _child() -> None:
-    """Reads, then asks, and prints the peak after each."""
-    given = json.load(sys.stdin)
-    # The process is the parent's; here it only matters where it is.
-    command = cast(Command, SimpleNamespace(said=given["said"], url=given["said"]["url"]))
+    """Read, then request, and print the peak memory after each."""
+    parent = json.load(sys.stdin)
+    # The stand-in's process belongs to the parent; here only its address and credentials matter.
+    command = cast(Command, SimpleNamespace(said=parent["said"], url=parent["said"]["url"]))
     command.environment = lambda: Command.environment(command)  # type: ignore[method-assign]
-    ids: list[str] = given["ids"]
+    ids: list[str] = parent["ids"]
     _look(command, ids)
     first = peak_memory()
     wire.ask(command, wire.Fleet(ids).desired(ReenrollmentStatus.REQUIRED))

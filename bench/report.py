@@ -1,4 +1,4 @@
-"""The figures as one table on the screen, and as RESULTS.md."""
+"""The figures as a table on the screen and as RESULTS.md."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,22 +12,22 @@ _COLUMNS = ("Figure", "Median", "Min", "Max", "Runs", "Goal", "")
 
 
 def table(sections: Sequence[Section]) -> Table:
-    """For the screen."""
-    made = Table()
+    """The table for the screen."""
+    shown = Table()
     for column in _COLUMNS:
-        made.add_column(column, justify="left" if column in ("Figure", "") else "right")
+        shown.add_column(column, justify="left" if column in ("Figure", "") else "right")
     for section in sections:
-        made.add_section()
-        made.add_row(f"[bold]{section.title}[/]")
+        shown.add_section()
+        shown.add_row(f"[bold]{section.title}[/]")
         for row in section.rows:
             figure = f"{escape(row.what)}\n[dim]{escape(row.aside)}[/]" if row.aside else escape(row.what)
             style = "bold red" if row.verdict == "MISSED" else ""
-            made.add_row(figure, *_cells(row), style=style)
-    return made
+            shown.add_row(figure, *_cells(row), style=style)
+    return shown
 
 
 def markdown(sections: Sequence[Section], machine: Sequence[str], taken: float) -> str:
-    """The file."""
+    """The text of RESULTS.md; `taken` in seconds."""
     day = datetime.now(UTC).date()
     lines = [
         "# Results of `make bench`",
@@ -35,8 +35,8 @@ def markdown(sections: Sequence[Section], machine: Sequence[str], taken: float) 
         f"Taken on {day} in one run of {taken / 60:.0f} minutes, on:",
         *(f"- {fact}" for fact in machine),
         "",
-        "Everything is on loopback, against the stand-in for Command, which runs on the same cores. A ratio is of two",
-        "runs of one pair, side by side; what counts for a goal is the median of its repetitions. x: times.",
+        "Everything runs on loopback against the stand-in for Command, on the same cores. A ratio is that of the two",
+        "runs of a pair. The median of the repetitions counts for a goal. x: times.",
         "",
         "| Figure | Median | Min | Max | Runs | Goal | | Of |",
         "|---|---:|---:|---:|---:|---:|---|---|",
@@ -44,7 +44,7 @@ def markdown(sections: Sequence[Section], machine: Sequence[str], taken: float) 
     for section in sections:
         lines.append(f"| **{section.title}** | | | | | | | |")
         lines += [f"| {' | '.join([row.what, *_cells(row), row.aside])} |" for row in section.rows]
-    lines += ["", "## How each was taken", ""]
+    lines += ["", "## How it was measured", ""]
     for section in sections:
         lines += [f"**{section.title}.** {section.how}", ""]
     return "\n".join(lines)

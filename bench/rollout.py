@@ -1,6 +1,6 @@
-"""Rolling out: what it costs a run, and how long it takes a fleet, hour by hour in a simulated world.
+"""Roll-outs: their cost in a run, and how long they take, simulated hour by hour.
 
-`python -m bench.rollout` simulates alone, prints the days, and writes the picture of docs/rollout.md.
+`python -m bench.rollout` only simulates, prints the days, and writes the picture of docs/rollout.md.
 """
 
 import random
@@ -22,11 +22,11 @@ from keyfactor_provider.reenrollment.rollout import Tally, tally
 from keyfactor_provider.reenrollment.state import from_state, to_state
 from keyfactor_provider.status import ReenrollmentStatus
 
-HOW = """With no engine and no network. The ratio: a run over 10,000 members of whom 505 have started (`from_state`,
-`fleet.forecast`, `observe`, `start`, `to_state`), with waves against the same record without, in turns. The simulation:
-10,000 orchestrators, of which 70 % check in hourly, 29.5 % daily and 0.5 % never, with waves of 5, 10 % and 100 %,
-max_failed 2 %, overdue_after 3 days and a run at every full hour, of 30 days at most; a post carries at most
-500. Done: nobody is queued, and nobody pending but the overdue."""
+HOW = """Without an engine or a network. The ratio: a run over 10,000 members of which 505 have started (`from_state`,
+`fleet.forecast`, `observe`, `start`, `to_state`), with waves compared with the same record without, in turns. The
+simulation: 10,000 orchestrators, of which 70 % check in hourly, 29.5 % daily and 0.5 % never, with waves of 5, 10 % and
+100 %, max_failed 2 %, overdue_after 3 days and a run every hour, for at most 30 days; a POST holds at most 500. Done:
+no member is queued, and only overdue members are pending."""
 
 PICTURE = Path(__file__).parents[1] / "docs" / "rollout.svg"
 MEMBERS = 10_000
@@ -39,12 +39,13 @@ _REPETITIONS = 9
 
 @dataclass(frozen=True)
 class World:
-    """Orchestrators that check in by a rhythm.
+    """Orchestrators that check in at fixed hours.
 
     Attributes:
-        observed: what Command shows of each.
-        rhythm: by GUID, every how many hours it checks in and at which of them; those that never do are not in it.
-        failing: those that fail to renew, until the hour at which that is mended.
+        observed: the observation of each.
+        rhythm: by GUID, the interval in hours between check-ins and the offset; orchestrators that never check in are
+            not in it.
+        failing: by GUID, the hour until which an orchestrator fails to renew.
     """
 
     observed: dict[str, life.Observation | None]
@@ -56,34 +57,34 @@ class World:
         """A world in which a share of the orchestrators checks in daily, some never, and the others hourly."""
         seeded = random.Random(len(ids))
         observed: dict[str, life.Observation | None] = {
-            one: life.Observation("None", f"{seeded.getrandbits(160):040X}", f"edge-{number:05}.plant.example")
-            for number, one in enumerate(ids)
+            agent_id: life.Observation("None", f"{seeded.getrandbits(160):040X}", f"edge-{number:05}.plant.example")
+            for number, agent_id in enumerate(ids)
         }
-        rhythm = {one: (24, seeded.randrange(24)) if seeded.random() < daily else (1, 0) for one in ids}
-        return World(observed, {one: each for one, each in rhythm.items() if one not in dead}, failing)
+        rhythm = {agent_id: (24, seeded.randrange(24)) if seeded.random() < daily else (1, 0) for agent_id in ids}
+        return World(observed, {agent_id: hours for agent_id, hours in rhythm.items() if agent_id not in dead}, failing)
 
     def hour(self, number: int) -> None:
-        """One hour of sessions: whose flag is set enrolls, and presents the new certificate in its next session."""
-        for one, (every, at) in self.rhythm.items():
-            seen = self.observed[one]
-            if number % every != at or seen is None or self.failing.get(one, 0) > number:
+        """One hour of sessions: a set flag makes an orchestrator enroll; its next session uses the new certificate."""
+        for agent_id, (every, at) in self.rhythm.items():
+            seen = self.observed[agent_id]
+            if number % every != at or seen is None or self.failing.get(agent_id, 0) > number:
                 continue
             if seen.flag != "None":
                 new = f"{int(seen.thumbprint or '0', 16) ^ 1:040X}"
-                self.observed[one] = life.Observation("None", new, seen.machine, seen.thumbprint, seen.thumbprint)
+                self.observed[agent_id] = life.Observation("None", new, seen.machine, seen.thumbprint, seen.thumbprint)
             elif seen.legacy:
-                self.observed[one] = life.Observation("None", seen.thumbprint, seen.machine, seen.thumbprint)
+                self.observed[agent_id] = life.Observation("None", seen.thumbprint, seen.machine, seen.thumbprint)
 
 
 @dataclass(frozen=True)
 class Hour:
-    """Where a roll-out stands after the run of one hour.
+    """A roll-out after the run of one hour, in numbers of members.
 
     Attributes:
-        requested: how many this run requested.
-        pending: how many are pending, overdue ones included.
-        open: how many are queued, or pending and not overdue.
-        good: how many have re-enrolled and use their certificate.
+        requested: those that this run requested.
+        pending: those that are pending, including overdue ones.
+        open: those that are queued, or pending and not overdue.
+        good: those that have re-enrolled and use their certificate.
     """
 
     number: int
@@ -95,7 +96,7 @@ class Hour:
 
 
 def simulate(world: World, rollout: Rollout, hours: int) -> list[Hour]:
-    """A run at every full hour, until a day after nobody is queued, nor pending but the overdue."""
+    """A run every hour, until a day after the roll-out is done (see HOW)."""
     desired = Desired("edge", frozenset(world.observed), ReenrollmentStatus.REQUESTED, rollout=rollout)
     record, past = Record("edge"), []
     for number in range(hours):
@@ -104,16 +105,16 @@ def simulate(world: World, rollout: Rollout, hours: int) -> list[Hour]:
         at = life.moment(_BEGIN + timedelta(hours=number), rollout.deadline)
         plan = fleet.observe(fleet.members_of(record, desired), {}, world.observed, at)
         fleet.start(plan, rollout, world.observed)
-        for one, status in plan.requests.items():
-            seen = world.observed[one]
+        for agent_id, status in plan.requests.items():
+            seen = world.observed[agent_id]
             assert seen is not None
-            plan.members[one] = life.accepted(plan.members[one], status, at)
-            world.observed[one] = life.Observation(status.value, seen.thumbprint, seen.machine, seen.last_used)
+            plan.members[agent_id] = life.accepted(plan.members[agent_id], status, at)
+            world.observed[agent_id] = life.Observation(status.value, seen.thumbprint, seen.machine, seen.last_used)
         record = fleet.recorded(desired, plan.members, "")
         good = sum(1 for member in record.members.values() if life.good(member))
         counted = tally(record.members, rollout)
         pending, overdue = record.pending_ids(), set(record.overdue_ids())
-        waiting = len(counted.queued) + sum(1 for one in pending if one not in overdue)
+        waiting = len(counted.queued) + sum(1 for agent_id in pending if agent_id not in overdue)
         past.append(Hour(number, len(plan.requests), len(pending), waiting, good, counted))
         if number >= 24 and not past[-24].open:
             break
@@ -132,7 +133,7 @@ def large() -> list[Hour]:
 
 
 def worked() -> list[Hour]:
-    """The example of docs/rollout.md: 400 orchestrators, one of them dead, and four of a wave that fail to renew."""
+    """The example of docs/rollout.md: 400 orchestrators; one is dead, and four of a wave fail to renew."""
     ids = sorted(_ids(400))
     dead, failing = [ids[300]], dict.fromkeys(ids[20:24], 6 * 24)
     rollout = Rollout(waves=WAVES, canary_ids=frozenset(ids[:2]), max_failed="5%", overdue_after=3 * 24 * 3600)
@@ -140,18 +141,18 @@ def worked() -> list[Hour]:
 
 
 def rollout() -> Section:
-    """The whole section."""
+    """The section."""
     waves, plain = _run(Rollout(waves=WAVES)), _run(Rollout())
     with_waves, without = in_turns([waves, plain], _REPETITIONS)
-    ratios = [one / other for one, other in zip(with_waves, without, strict=True)]
+    ratios = [ours / theirs for ours, theirs in zip(with_waves, without, strict=True)]
     aside = f"{min(with_waves) * 1e3:.0f} ms against {min(without) * 1e3:.0f} ms"
     past = large()
     draw(past)
-    end = next((each for each in past if not each.open), past[-1])
-    posts = [ceil(each.requested / _BATCH) for each in past]
+    end = next((hour for hour in past if not hour.open), past[-1])
+    posts = [ceil(hour.requested / _BATCH) for hour in past]
     rows = [
         Row(
-            "run over 10,000 members amid a roll-out, time over the same without",
+            "run over 10,000 members during a roll-out, time over the same without",
             ratios,
             "x",
             Goal("at most", 1.1),
@@ -159,9 +160,9 @@ def rollout() -> Section:
         ),
         Row("10,000 members, waves of 5, 10 %, 100 %: days until done", [end.number / 24], ""),
         Row("the same: hourly runs until done", [end.number + 1], ""),
-        Row("the same: runs that post", [sum(1 for each in posts if each)], ""),
+        Row("the same: runs that post", [sum(1 for count in posts if count)], ""),
         Row("the same: posts", [sum(posts)], ""),
-        Row("the same: members requested", [sum(each.requested for each in past)], ""),
+        Row("the same: members requested", [sum(hour.requested for hour in past)], ""),
         Row(
             "the same: overdue members at the end",
             [len(end.counted.bad)],
@@ -174,19 +175,19 @@ def rollout() -> Section:
 
 
 def draw(past: Sequence[Hour]) -> None:
-    """The picture: how many were requested, and how many are good, over the days until a day after the end."""
-    end = next((each.number for each in past if not each.open), len(past) - 1)
+    """Draw how many were requested and how many are good, until a day after the end."""
+    end = next((hour.number for hour in past if not hour.open), len(past) - 1)
     shown = past[: min(len(past), ceil(end / 24) * 24 + 1)]
     left, top, width, height = 70, 30, 560, 220
     hours, most = shown[-1].number or 1, past[0].counted.members
 
     def line(value: Callable[[Hour], int]) -> str:
         points, before = [], 0
-        for each in shown:
-            x = left + width * each.number / hours
-            points += [(x, before), (x, value(each))]
-            before = value(each)
-        # A step is drawn once, not at every hour.
+        for hour in shown:
+            x = left + width * hour.number / hours
+            points += [(x, before), (x, value(hour))]
+            before = value(hour)
+        # Without points between two equal ones.
         steps = [next(group) for _, group in groupby(points[::-1], key=lambda point: point)][::-1]
         kept = [
             point
@@ -210,8 +211,8 @@ def draw(past: Sequence[Hour]) -> None:
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top + height}" y2="{top + height + 5}" stroke="#888"/>')
         parts.append(f'<text x="{x:.1f}" y="{top + height + 20}" text-anchor="middle">{day}</text>')
     parts.append(f'<text x="{left + width / 2}" y="{top + height + 40}" text-anchor="middle">days</text>')
-    started = line(lambda each: each.counted.started)
-    good = line(lambda each: each.good)
+    started = line(lambda hour: hour.counted.started)
+    good = line(lambda hour: hour.good)
     parts.append(f'<polyline points="{started}" fill="none" stroke="#1f77b4" stroke-width="2" stroke-dasharray="6 3"/>')
     parts.append(f'<polyline points="{good}" fill="none" stroke="#2ca02c" stroke-width="2"/>')
     parts.append(f'<text x="{left + 10}" y="{top + 14}" fill="#1f77b4">- - requested</text>')
@@ -220,7 +221,7 @@ def draw(past: Sequence[Hour]) -> None:
 
 
 def _run(rollout: Rollout) -> Callable[[], object]:
-    """A whole run of the core, over a record in the middle of a roll-out."""
+    """A whole run of the core on a record in the middle of a roll-out."""
     ids = _ids(MEMBERS)
     world = World.of(ids, daily=0.3, dead=(), failing={})
     middle = Rollout(waves=("505", "100%"))
@@ -228,11 +229,11 @@ def _run(rollout: Rollout) -> Callable[[], object]:
     at = life.moment(_BEGIN, middle.deadline)
     plan = fleet.observe(fleet.members_of(Record("edge"), desired), {}, world.observed, at)
     fleet.start(plan, middle, world.observed)
-    for one, status in plan.requests.items():
-        plan.members[one] = life.accepted(plan.members[one], status, at)
-        seen = world.observed[one]
+    for agent_id, status in plan.requests.items():
+        plan.members[agent_id] = life.accepted(plan.members[agent_id], status, at)
+        seen = world.observed[agent_id]
         assert seen is not None
-        world.observed[one] = life.Observation(status.value, seen.thumbprint, seen.machine, seen.last_used)
+        world.observed[agent_id] = life.Observation(status.value, seen.thumbprint, seen.machine, seen.last_used)
     state = to_state(fleet.recorded(desired, plan.members, ""))
     wanted = Desired("edge", frozenset(ids), ReenrollmentStatus.REQUESTED, rollout=rollout)
 
@@ -256,16 +257,16 @@ def _child() -> None:
     for name, past in (("The example of the docs", worked()), (f"{MEMBERS:,} members", large())):
         print(name)
         before: Hour | None = None
-        for each in past:
-            counted = each.counted
-            moved = before is None or before.counted.blocked != counted.blocked or bool(before.open) != bool(each.open)
-            if moved or each.requested or each.number % 24 == 0:
+        for hour in past:
+            counted = hour.counted
+            moved = before is None or before.counted.blocked != counted.blocked or bool(before.open) != bool(hour.open)
+            if moved or hour.requested or hour.number % 24 == 0:
                 print(
-                    f"day {each.number // 24} {each.number % 24:02}:00 requested {each.requested} started "
-                    f"{counted.started} pending {each.pending} good {each.good} queued {len(counted.queued)} bad "
-                    f"{len(counted.bad)} of {counted.budget} {counted.blocked} {'' if each.open else 'done'}"
+                    f"day {hour.number // 24} {hour.number % 24:02}:00 requested {hour.requested} started "
+                    f"{counted.started} pending {hour.pending} good {hour.good} queued {len(counted.queued)} bad "
+                    f"{len(counted.bad)} of {counted.budget} {counted.blocked} {'' if hour.open else 'done'}"
                 )
-            before = each
+            before = hour
     draw(past)
 
 

@@ -1,4 +1,4 @@
-"""Whole runs of many fleets, next to as many dynamic resources that do nothing."""
+"""Whole runs of many fleets, compared with dynamic resources that do nothing."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,14 +11,13 @@ from bench.measure import Goal, Pairs, Row, Section, seconds
 from bench.stack import Stack
 from keyfactor_standins.command.process import Command, running
 
-HOW = """The wall time of `python -m keyfactor_standins.engine`, processes' starts included: `up --skip-preview` of
-a new stack with so many fleets of one member each, `preview --expect-no-changes` of it, and `refresh --skip-
-preview`; next to a stack of as many dynamic resources with the same names and arguments, on the same
-engine. Of preview and refresh they are resources whose provider does nothing (the SDK's own check, diff
-and read); of `up` each has the same hooks and posts once over a kept-alive httpx client. Both provider
-classes are importable and have no state. In pairs, the order reversed each time; every run has to end
-with exit code 0, and every `up` of fleets has to have posted as often as there are fleets. For one fleet
-the figure is the difference in seconds, for more the ratio."""
+HOW = """The wall time of `python -m keyfactor_standins.engine`, process starts included: `up --skip-preview` of a new
+stack with N fleets of one member each, then its `preview --expect-no-changes` and `refresh --skip-preview`. It is
+compared with a stack of N dynamic resources with the same names and arguments on the same engine. For preview and
+refresh, these are resources whose provider does nothing (the SDK's check, diff and read); for `up`, each has the same
+hooks and sends one POST over a kept-alive httpx client. Both provider classes are importable and have no state. Runs
+are paired, in reversed order in every repetition; every run must succeed, and every `up` of fleets must post once per
+fleet. For one fleet the figure is the difference in seconds, for more the ratio."""
 
 _REPETITIONS = {1: 7, 100: 5, 1_000: 3}
 _ONE = Goal("at most", 0.45)
@@ -31,11 +30,11 @@ class Runs:
     def __init__(self, command: Command, folder: Path, size: int) -> None:
         self._command, self._folder, self._size = command, folder, size
         self._ids = command.ids()[:size]
-        self._made = 0
+        self._count = 0
         self.pairs: dict[str, tuple[list[float], list[float]]] = {}
 
     def measure(self, repetitions: int) -> None:
-        """Every command, in pairs."""
+        """Measure every command in pairs."""
         fleets, idle = self._stack(*FLEET), self._stack(*IDLE)
         fleets.run("up")
         idle.run("up")
@@ -60,13 +59,13 @@ class Runs:
         self._command.forget()
         taken = stack.run("up")
         posts = len(self._command.posts())
-        assert posts == self._size, f"{posts} posts of {self._size} fleets"
+        assert posts == self._size, f"{posts} posts for {self._size} fleets"
         return taken
 
     def _stack(self, module: str, resource: str) -> Stack:
-        """A new one, whose members are to be asked for the status that they do not have."""
-        self._made += 1
-        stack = Stack(self._folder / f"{self._size}-{self._made}", self._command, module, resource)
+        """A new stack, which desires the status that each member does not have."""
+        self._count += 1
+        stack = Stack(self._folder / f"{self._size}-{self._count}", self._command, module, resource)
         flags = self._command.flags()
         stack.declare(
             [
@@ -82,7 +81,7 @@ class Runs:
 
 
 def whole_runs() -> Section:
-    """The whole section."""
+    """The section."""
     return Section("Whole runs", HOW, list(_rows()))
 
 
@@ -96,6 +95,5 @@ def _rows() -> Iterator[Row]:
             if size == 1:
                 yield Row(f"{what}, 1 fleet: more than idle", pairs.differences(), "s", _ONE, pairs.aside())
             else:
-                each = f"{seconds((median(ours) - median(theirs)) / size)} more a fleet"
-                aside = f"{pairs.aside()}, {each}"
+                aside = f"{pairs.aside()}, {seconds((median(ours) - median(theirs)) / size)} more a fleet"
                 yield Row(f"{what}, {size:,} fleets: over idle", pairs.ratios(), "x", _MANY, aside)

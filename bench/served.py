@@ -1,6 +1,6 @@
-"""The Terraform plugin for the bench: the product's, with a resource that does nothing beside its own.
+"""The product's Terraform plugin with an additional resource that does nothing.
 
-`python -m bench.served` is what Terraform starts. When it ends it adds its peak of memory to $BENCH_PEAKS.
+Terraform starts it as `python -m bench.served`. When it ends, it appends its peak memory to $BENCH_PEAKS.
 """
 
 import os
@@ -21,7 +21,7 @@ from keyfactor_provider.terraform.values import UNKNOWN
 
 
 class Idle:
-    """A fleet's required arguments, and nothing done with them."""
+    """Takes a fleet's required arguments and does nothing with them."""
 
     def __init__(self, _shared: Shared) -> None:
         pass
@@ -34,47 +34,48 @@ class Idle:
     @classmethod
     def get_schema(cls) -> Schema:
         """Its attributes."""
-        given = [
+        attributes = [
             Attribute("orchestrator_ids", Set(String()), required=True),
             Attribute("status", String(), required=True),
+            Attribute("id", String(), computed=True),
         ]
-        return Schema(attributes=[*given, Attribute("id", String(), computed=True)], version=1)
+        return Schema(attributes=attributes, version=1)
 
     def validate(self, _diagnostics: Any, _config: Any) -> None:
-        """Anything goes."""
+        """Accept everything."""
 
     def plan(self, _call: Any, prior: Any, config: Any) -> Planned:
-        """As written."""
+        """The inputs."""
         if config is None:
             return Planned(None)
         return Planned({**config, "id": prior["id"] if prior else UNKNOWN})
 
     def create(self, _call: Any, planned: dict[str, Any]) -> dict[str, Any]:
-        """An id."""
+        """Add an id."""
         return {**planned, "id": str(uuid.uuid4())}
 
     def read(self, _call: Any, state: dict[str, Any]) -> dict[str, Any]:
-        """As it is."""
+        """The state as it is."""
         return state
 
     def update(self, _call: Any, _prior: Any, planned: dict[str, Any]) -> dict[str, Any]:
-        """As planned."""
+        """The plan."""
         return planned
 
     def delete(self, _call: Any, _prior: Any) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class Provider(CommandProvider):
-    """The product's, and the idle resource."""
+    """The product's provider with the idle resource."""
 
     def get_resources(self) -> list[Any]:
-        """Both."""
+        """All resource types."""
         return [*super().get_resources(), Idle]
 
 
 def main() -> None:
-    """Serve, and leave the peak of memory."""
+    """Serve, then append the peak memory."""
     serve(Servicer(Provider()))
     if peaks := os.environ.get("BENCH_PEAKS"):
         with Path(peaks).open("a", encoding="utf-8") as file:

@@ -1,29 +1,27 @@
-"""Whole runs of Terraform, next to as many resources that do nothing; the plugin's start, memory and calls."""
+"""Whole runs of Terraform, compared with idle resources; the plugin's start-up, memory and calls."""
 
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bench.children import die_with_parent
+from bench.children import first_line, timed
 from bench.measure import Goal, Pairs, Row, Section, seconds
 from keyfactor_provider.terraform.provider import ADDRESS
 from keyfactor_provider.terraform.serving import COOKIE
 from keyfactor_standins.command.process import Command, running
 
-HOW = """The wall time of `terraform` with the plugin in dev_overrides: `plan` of so many resources of one member
-each that do not exist yet, `plan -detailed-exitcode` when they do, and `apply` that creates them; next to as many
-resources that do nothing, with the same arguments, served by the same plugin. In pairs, the order reversed each
-time; every run has to end with the exit code that it must have. For one resource the figure is the difference in
-seconds, for more the ratio. Start-up: from starting the process to its handshake, the bytes compiled before. Calls:
-what the stand-in saw in one run of 100 resources with 100 members each, all of its 10,000 orchestrators."""
+HOW = """The wall time of `terraform` with the plugin in dev_overrides, for N resources with one member each: `plan`
+before they exist, `apply` that creates them, and `plan -detailed-exitcode` afterwards. They are compared with N idle
+resources, which do nothing, with the same arguments and on the same plugin. Runs are paired, in reversed order in every
+repetition; every run must end with the expected exit code. For one resource the figure is the difference in seconds,
+for more the ratio. Start-up: from starting the process to its handshake; the bytecode was compiled before. Calls: those
+that the stand-in saw in one run of 100 resources with 100 members each, all of its 10,000 orchestrators."""
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -36,7 +34,7 @@ _APPLY = ("apply that creates", ("apply", "-auto-approve"), 0)
 
 
 class Module:
-    """A root module of one kind of resource."""
+    """A root module with one kind of resource."""
 
     def __init__(self, folder: Path, command: Command, kind: str, groups: list[list[str]]) -> None:
         folder.mkdir(parents=True)
@@ -61,28 +59,14 @@ class Module:
         (folder / "main.tf.json").write_text(json.dumps({"terraform": needs, "resource": {kind: resources}}))
 
     def run(self, arguments: tuple[str, ...], exit_code: int) -> float:
-        """The seconds that one command took."""
-        began = time.perf_counter()
-        done = subprocess.run(
-            ["terraform", *arguments, "-no-color"],
-            cwd=self._folder,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=600,
-            check=False,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
-        )
-        taken = time.perf_counter() - began
-        assert done.returncode == exit_code, done.stdout[-2000:] + done.stderr[-2000:]
-        return taken
+        """Run one command; returns the seconds that it took."""
+        return timed(["terraform", *arguments, "-no-color"], self._folder, self._environment, exit_code)
 
 
 def terraform() -> Section:
-    """The whole section; empty where there is no Terraform."""
+    """The section; empty where there is no Terraform."""
     rows = list(_rows()) if shutil.which("terraform") else []
-    return Section("Terraform", HOW if rows else "There was no terraform on the PATH: nothing was measured.", rows)
+    return Section("Terraform", HOW if rows else "There was no terraform on the PATH, so nothing was measured.", rows)
 
 
 def _rows() -> Iterator[Row]:
@@ -95,24 +79,13 @@ def _rows() -> Iterator[Row]:
 
 def _start() -> float:
     environment = {"PATH": os.environ["PATH"], COOKIE[0]: COOKIE[1]}
-    began = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-m", "keyfactor_provider.terraform"],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=die_with_parent,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith("1|6|unix|")
-        taken = time.perf_counter() - began
-        process.terminate()
+    taken, handshake = first_line([sys.executable, "-m", "keyfactor_provider.terraform"], ROOT, environment)
+    assert handshake.startswith("1|6|unix|")
     return taken
 
 
 def _runs(command: Command, folder: Path, size: int, repetitions: int) -> Iterator[Row]:
-    groups = [[each] for each in command.ids()]
+    groups = [[agent_id] for agent_id in command.ids()]
     pairs: dict[str, tuple[list[float], list[float]]] = {}
     peaks: list[float] = []
     for repetition in range(repetitions):
@@ -127,12 +100,12 @@ def _runs(command: Command, folder: Path, size: int, repetitions: int) -> Iterat
         peaks.append(max(map(float, modules[0].peaks.read_text().split())))
         assert set(command.flags().values()) == {"Requested"}
     for what, (ours, theirs) in pairs.items():
-        made = Pairs(ours, theirs)
+        paired = Pairs(ours, theirs)
         if size == 1:
-            yield Row(f"{what}, 1 resource: more than idle", made.differences(), "s", aside=made.aside())
+            yield Row(f"{what}, 1 resource: more than idle", paired.differences(), "s", aside=paired.aside())
         else:
-            each = f"{seconds((median(ours) - median(theirs)) / size)} more a resource"
-            yield Row(f"{what}, {size} resources: over idle", made.ratios(), "x", aside=f"{made.aside()}, {each}")
+            aside = f"{paired.aside()}, {seconds((median(ours) - median(theirs)) / size)} more a resource"
+            yield Row(f"{what}, {size} resources: over idle", paired.ratios(), "x", aside=aside)
     yield Row(f"peak memory of a plugin process, {size} {'resource' if size == 1 else 'resources'}", peaks, "MB")
 
 
@@ -145,9 +118,9 @@ def _sharing() -> Iterator[Row]:
             command.forget()
             taken = module.run(arguments, exit_code)
             calls = command.journal()
-            pages = sum(1 for each in calls if each["path"] == "/Agents")
-            lists = sum(1 for each in calls if each["path"] == "/Agents" and _page(each) == "1")
-            posts = sum(1 for each in calls if each["method"] == "POST")
+            pages = sum(1 for call in calls if call["path"] == "/Agents")
+            lists = sum(1 for call in calls if call["path"] == "/Agents" and _page(call) == "1")
+            posts = sum(1 for call in calls if call["method"] == "POST")
             other = len(calls) - pages - posts
             aside = f"in {seconds(taken)}: {pages} pages, {other} single agents, {posts} POSTs"
             yield Row(

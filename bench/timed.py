@@ -1,7 +1,7 @@
-"""The product's fleets with a stopwatch in the provider host: what is HTTP, and what is the provider's own.
+"""The product's fleets, timed in the provider host: the time of HTTP, and the time of the operations.
 
-The program of a stack imports `TimedReenrollment`; the engine's provider host imports `TimedProvider` by the path
-that stands in the state. At every end of an operation the host writes its sums to $BENCH_TIMES.
+The program of a stack imports `TimedReenrollment`; the engine's provider host imports `TimedProvider` by the path in
+the state. At the end of every operation the host writes its sums to $BENCH_TIMES.
 """
 
 import json
@@ -23,7 +23,7 @@ _sums = {"provider": 0.0, "http": 0.0}
 
 
 class TimedProvider(ReenrollmentProvider):
-    """ReenrollmentProvider, its operations timed."""
+    """ReenrollmentProvider with timed operations."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Timed."""

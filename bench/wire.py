@@ -1,4 +1,4 @@
-"""Both sides of a comparison on one stand-in: the product's client, and loops with nothing in them."""
+"""Both sides of a comparison on one stand-in: the product's client, and bare loops."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ ASK = "/KeyfactorAPI/Agents/SetAuthCertificateReenrollment"
 
 @dataclass(frozen=True)
 class Call:
-    """A request as the product sent it."""
+    """A request that the product sent."""
 
     method: str
     url: str
@@ -32,24 +32,24 @@ class Call:
 
 
 class Recorder(httpx.AsyncHTTPTransport):
-    """The network, with a copy of every request."""
+    """Sends requests and keeps a copy of each."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[Call] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends it, and keeps it."""
+        """Send a request and keep it."""
         self.calls.append(Call(request.method, str(request.url), await request.aread()))
         return await super().handle_async_request(request)
 
 
 @dataclass
 class Fleet:
-    """A fleet of all orchestrators of a stand-in, whose status turns with every run.
+    """A fleet of all orchestrators of a stand-in, whose status alternates from run to run.
 
-    A flag that stands already is adopted without a request: to be work each time, each run, whoever's it
-    is, has to ask for the status that the one before did not.
+    A flag that is set already is adopted without a request, so every run must desire the other status than the run
+    before.
     """
 
     ids: Sequence[str]
@@ -57,12 +57,12 @@ class Fleet:
     _turn: int = field(default=0, init=False)
 
     def turn(self) -> ReenrollmentStatus:
-        """The status that this run asks for."""
+        """The status of the next run."""
         self._turn += 1
         return ReenrollmentStatus.REQUESTED if self._turn % 2 else ReenrollmentStatus.REQUIRED
 
     def desired(self, status: ReenrollmentStatus) -> Desired:
-        """What is desired in such a run."""
+        """The desired state of a run with this status."""
         return Desired(self.name, frozenset(self.ids), status)
 
 
@@ -72,7 +72,7 @@ def client(command: Command, transport: httpx.AsyncBaseTransport | None = None) 
 
 
 def ask(command: Command, desired: Desired, transport: httpx.AsyncBaseTransport | None = None) -> None:
-    """What a new provider process does for a new fleet: read, decide, post."""
+    """Do what a new provider process does for a new fleet: read, decide, post."""
     opened = client(command, transport)
     try:
         record = Operations(lambda: opened, lambda _message: None).run.apply(Record(desired.fleet), desired)
@@ -83,7 +83,7 @@ def ask(command: Command, desired: Desired, transport: httpx.AsyncBaseTransport 
 
 
 def record(do: Callable[[httpx.AsyncBaseTransport], object]) -> list[Call]:
-    """The requests of something the product does."""
+    """The requests that `do` sends."""
     recorder = Recorder()
     do(recorder)
     return recorder.calls
@@ -91,7 +91,7 @@ def record(do: Callable[[httpx.AsyncBaseTransport], object]) -> list[Call]:
 
 @contextmanager
 def bare(command: Command) -> Iterator[httpx.Client]:
-    """A kept-alive client with what Command demands, and no more."""
+    """A kept-alive client that sends only what Command requires."""
     said = command.said
     with httpx.Client(
         base_url=command.url,
@@ -103,7 +103,7 @@ def bare(command: Command) -> Iterator[httpx.Client]:
 
 
 def replay(command: Command, calls: Sequence[Call]) -> None:
-    """The same requests, their answers downloaded and dropped."""
+    """Send the same requests; download the responses and drop them."""
     with bare(command) as opened:
         for call in calls:
             answer = opened.request(call.method, call.url, content=call.body)
@@ -111,7 +111,7 @@ def replay(command: Command, calls: Sequence[Call]) -> None:
 
 
 def one_by_one(command: Command, ids: Sequence[str], status: ReenrollmentStatus) -> None:
-    """One POST per orchestrator, nothing read, nothing decided."""
+    """Send one POST per orchestrator; read and decide nothing."""
     with bare(command) as opened:
         for agent_id in ids:
             answer = opened.post(ASK, json={"OrchestratorIds": [agent_id], "Status": status.number})
@@ -119,6 +119,6 @@ def one_by_one(command: Command, ids: Sequence[str], status: ReenrollmentStatus)
 
 
 def slow(command: Command, latency: float) -> None:
-    """Makes every answer come so many seconds later."""
+    """Delay every response by `latency` seconds."""
     late = {"on": "", "act": "delay", "seconds": latency}
     command.faults(faults=[late] if latency else [])

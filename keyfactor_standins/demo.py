@@ -1,7 +1,7 @@
-"""`make demo`: a fleet rolled out over a week, told as a story on the root stack, in under a minute.
+"""`make demo`: a roll-out over a week on the root stack, told in under a minute.
 
-It plays against the stand-in for Command, whose clock it sets, and uses the real Pulumi CLI if there is one. It
-checks that what it tells is what happened, and keeps everything that the engine said in a file.
+It runs against the stand-in for Command, whose clock it sets, and uses the real Pulumi CLI if there is one. It checks
+that the story is what happened, and keeps the engine's output in a file.
 """
 
 import json
@@ -34,7 +34,7 @@ REQUESTED = 1
 
 _MATTERS = re.compile(
     r"""
-    (warning:\ |error:\ )? (after\ hook\ "[^"]*"\ failed:\ )? edge:\ [^{].*  # what the provider says of the fleet
+    (warning:\ |error:\ )? (after\ hook\ "[^"]*"\ failed:\ )? edge:\ [^{].*  # messages about the fleet
     | error:\ no\ changes\ were\ expected .*
     | ~\ [0-9a-f-]{36}: .*\ =>\ "Requested"  # drift of a flag
     """,
@@ -44,12 +44,12 @@ _AFTER_MACHINE = re.compile(r" \([0-9a-f-]{36}\)")
 
 
 class NotAsToldError(Exception):
-    """What happened is not what the story says."""
+    """The run did not go as the story says."""
 
 
 @dataclass(frozen=True)
 class Ran:
-    """How a command ended: its exit code, what it said, and what Command was asked to set, with the GUIDs."""
+    """The result of a command: its exit code, its output, and its requests as statuses with GUIDs."""
 
     code: int
     text: str
@@ -57,7 +57,7 @@ class Ran:
 
 
 class Story:
-    """The demo's stack, run by one engine at the times that the story tells."""
+    """The demo's stack, run by one engine at the times of the story."""
 
     def __init__(self, command: Command) -> None:
         self._command = command
@@ -77,23 +77,23 @@ class Story:
             self._call([str(self.real), "stack", "init", "demo", "--cwd", str(ROOT), "--non-interactive"])
         else:
             CONSOLE.print(
-                "Engine: keyfactor_standins/engine, since no Pulumi CLI of 3.238.0 or newer is on the PATH. "
+                "Engine: keyfactor_standins/engine, because there is no Pulumi CLI 3.238.0 or newer on the PATH. "
                 "`make pulumi` installs one."
             )
 
     def at(self, days: float, text: str) -> None:
-        """Lets the time pass to so many days after the beginning, and tells what comes next."""
+        """Set the clock to this many days after the beginning, and tell what happens next."""
         now = MONDAY + timedelta(days=days)
         self._command.world(now=now.isoformat())
         CONSOLE.print(f"\n[bold yellow]{now:%a %H:%M}  {text}[/]")
 
     def check_in(self, agent_ids: Iterable[str], failing: Mapping[str, str] | None = None) -> None:
-        """Two sessions of each: in the first one it enrolls if it is told to, in the second it uses the certificate."""
+        """Run two sessions of each: in the first it enrolls if its flag is set, the second uses the certificate."""
         for _ in range(2):
             self._command.world(check_in=list(agent_ids), fail=dict(failing or {}))
 
     def run(self, *arguments: str) -> Ran:
-        """Runs one command, shows what matters of it, and logs the whole."""
+        """Run one command, show the important lines, and log its whole output."""
         before = len(self._command.posts())
         shown = f"[bold cyan]$ pulumi {' '.join(arguments)}[/]"
         where = ["--stack", "demo", "--cwd", str(ROOT)]
@@ -105,12 +105,12 @@ class Story:
         with CONSOLE.status(shown):
             code, text = self._call(line)
         CONSOLE.print(f"{shown}  [dim]exit code {code}[/]")
-        for said in what_matters(text):
-            CONSOLE.print(Padding(escape(printable(said)), (0, 0, 0, 2)))
+        for message in what_matters(text):
+            CONSOLE.print(Padding(escape(printable(message)), (0, 0, 0, 2)))
         return Ran(code, text, self._command.posts()[before:])
 
     def _call(self, line: Sequence[str]) -> tuple[int, str]:
-        ran = subprocess.run(
+        done = subprocess.run(
             line,
             cwd=ROOT,
             env=self._environment,
@@ -121,28 +121,28 @@ class Story:
             check=False,
         )
         with (PLACE / "log.txt").open("a") as log:
-            log.write(f"$ {' '.join(line)}\n{ran.stdout}exit code {ran.returncode}\n\n")
-        return ran.returncode, ran.stdout
+            log.write(f"$ {' '.join(line)}\n{done.stdout}exit code {done.returncode}\n\n")
+        return done.returncode, done.stdout
 
 
 def what_matters(text: str) -> list[str]:
-    """What an engine's output says of the fleet, each thing once, with orchestrators by their machine alone."""
+    """The messages about the fleet in an engine's output, without repetitions and GUIDs after machine names."""
     lines = (line.strip() for line in text.splitlines())
     return list(dict.fromkeys(_AFTER_MACHINE.sub("", line) for line in lines if _MATTERS.fullmatch(line)))
 
 
 def expect(true: bool, told: str) -> None:
-    """Holds the story to what happened.
+    """Check a statement of the story.
 
     Raises:
-        NotAsToldError: it is not so.
+        NotAsToldError: it is not true.
     """
     if not true:
         raise NotAsToldError(told)
 
 
 def declare(fleet: Mapping[str, object]) -> None:
-    """Writes the stack's config; JSON is YAML too."""
+    """Write the stack's config; JSON is valid YAML."""
     kept = [line for line in _lines(CONFIG) if line.startswith("encryptionsalt")]
     entry = f"  keyfactor-reenrollment:fleets: {json.dumps([fleet])}"
     CONFIG.write_text("\n".join([*kept, "config:", entry, ""]))
@@ -153,10 +153,10 @@ def _lines(file: Path) -> list[str]:
 
 
 def play(command: Command) -> None:
-    """The story.
+    """Play the story.
 
     Raises:
-        NotAsToldError: something went otherwise.
+        NotAsToldError: something else happened.
     """
     story = Story(command)
     command.world(now=MONDAY.isoformat())
@@ -175,11 +175,11 @@ def play(command: Command) -> None:
         }
     )
 
-    story.at(0, "12 orchestrators are to enroll for a new certificate: one canary, then 4, then the rest.")
+    story.at(0, "12 orchestrators must enroll for a new certificate: one canary, then 4, then the rest.")
     ran = story.run("preview")
     expect(ran.code == 0 and not ran.posts, "a preview succeeds and changes nothing")
     ran = story.run("up")
-    expect(ran.code == 0 and ran.posts == [(REQUESTED, (canary,))], "the canary alone is requested")
+    expect(ran.code == 0 and ran.posts == [(REQUESTED, (canary,))], "only the canary is requested")
 
     story.check_in([canary])
     story.at(1, "The canary has re-enrolled and uses its new certificate. The first wave starts.")
@@ -187,26 +187,26 @@ def play(command: Command) -> None:
     expect(ran.code == 0 and ran.posts == [(REQUESTED, tuple(first))], "the four of the first wave are requested")
 
     story.check_in(first, {bad: ERROR})
-    story.at(4, "One of the four could not renew. More than 2 days have passed: it is overdue, and the roll-out halts.")
+    story.at(4, "One of the four could not renew. After more than 2 days it is overdue, and the roll-out halts.")
     ran = story.run("up")
-    expect(ran.code != 0 and not ran.posts, "the run fails and requests nobody")
-    expect(bad in ran.text and ERROR in ran.text, "it names the bad one with Command's error")
+    expect(ran.code != 0 and not ran.posts, "the run fails and requests no orchestrator")
+    expect(bad in ran.text and ERROR in ran.text, "it names the overdue orchestrator with Command's error")
 
     story.check_in([bad])
-    story.at(4.1, "Somebody has mended it, and it has re-enrolled. The next run starts the rest.")
+    story.at(4.1, "It has been repaired and has re-enrolled. The next run starts the rest.")
     ran = story.run("up")
-    expect(ran.code == 0 and ran.posts == [(REQUESTED, tuple(rest))], "the rest is requested, and nobody else")
+    expect(ran.code == 0 and ran.posts == [(REQUESTED, tuple(rest))], "only the rest is requested")
 
     story.check_in(rest[1:])
     command.world(change={rest[0]: {"flag": 0}})
-    story.at(5, "All but one have re-enrolled; somebody has cleared the flag of that one. The drift check finds it.")
+    story.at(5, "All but one have re-enrolled; the flag of that one was cleared by hand. The drift check finds it.")
     ran = story.run("preview", "--refresh", "--expect-no-changes", "--diff")
     expect(ran.code != 0 and not ran.posts and rest[0] in ran.text, "drift is found")
     ran = story.run("up")
-    expect(ran.code == 0 and ran.posts == [(REQUESTED, (rest[0],))], "the one is requested again, and nobody else")
+    expect(ran.code == 0 and ran.posts == [(REQUESTED, (rest[0],))], "only that one is requested again")
 
     story.check_in([rest[0]])
-    story.at(6, "Every orchestrator has re-enrolled, and that is no drift.")
+    story.at(6, "Every orchestrator has re-enrolled, which is not drift.")
     ran = story.run("preview", "--refresh", "--expect-no-changes")
     expect(ran.code == 0 and not ran.posts, "nothing has drifted")
     done = [agent for agent in command.agents() if agent["agent_id"] in edge]
@@ -214,12 +214,12 @@ def play(command: Command) -> None:
 
 
 def main() -> int:
-    """Play it; 0 when everything went as told."""
+    """Play the demo; returns 0 if everything happened as told."""
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir()
     try:
         with running("--orchestrators", "0") as command:
-            CONSOLE.print("Keyfactor Command is a stand-in here, on loopback, and its clock is set by the story.")
+            CONSOLE.print("Keyfactor Command is a stand-in on loopback, whose clock the story sets.")
             play(command)
     except NotAsToldError as error:
         CONSOLE.print(f"[bold red]The demo did not go as told:[/] expected that {error}.")
@@ -228,7 +228,7 @@ def main() -> int:
         CONFIG.unlink(missing_ok=True)
         for kept in ("backend", "home"):
             shutil.rmtree(PLACE / kept, ignore_errors=True)
-        CONSOLE.print(f"The engine's whole output: {PLACE / 'log.txt'}", soft_wrap=True)
+        CONSOLE.print(f"The engine's complete output: {PLACE / 'log.txt'}", soft_wrap=True)
     CONSOLE.print("[bold green]The story went as told.[/]")
     return 0
 

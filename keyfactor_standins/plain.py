@@ -1,4 +1,4 @@
-"""Text of orchestrators and programs as a terminal may show it."""
+"""Makes text of orchestrators and programs safe for a terminal."""
 
 import json
 import re
@@ -7,9 +7,9 @@ _BRACKETED = re.compile(r"(?<!#)#{2,}+(?=[A-Za-z]*\[)")
 
 
 def printable(text: str) -> str:
-    """The text with what a terminal would obey written as in JSON, and a blank inside the commands of CI systems.
+    """The text with control characters escaped as in JSON, and with the commands of CI systems broken by a blank.
 
-    `::` is one at the beginning of a line alone, and no text begins a line here.
+    `::` is such a command only at the beginning of a line, where no text stands here.
     """
-    written = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
-    return _BRACKETED.sub(lambda match: " ".join(match[0]), written.replace("\x7f", "\\u007f"))
+    escaped = "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in text)
+    return _BRACKETED.sub(lambda match: " ".join(match[0]), escaped.replace("\x7f", "\\u007f"))

@@ -1,6 +1,6 @@
 """The pytest plugin of `pip install 'keyfactor-provider[testing]'`: the fixture `keyfactor_command`.
 
-Every pytest run of everybody who has installed the package imports this module, so it imports nothing but pytest.
+With the package installed, every pytest run imports this module, so it imports nothing but pytest.
 """
 
 import importlib.util
@@ -36,7 +36,7 @@ def keyfactor_command(
 ) -> Iterator["KeyfactorCommand"]:
     """An empty stand-in for Keyfactor Command, with its settings (KEYFACTOR_HOSTNAME, ...) in the environment.
 
-    Its process serves the whole pytest run; what a test does to it is undone before the next one.
+    One process serves the whole pytest run; each test starts with an empty server.
     """
     from keyfactor_standins.testkit import KeyfactorCommand
 

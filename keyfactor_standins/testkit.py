@@ -1,4 +1,4 @@
-"""What the pytest fixture `keyfactor_command` gives a test: Keyfactor Command in small, to set up and to look at."""
+"""The object that the pytest fixture `keyfactor_command` provides: a stand-in for Keyfactor Command."""
 
 import os
 import secrets
@@ -17,12 +17,12 @@ FLAGS = ("None", "Requested", "Required")
 
 @dataclass(frozen=True)
 class Request:
-    """One request for re-enrollment that Command has seen.
+    """A request for re-enrollment that Command received.
 
     Attributes:
-        status: the status asked for: None, Requested or Required, however it was encoded.
-        ids: the GUIDs, in the order in which they were sent.
-        code: the HTTP status of the answer.
+        status: None, Requested or Required, however it was encoded.
+        ids: the GUIDs in the order in which they were sent.
+        code: the HTTP status of the response.
     """
 
     status: str
@@ -32,7 +32,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Orchestrator:
-    """An orchestrator as Command knows it.
+    """An orchestrator in Command.
 
     Attributes:
         id: its GUID.
@@ -40,8 +40,8 @@ class Orchestrator:
         flag: AuthCertificateReenrollment: None, Requested or Required.
         thumbprint: of the certificate that Command expects; empty without one.
         in_use: whether it has presented that certificate.
-        last_seen: of its last session; None before the first one.
-        last_error: Command's message about its last session, where that failed.
+        last_seen: the time of its last session; None before the first one.
+        last_error: Command's message about its last session, if that failed.
     """
 
     id: str
@@ -54,23 +54,23 @@ class Orchestrator:
 
 
 class KeyfactorCommand:
-    """A stand-in for Keyfactor Command; it begins without orchestrators."""
+    """A stand-in for Keyfactor Command; it starts without orchestrators."""
 
     def __init__(self, command: Command) -> None:
         self._command = command
 
     @property
     def url(self) -> str:
-        """Where it serves, on loopback."""
+        """Its address on loopback."""
         return self._command.url
 
     @property
     def environment(self) -> dict[str, str]:
-        """The settings for a client, as environment variables; in the test's own process they are set already."""
+        """The settings of a client as environment variables; they are set in the process of the test."""
         return self._command.environment()
 
     def set_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Sets `environment`, and takes out every other KEYFACTOR_ variable."""
+        """Set `environment`, and remove every other KEYFACTOR_ variable."""
         for name in list(os.environ):
             if name.startswith("KEYFACTOR_"):
                 monkeypatch.delenv(name)
@@ -80,28 +80,28 @@ class KeyfactorCommand:
     # Orchestrators
 
     def populate(self, count: int, *, unapproved: int = 0, without_certificate: int = 0) -> list[str]:
-        """Makes orchestrators that enrolled long ago; their GUIDs.
+        """Add enrolled orchestrators; returns their GUIDs.
 
         Args:
-            count: how many in all.
-            unapproved: so many of them are not approved, so Command rejects requests for them.
-            without_certificate: so many of them use no client certificate, so they never re-enroll.
+            count: the total.
+            unapproved: how many of them are not approved, so that Command rejects requests for them.
+            without_certificate: how many of them use no client certificate, so that they never re-enroll.
         """
         return self._command.world(populate=count, unapproved=unapproved, without_certificate=without_certificate)
 
     def add(self, machine: str, **fields: Any) -> str:
-        """Makes one orchestrator, a Universal Orchestrator that enrolled long ago; its GUID.
+        """Add one orchestrator, by default an enrolled Universal Orchestrator; returns its GUID.
 
         Args:
             machine: its ClientMachine.
-            fields: in what else it differs, by the names of `keyfactor_standins.command.world.Agent`: agent_id,
-                agent_platform, version, capabilities, status, ...
+            fields: other fields of `keyfactor_standins.command.world.Agent`: agent_id, agent_platform, version,
+                capabilities, status, ...
 
         Raises:
-            ValueError: there is no such field.
+            ValueError: a field does not exist.
         """
         thumbprint = secrets.token_hex(20).upper()
-        usual = {
+        defaults = {
             "agent_id": str(uuid.uuid4()),
             "agent_platform": 1,
             "version": "25.4.1.0",
@@ -111,19 +111,19 @@ class KeyfactorCommand:
             "thumbprint": thumbprint,
             "last_thumbprint_used": thumbprint,
         }
-        self._command.world(add=[{**usual, "client_machine": machine, **fields}])
-        return str(fields.get("agent_id", usual["agent_id"]))
+        self._command.world(add=[{**defaults, "client_machine": machine, **fields}])
+        return str(fields.get("agent_id", defaults["agent_id"]))
 
     def change(self, agent_id: str, **fields: Any) -> None:
-        """Sets fields of an orchestrator, as somebody else would; flag is 0, 1 or 2.
+        """Set fields of an orchestrator from outside; flag is 0, 1 or 2.
 
         Raises:
-            ValueError: there is no such orchestrator, field or flag.
+            ValueError: the orchestrator, the field or the flag does not exist.
         """
         self._command.world(change={agent_id: fields})
 
     def remove(self, *ids: str) -> None:
-        """Deletes orchestrators."""
+        """Delete orchestrators."""
         self._command.world(remove=ids)
 
     @property
@@ -143,66 +143,67 @@ class KeyfactorCommand:
         }
 
     def reenroll(self, *ids: str) -> None:
-        """Lets orchestrators re-enroll, whatever their flag: new certificate, in use, flag None."""
+        """Re-enroll orchestrators, whatever their flag: new certificate, in use, flag None."""
         self._command.world(reenroll=ids)
 
     def check_in(self, *ids: str, failing: Mapping[str, str] | None = None) -> None:
-        """Lets orchestrators have one session each: they present their certificate, then do what their flag says.
+        """Simulate one session of each orchestrator: it presents its certificate, then does what its flag says.
 
         Args:
-            ids: who has a session.
-            failing: Command's error message, by GUID, for those of them that fail.
+            ids: the orchestrators.
+            failing: by GUID, Command's error message for those that fail.
         """
         self._command.world(check_in=ids, fail=failing or {})
 
     # The clock
 
     def set_clock(self, time: datetime) -> None:
-        """Stops Command's clock at a time; without a time zone it is UTC. It has no effect on any other clock."""
+        """Stop Command's clock at a time (UTC without a time zone). Other clocks are not affected."""
         self._command.world(now=(time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat())
 
     def advance_clock(self, by: timedelta) -> None:
-        """Stops Command's clock that much after the time that it shows."""
+        """Stop Command's clock this long after its current time."""
         self.set_clock(self._command.now() + by)
 
     # Faults
 
     def reject(self, *ids: str) -> None:
-        """From now on Command lists these, and no others, in FailedOrchestratorIds."""
+        """Make Command reject requests for these orchestrators, and no others (FailedOrchestratorIds)."""
         self._command.faults(refused=ids)
 
     def fault(self, on: str, act: str, **how: Any) -> None:
-        """Makes requests go wrong from now on, in addition to other faults.
+        """Add a fault.
 
         Args:
             on: the beginning of "METHOD /path", such as "GET /Agents".
-            act: status, delay, drop, ...: see `keyfactor_standins.command.faults.Fault`, also for `how`.
+            act: status, delay, drop, ...; see `keyfactor_standins.command.faults.Fault`.
+            how: other attributes of `Fault`.
         """
         self._command.faults(more_faults=[{"on": on, "act": act, **how}])
 
     def settings(self, **settings: Any) -> None:
-        """Sets what else can be set: see the attributes of `keyfactor_standins.command.faults.Faults`."""
+        """Change settings: the attributes of `keyfactor_standins.command.faults.Faults`."""
         self._command.faults(**settings)
 
     def no_faults(self) -> None:
-        """Takes back `reject`, `fault` and `settings`."""
+        """Undo `reject`, `fault` and `settings`."""
         self._command.calm()
 
-    # What it has seen
+    # Received requests
 
     @property
     def requests(self) -> Sequence[Request]:
-        """Every request for re-enrollment that could be read, the oldest first."""
-        found = []
+        """Every well-formed request for re-enrollment, the oldest first."""
+        requests = []
         for entry in self._command.journal():
             body = entry.get("body")
             if isinstance(body, dict) and isinstance(body.get("OrchestratorIds"), list):
                 status = str(body.get("Status"))
                 name = FLAGS[int(status)] if status in ("0", "1", "2") else status
-                found.append(Request(name, tuple(body["OrchestratorIds"]), entry.get("status", 0)))
-        return found
+                requests.append(Request(name, tuple(body["OrchestratorIds"]), entry.get("status", 0)))
+        return requests
 
     @property
     def journal(self) -> list[dict[str, Any]]:
-        """Every HTTP request: method, path, query, and the status of the answer."""
+        """Every HTTP request: method, path, query, and the status of the response."""
         return self._command.journal()

@@ -1,6 +1,6 @@
-"""What every test starts from: an environment with nothing of the person who runs it.
+"""Runs every test in an environment without the settings of the user.
 
-A test of a module that can start processes is marked `process`: it is no part of `make check`.
+A test in a module that can start processes is marked `process`, and `make check` leaves it out.
 """
 
 import os
@@ -22,11 +22,11 @@ _STARTERS = (
     "tests.support.plugin",
     "tests.support.stacks",
 )
-"""The modules whose functions and classes start processes."""
+"""Modules whose functions and classes start processes."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test whose module imports something that starts processes."""
+    """Mark every test whose module imports something that starts processes."""
     for item in items:
         if isinstance(item, pytest.Function) and _starts_processes(item.module):
             item.add_marker("process")
@@ -41,7 +41,7 @@ def _starts_processes(module: ModuleType) -> bool:
 
 @pytest.fixture(autouse=True)
 def _empty_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No settings, proxies or home of the person at the keyboard reach a test."""
+    """A test sees none of the user's settings and proxies, and has an empty home, which this returns."""
     for name in list(os.environ):
         if name.startswith(("KEYFACTOR_", "PULUMI_")) or name.lower().endswith("_proxy") or name == "COLUMNS":
             monkeypatch.delenv(name)

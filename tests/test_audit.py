@@ -1,4 +1,4 @@
-"""What the audit of the dependencies makes of pip-audit's answers."""
+"""How the audit of the dependencies reads pip-audit's output."""
 
 import json
 from typing import Any

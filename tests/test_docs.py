@@ -1,4 +1,4 @@
-"""The documentation: what is made from the code is current, links lead somewhere, and every block of code is valid."""
+"""The documentation: generated parts are current, links resolve, and every code block is valid."""
 
 import ast
 import importlib
@@ -37,7 +37,7 @@ CONCEPTS_PAGE = (ROOT / "docs" / "concepts.md").read_text()
 SHELL = ("", "sh", "shell", "bash")
 TERRAFORM = ("terraform", "hcl")
 UNPARSED = {"text", "console", "mermaid", "typescript", "go", "csharp", "java", "diff", "markdown", "dockerfile", "ini"}
-"""The languages of blocks that no test here reads; the shell lines of a `console` block are read."""
+"""The languages of blocks that no test parses; the shell lines of a `console` block are parsed."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def of(*languages: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("block", [each for each in BLOCKS if each.language in languages], ids=str)
 
 
-# What is made from the code
+# Generated parts
 
 
 @pytest.mark.parametrize("page", MADE)
@@ -81,7 +81,7 @@ def kinds_in_the_code() -> set[str]:
     for file in (ROOT / "keyfactor_provider").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-                # The preflight checks build theirs with `warning(KIND, ...)`.
+                # The preflight checks build their messages with `warning(KIND, ...)`.
                 place = {"Message": 2, "warning": 0}.get(node.func.id)
                 if place is not None and isinstance(node.args[place], ast.Constant):
                     found.add(str(ast.literal_eval(node.args[place])))
@@ -105,11 +105,11 @@ def test_every_class_of_error_has_a_remedy_and_an_example() -> None:
 
     classes = set(below(ProviderError))
     assert [each for each in classes if "remedy" not in vars(each)] == []
-    # Nothing raises a CommandError that is none of its subclasses.
+    # CommandError is only raised as one of its subclasses.
     assert {each.__name__ for each in classes - messages.errors().keys()} == {"CommandError"}
 
 
-# What the reference pages name
+# The reference pages
 
 
 def test_every_setting_is_there_with_all_its_names() -> None:
@@ -182,7 +182,7 @@ def test_every_page_is_reached_from_the_index(page: Path) -> None:
     assert page.name == "index.md" or f"({page.name})" in (ROOT / "docs" / "index.md").read_text()
 
 
-# Blocks of code
+# Code blocks
 
 
 def test_every_block_is_in_a_language_that_is_read_or_known() -> None:

@@ -1,4 +1,4 @@
-"""Imports go one way; the contracts in pyproject.toml are tried on trees that break them."""
+"""Imports go one way: the contracts in pyproject.toml are tested on trees that break them."""
 
 import dataclasses
 import inspect
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of both packages with the contracts, to put one wrong import at a time into it."""
+    """A copy of both packages with the contracts, into which tests put wrong imports."""
     copy = tmp_path_factory.mktemp("house")
     for package in ("keyfactor_provider", "keyfactor_standins"):
         shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
@@ -28,7 +28,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contracts(house: Path) -> "subprocess.CompletedProcess[str]":
-    """Checks the contracts of a tree, which comes before the installed packages."""
+    """Check the contracts of a tree, which takes precedence over the installed packages."""
     line = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
     environment = {**os.environ, "PYTHONPATH": str(house)}
     return subprocess.run(
@@ -85,7 +85,7 @@ def test_a_module_without_a_place_in_the_house_breaks_a_contract(house: Path) ->
 
 
 def loaded(statement: str, *modules: str) -> set[str]:
-    """Which of the modules a fresh interpreter has loaded after that statement."""
+    """Those of the modules that a new interpreter has loaded after a statement."""
     program = f"{statement}\nimport sys\nprint(*{{*{modules!r}}} & set(sys.modules))"
     ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     return set(ran.stdout.split())
@@ -103,7 +103,7 @@ SCHEMA = (
     "from keyfactor_provider.terraform.provider import CommandProvider\n"
     "Servicer(CommandProvider()).GetProviderSchema(None, None)"
 )
-"""What Terraform asks the plugin for first, in each of its runs."""
+"""Terraform's first request to the plugin in every run."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Every rule, broken on purpose, fails a test."""
+"""Every mutation of a rule fails a test."""
 
 import shutil
 import subprocess
@@ -11,12 +11,12 @@ from tools.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[1]
 FAST = ("tests/reenrollment", "tests/operations", "tests/model/test_operations.py")
-"""What must notice: the tests of the decisions, in this order, and at last the model."""
+"""The tests that must fail: those of the decisions, in this order, then the model."""
 
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the house, to break one line of it at a time."""
+    """A copy of the repository, in which one line at a time is mutated."""
     copy = tmp_path_factory.mktemp("house")
     for each in ("keyfactor_provider", "tests", "keyfactor_standins"):
         shutil.copytree(ROOT / each, copy / each, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""The README is short, and tells what the demo shows."""
+"""The README is short and describes the demo as it is."""
 
 import re
 from pathlib import Path

@@ -17,7 +17,7 @@ def test_every_test_that_it_names_is_there(file: str) -> None:
 
 
 def said() -> str:
-    """Every text of the product and of the engine stand-in, those that are broken over lines joined."""
+    """Every text of the product and of the engine stand-in, with texts over several lines joined."""
     files = [*(ROOT / "keyfactor_provider").rglob("*.py"), *(ROOT / "keyfactor_standins" / "engine").rglob("*.py")]
     return re.sub(r'"\s*\n\s*f?"', "", "\n".join(file.read_text() for file in files))
 

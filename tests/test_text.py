@@ -1,4 +1,4 @@
-"""Untrusted text becomes one printable, bounded line that no terminal and no CI system obeys; harmless text stays."""
+"""Untrusted text becomes one bounded, printable line without terminal and CI commands; harmless text is unchanged."""
 
 import re
 import time

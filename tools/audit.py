@@ -1,7 +1,7 @@
-"""`make audit`: is a package of this environment known to be vulnerable?
+"""`make audit`: checks the packages of this environment for known vulnerabilities.
 
-Its exit code is 1 where one is, and 2 where nothing at all could be audited, because the data about vulnerabilities
-can't be reached from here. Single packages that could not be audited are named and fail nothing.
+Its exit code is 1 if there is one, and 2 if no package could be audited, because the vulnerability data can't be
+reached. Single packages that could not be audited are named, without an error.
 """
 
 import json
@@ -17,12 +17,12 @@ _LINE = ["--local", "--format", "json", "--progress-spinner", "off", "--timeout"
 
 
 def verdict(answer: str, complaint: str, installed: Sequence[str]) -> tuple[int, list[str]]:
-    """The exit code and the lines for what pip-audit said.
+    """The exit code and the lines for the output of pip-audit.
 
     Args:
-        answer: its stdout; JSON, unless it could not come to an end.
+        answer: its stdout; JSON unless it failed.
         complaint: its stderr.
-        installed: name and version of each package of this environment.
+        installed: the name and version of each package of this environment.
     """
     try:
         packages = json.loads(answer)["dependencies"]
@@ -30,7 +30,7 @@ def verdict(answer: str, complaint: str, installed: Sequence[str]) -> tuple[int,
         reasons = complaint.strip().splitlines() or ["pip-audit printed no reason"]
         return NOTHING_AUDITED, [
             f"not audited: {', '.join(sorted(installed))} ({reasons[-1][:200]})",
-            "NOTHING WAS AUDITED. Run `make audit` where the index of packages can be reached.",
+            "NOTHING WAS AUDITED. Run `make audit` where the package index can be reached.",
         ]
     lines, skipped, findings = [], dict[str, list[str]](), 0
     for package in packages:
@@ -38,18 +38,18 @@ def verdict(answer: str, complaint: str, installed: Sequence[str]) -> tuple[int,
             skipped.setdefault(reason.partition(":")[0], []).append(package["name"])
         for finding in package.get("vulns", ()):
             findings += 1
-            mended = ", ".join(finding["fix_versions"]) or "no version"
-            lines.append(f"vulnerable: {package['name']} {package['version']}, {finding['id']}; fixed in {mended}")
+            fixed = ", ".join(finding["fix_versions"]) or "no version"
+            lines.append(f"vulnerable: {package['name']} {package['version']}, {finding['id']}; fixed in {fixed}")
     audited = len(packages) - sum(map(len, skipped.values()))
     lines += [f"not audited: {', '.join(sorted(names))} ({reason})" for reason, names in skipped.items()]
     if not audited:
-        return NOTHING_AUDITED, [*lines, "NOTHING WAS AUDITED. Every package was left out for the reasons above."]
+        return NOTHING_AUDITED, [*lines, "NOTHING WAS AUDITED. Every package was skipped for the reasons above."]
     return FINDING if findings else 0, [*lines, f"audited: {audited} packages, {findings} known vulnerabilities"]
 
 
 def main() -> int:
-    """Audit; 1 on a finding, 2 where nothing could be audited."""
-    installed = [f"{each.name} {each.version}" for each in distributions()]
+    """Audit; returns 1 on a finding, 2 if nothing could be audited."""
+    installed = [f"{package.name} {package.version}" for package in distributions()]
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pip_audit", *_LINE], capture_output=True, text=True, timeout=_SECONDS, check=False

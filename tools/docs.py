@@ -1,6 +1,6 @@
-"""Writes the parts of the documentation that are made from the code: `python -m tools.docs`; a test keeps them current.
+"""`python -m tools.docs` writes the generated parts of the documentation; a test checks that they are current.
 
-Such a part stands between `<!-- made by tools/docs.py: NAME -->` and `<!-- end -->`.
+A generated part stands between `<!-- made by tools/docs.py: NAME -->` and `<!-- end -->`.
 """
 
 import re
@@ -61,7 +61,7 @@ def provider_block() -> str:
 
 
 def options_table() -> str:
-    """The resource options, as the module that handles them lists them."""
+    """The table of resource options in the docstring of the module that handles them."""
     return "\n".join(line for line in (options.__doc__ or "").splitlines() if line.startswith("|"))
 
 
@@ -151,11 +151,11 @@ MADE: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = {
     "docs/plugin-reference.md": {"reference": plugin_reference},
     "docs/terraform/index.md": {"attributes": provider_block},
 }
-"""What is made, by page and by name."""
+"""The generated parts, by page and by name."""
 
 
 def current(page: str) -> str:
-    """A page with what is made in it as the code says now.
+    """A page with its generated parts updated.
 
     Raises:
         LookupError: the page has no place for one of its parts.

@@ -1,4 +1,4 @@
-"""An example of every message and error, each made by the code that makes it in a run."""
+"""An example of every message and error, made by the code that makes it in a run."""
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime

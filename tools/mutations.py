@@ -1,13 +1,13 @@
-"""The rules broken on purpose, one by one: which line, how, and which rule no longer holds.
+"""Mutations: changes to single lines of the product that each break one rule.
 
-`tests/test_mutations.py` runs the fast tests against a copy with each of them; every one must fail a test.
+`tests/test_mutations.py` runs the fast tests against a copy with each mutation; every mutation must fail a test.
 """
 
 from typing import NamedTuple
 
 
 class Mutation(NamedTuple):
-    """One break: `old` must stand in the file exactly once."""
+    """One mutation; `old` must occur in the file exactly once."""
 
     file: str
     old: str

@@ -1,4 +1,4 @@
-"""`python -m keyfactor_standins.command`: serves on loopback until SIGTERM, or until its parent is gone."""
+"""`python -m keyfactor_standins.command`: serves on loopback until SIGTERM, or until its parent process ends."""
 
 import argparse
 import asyncio
@@ -18,35 +18,35 @@ from keyfactor_standins.command.server import Server, build
 from keyfactor_standins.command.world import UnreadableStateError, World
 
 EPILOG = """\
-It prints one JSON line that says where everything is and how to sign in (the secrets are made up), then serves
-until SIGTERM, or until the process that started it is gone. The Keyfactor API is at "url"/"api_path", the
-orchestrators' side at "agents_url".
+It prints one JSON line with its addresses and credentials (generated at the start), then serves until SIGTERM, or
+until the process that started it ends. The Keyfactor API is at "url"/"api_path", the API for orchestrators at
+"agents_url".
 
-For a CI job whose steps are processes of their own: start it in the background with --stay --env-file FILE, wait
-until FILE is there, and put its lines into the environment of the steps that follow.
+In a CI job whose steps are separate processes, start it in the background with --stay --env-file FILE, wait until FILE
+exists, and put its lines into the environment of the following steps.
 
-POST "control_url" + /faults makes things go wrong, with the same JSON as --faults, for example
+POST "control_url" + /faults makes requests fail, with the same JSON as --faults, for example
   {"refused": ["GUID"]}                            SetAuthCertificateReenrollment lists it as failed
   {"faults": [{"on": "GET /Agents", "act": "status", "status": 503, "times": 2}]}
-DELETE "control_url" + /faults switches all of that back to what it was at the start.
-POST "control_url" + /world lets something happen beside the API, for example
+DELETE "control_url" + /faults restores the settings of the start.
+POST "control_url" + /world changes the server from outside the API, for example
   {"populate": 5}      {"approve": ["GUID"]}      {"reenroll": ["GUID"]}
   {"now": "2026-11-28T06:00:00Z", "check_in": ["GUID", "GUID 2"], "fail": {"GUID 2": "No extension for renewals."}}
 GET "control_url" + /journal lists every request so far. keyfactor_standins/command/faults.py describes all of it.
 
-Keyfactor's Go clients want https, and most of them port 443: --tls --port 443, with "ca_cert" as their CA.
+Keyfactor's Go clients require https, and most of them port 443: use --tls --port 443, with "ca_cert" as their CA.
 """
 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 on")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 0 or more")
     return int(text)
 
 
 def _port(text: str) -> int:
     if _count(text) > 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port; expected 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port; expected 0 to 65535")
     return int(text)
 
 
@@ -58,63 +58,65 @@ def _job_types(text: str) -> int:
 
 def _settings(text: str) -> dict[str, Any]:
     try:
-        given = json.loads(text)
+        settings = json.loads(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not JSON: {error}") from None
-    if not isinstance(given, dict):
-        raise argparse.ArgumentTypeError(f'{text!r} is no JSON object; expected for example {{"page_cap": 10}}')
-    return given
+    if not isinstance(settings, dict):
+        raise argparse.ArgumentTypeError(f'{text!r} is not a JSON object; expected for example {{"page_cap": 10}}')
+    return settings
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m keyfactor_standins.command",
-        description="A stand-in for Keyfactor Command, for trying and testing. It is not Keyfactor Command.",
+        description="A stand-in for Keyfactor Command, for trials and tests. It is not Keyfactor Command.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--port", type=_port, default=0, help="on 127.0.0.1; 0, the default, takes a free one")
+    parser.add_argument("--port", type=_port, default=0, help="on 127.0.0.1; 0, the default, picks a free one")
     parser.add_argument(
-        "--orchestrators", type=_count, default=12, metavar="N", help="a fleet to begin with, 12 unless told"
+        "--orchestrators", type=_count, default=12, metavar="N", help="orchestrators to start with; default 12"
     )
-    parser.add_argument("--unapproved", type=_count, default=0, metavar="N", help="so many of them not approved yet")
+    parser.add_argument("--unapproved", type=_count, default=0, metavar="N", help="how many of them are not approved")
     parser.add_argument(
         "--without-certificate",
         type=_count,
         default=0,
         metavar="N",
-        help="so many of them use no client certificate, so they never re-enroll",
+        help="how many of them use no client certificate, so they never re-enroll",
     )
     parser.add_argument(
         "--job-types",
         type=_job_types,
         default=1,
         metavar="N",
-        help="an orchestrator has one to so many of them: 1, the default, makes 0.6 kB, 17 up to 3 kB, 0 none at all",
+        help="each orchestrator has 1 to N job types: 1, the default, makes it 0.6 kB, 17 up to 3 kB; 0 for none",
     )
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same GUIDs")
     parser.add_argument(
         "--statuses",
         choices=("names", "mixed", "integers"),
         default="names",
-        help="how an answer writes a re-enrollment status: as the vendor's page says (the default), as the "
-        "published clients decode it (an integer, but a name in the agent), or always as an integer",
+        help="how responses write a status: by name, as on the vendor's page (the default); as the published clients "
+        "decode it (an integer, but a name in the agent); or always as an integer",
     )
     parser.add_argument(
         "--api-path",
         choices=(API_PATH, "Keyfactor/API"),
         default=API_PATH,
-        help="of the API: the default of its installer, or that of the recorded server",
+        help="path of the API: the default of the installer, or that of the recorded server",
     )
-    parser.add_argument("--state", type=Path, metavar="FILE", help="keeps its data there, and comes back with it")
-    parser.add_argument("--tls", action="store_true", help='https, with a CA of its own: "ca_cert" is its file')
-    parser.add_argument("--faults", type=_settings, default={}, metavar="JSON", help="what goes wrong from the start")
-    parser.add_argument("--stay", action="store_true", help="serves on when the process that started it is gone")
+    parser.add_argument("--state", type=Path, metavar="FILE", help="keep the data in this file, across restarts")
+    parser.add_argument("--tls", action="store_true", help='serve https with a generated CA; "ca_cert" is its file')
+    parser.add_argument(
+        "--faults", type=_settings, default={}, metavar="JSON", help="faults and settings from the start"
+    )
+    parser.add_argument("--stay", action="store_true", help="keep serving when the process that started it ends")
     parser.add_argument(
         "--env-file",
         type=Path,
         metavar="FILE",
-        help="writes NAME=VALUE lines for clients there once it serves, over whatever the file holds; gone at its end",
+        help="once it serves, write NAME=VALUE lines for clients to this file (overwritten); removed at the end",
     )
     return parser
 
@@ -124,20 +126,20 @@ def _write_environment(file: Path, announced: dict[str, str]) -> None:
     news = file.with_name(f"{file.name}.new")
     news.touch(0o600)
     news.write_text("".join(f"{name}={value}\n" for name, value in lines.items()), encoding="utf-8")
-    # Whoever waits for the file finds it whole.
+    # Atomic, so that a step that waits for the file never reads a part of it.
     news.replace(file)
 
 
 async def _serve(server: Server, given: argparse.Namespace, ca_file: Path | None, parent: int) -> None:
-    # A request that a fault holds must not hold the end.
+    # A request that a fault delays must not delay the shutdown.
     runner = web.AppRunner(server.application, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         site = web.TCPSite(runner, "127.0.0.1", given.port, ssl_context=server.tls, backlog=512)
         await site.start()
         over = asyncio.Event()
-        for each in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(each, over.set)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, over.set)
         if given.stay:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
         announced = server.announcement(runner.addresses[0][1], ca_file)
@@ -155,16 +157,16 @@ async def _serve(server: Server, given: argparse.Namespace, ca_file: Path | None
 
 
 def main() -> int:
-    """Serve; exit code 0 after SIGTERM, 1 where it can't start, 2 for a wrong flag."""
+    """Serve; returns 0 after SIGTERM, 1 if it cannot start, 2 for a wrong option."""
     parent, parser = os.getppid(), _parser()
     given = parser.parse_args()
     for flag in ("unapproved", "without_certificate"):
-        if (some := getattr(given, flag)) > given.orchestrators:
+        if (count := getattr(given, flag)) > given.orchestrators:
             name = flag.replace("_", "-")
-            parser.error(f"--{name} {some} is more than --orchestrators {given.orchestrators}")
+            parser.error(f"--{name} {count} is more than --orchestrators {given.orchestrators}")
     try:
         if given.env_file:
-            # What an earlier run left behind must not be taken for this one's.
+            # The file of an earlier run must not be taken for that of this one.
             given.env_file.unlink(missing_ok=True)
         world = World(given.seed, given.state)
         if world.new:
@@ -183,8 +185,8 @@ def main() -> int:
             asyncio.run(_serve(server, given, ca_file, parent))
     except (OSError, UnreadableStateError) as error:
         hint = (
-            "Check that --port is free, that --state names a file that this stand-in wrote, or may write, and that the "
-            "folder of --env-file is there."
+            "Check that --port is free, that --state names a new file or one that this stand-in wrote, and that the "
+            "folder of --env-file exists."
         )
         print(f"keyfactor_standins.command can't start: {error}. {hint}", file=sys.stderr)
         return 1

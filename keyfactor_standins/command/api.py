@@ -1,4 +1,4 @@
-"""The Keyfactor API as far as it concerns agents: paths, parameters, bodies, errors."""
+"""The Keyfactor API for agents: paths, parameters, bodies, errors."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SORT = FIELDS.keys() - {"capabilities"}
 _ALSO_KNOWN_AS = {"username": "identity", "agentplatform": "platform"}
 _DIRECTIONS = {"": False, "0": False, "ascending": False, "1": True, "descending": True}
-"""SortAscending, whose name misleads: 1 is descending."""
+"""SortAscending; despite its name, 1 is descending."""
 _CALLERS = ("apiclient", "xmlhttprequest")
 _VERSIONS = ("", "1", "1.0")
 _BODIES = re.compile(r"(application|text)/(json|[\w.-]+\+json)")
@@ -29,8 +29,8 @@ class Api:
     """The handlers.
 
     Args:
-        statuses: names, mixed or integers: how AuthCertificateReenrollment and a response's Status are
-            written. The vendor's page says names; the published clients decode a mixture.
+        statuses: names, mixed or integers: the form of AuthCertificateReenrollment and of a response's Status.
+            The vendor's page has names; the published clients decode a mixture.
     """
 
     def __init__(self, world: World, login: Login, faults: Faults, statuses: str) -> None:
@@ -57,10 +57,10 @@ class Api:
     def _needing(self, *permissions: str) -> Callable[[Handler], Handler]:
         def guard(handler: Handler) -> Handler:
             async def guarded(request: web.Request) -> web.StreamResponse:
-                # Our choice: 401 without a body. What is seen of Command there is often no JSON.
+                # Our choice: 401 without a body. The observed responses of Command often have no JSON.
                 if not self._login.admits(request.headers.get("Authorization", "")):
                     return web.Response(status=401, headers={"WWW-Authenticate": CHALLENGE})
-                lacking = [each for each in permissions if each in self._login.denied]
+                lacking = [permission for permission in permissions if permission in self._login.denied]
                 if lacking:
                     text = f"User does not have the required permissions: {lacking[0]}"
                     return failure(Refused(text, "0xA0140002", 403))
@@ -75,26 +75,26 @@ class Api:
         return guard
 
     async def endpoints(self, _request: web.Request) -> web.Response:
-        """What Keyfactor's clients ask to see whether their credentials work."""
+        """The endpoint that Keyfactor's clients call to check their credentials."""
         listed = [f"{route.method} {route.path}" for route in self.routes("")]
         return web.json_response(listed)
 
     async def agents(self, request: web.Request) -> web.Response:
-        """One page. Parameters count with and without the older `pq.`, in any case."""
+        """One page. Parameters may have the older prefix `pq.`, and their case does not matter."""
         given = {name.lower().removeprefix("pq."): value for name, value in request.query.items()}
         page, size = _whole(given, "PageReturned", 1), _whole(given, "ReturnLimit", 50)
         if self._faults.page_cap:
             size = min(size, self._faults.page_cap)
-        found = self._world.in_order()
+        agents = self._world.in_order()
         if query := given.get("querystring", "").strip():
             test = parse(query)
-            found = [agent for agent in found if test(agent)]
-        found = _sorted(found, given.get("sortfield") or "AgentId", given.get("sortascending", ""))
+            agents = [agent for agent in agents if test(agent)]
+        agents = _sorted(agents, given.get("sortfield") or "AgentId", given.get("sortascending", ""))
         start = (page - 1) * size
         stale = self._faults.takes_stale_read()
-        shown = ",".join(self._shown(agent, stale) for agent in found[start : start + size])
-        # The recorded server counts what is left after filtering.
-        total = {"X-Total-Count": str(len(found))} if self._faults.total_count else {}
+        shown = ",".join(self._shown(agent, stale) for agent in agents[start : start + size])
+        # The recorded server counts after filtering.
+        total = {"X-Total-Count": str(len(agents))} if self._faults.total_count else {}
         return web.json_response(text=f"[{shown}]", headers=total)
 
     async def agent(self, request: web.Request) -> web.Response:
@@ -118,14 +118,14 @@ class Api:
             raise Refused("OrchestratorIds is required.", "0xA0110007")
         _check_guids(ids)
         status = self._status(given)
-        if rejected := [each for each in ids if plain(each) in self._faults.rejected]:
+        if rejected := [agent_id for agent_id in ids if plain(agent_id) in self._faults.rejected]:
             raise Refused(f"Agent {rejected[0]} can't be changed.")
         failed = self._world.set_flag(ids, status, self._faults.refused)
         shown: int | str = status if self._response_as_integer else FLAGS[status]
         return web.json_response({"FailedOrchestratorIds": failed, "Status": shown})
 
     def _status(self, given: dict[str, Any]) -> int:
-        # A client generated from a later specification sends `statusEnum` beside or in place of `status`.
+        # Clients generated from a later specification send `statusEnum` in addition to `status` or instead of it.
         value = given.get("status")
         value = given.get("statusenum") if value is None else value
         encoding, number = _read_status(value)
@@ -141,22 +141,22 @@ class Api:
         return judge
 
     async def reset(self, request: web.Request) -> web.Response:
-        """Of one in the path, or of those in the body."""
-        one = request.match_info.get("id")
-        ids = [one] if one else await _guids(request)
+        """Reset the orchestrator in the path, or those in the body."""
+        agent_id = request.match_info.get("id")
+        ids = [agent_id] if agent_id else await _guids(request)
         _check_guids(ids)
         self._world.reset(ids)
         return web.Response(status=204)
 
     async def fetch_logs(self, request: web.Request) -> web.Response:
-        """Our choice: the job is scheduled, and never handed out; refused where the capability is lacking."""
+        """Our choice: the job is scheduled but never handed out; an orchestrator without the capability is refused."""
         agent = self._named(request)
-        if not any(each.upper().endswith("LOGS") for each in agent.capabilities):
+        if not any(capability.upper().endswith("LOGS") for capability in agent.capabilities):
             raise Refused(f"Agent {agent.agent_id} does not support fetching logs.")
         return web.Response(status=204)
 
     async def delete(self, request: web.Request) -> web.Response:
-        """Only of a disapproved orchestrator. Nothing here has jobs or stores, so `force` has nothing to drop."""
+        """Delete a disapproved orchestrator; `force` has no effect, since no orchestrator here has jobs or stores."""
         agent = self._named(request)
         if agent.status != DISAPPROVED:
             raise Refused("Only a disapproved agent can be deleted.")
@@ -189,7 +189,7 @@ class Api:
 
 
 def _read_status(value: Any) -> tuple[str, int]:
-    """How a status is encoded, and which it is; Refused where it is none."""
+    """The encoding and the number of a status; raises Refused if it is invalid."""
     if isinstance(value, int) and not isinstance(value, bool) and value in range(len(FLAGS)):
         return "integer", value
     text = value.strip().lower() if isinstance(value, str) else ""
@@ -202,7 +202,7 @@ def _read_status(value: Any) -> tuple[str, int]:
 
 
 def failure(error: Refused) -> web.Response:
-    """An error as Command writes it."""
+    """The response for an error, in Command's format."""
     return web.json_response({"ErrorCode": error.code, "Message": error.message}, status=error.status)
 
 
@@ -214,7 +214,7 @@ def _check_headers(request: web.Request) -> None:
     caller = request.headers.get("x-keyfactor-requested-with", "")
     if caller.lower() not in _CALLERS:
         raise Refused(f"The x-keyfactor-requested-with header {caller!r} is not valid.", "0xA0110007")
-    # Our choice: a version that no agents API has is a bad request.
+    # Our choice: an unknown version of the agents API is a bad request.
     version = request.headers.get("x-keyfactor-api-version", "")
     if version not in _VERSIONS:
         raise Refused(f"The x-keyfactor-api-version header {version!r} is not supported.", "0xA0110007")
@@ -239,14 +239,14 @@ def _whole(given: dict[str, str], name: str, default: int) -> int:
 
 
 def _check_guids(ids: list[Any]) -> None:
-    for each in ids:
-        if not isinstance(each, str) or not _GUID.fullmatch(plain(each)):
-            raise Refused(f"The value {each!r} is not a GUID.", "0xA0110007")
+    for agent_id in ids:
+        if not isinstance(agent_id, str) or not _GUID.fullmatch(plain(agent_id)):
+            raise Refused(f"The value {agent_id!r} is not a GUID.", "0xA0110007")
 
 
 async def _json(request: web.Request) -> Any:
     if "Content-Type" in request.headers and not _BODIES.fullmatch(request.content_type):
-        # Our choice: as the framework that Command is built with does it.
+        # Our choice: the behaviour of the framework that Command is built with.
         raise Refused(f"The Content-Type {request.content_type} is not supported.", "0xA0110007", 415)
     try:
         return json.loads(await request.text())

@@ -1,4 +1,4 @@
-"""A certificate authority: issues the orchestrators' client certificates and this server's own."""
+"""A certificate authority, which issues the orchestrators' client certificates and the server certificate."""
 
 import base64
 import ipaddress
@@ -20,10 +20,10 @@ _YEAR = timedelta(days=365)
 
 
 class Authority:
-    """The CA; its key is kept with the world, so that certificates stay good over a restart.
+    """The CA; its key is kept with the world, so that certificates stay valid across restarts.
 
-    The certificates that it issues are good from the world's time and from the machine's, whichever is earlier, for
-    a year after the later one: TLS judges them by the machine's clock, whatever day the world has.
+    Its certificates are valid from the earlier of the world's time and the machine's until a year after the later one,
+    since TLS checks them against the machine's clock, whatever the world's.
     """
 
     def __init__(self, world: World) -> None:
@@ -41,7 +41,7 @@ class Authority:
             .issuer_name(name)
             .public_key(self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            # From Python 3.13 on a chain without key identifiers is not trusted.
+            # Python 3.13 and newer do not trust a chain without key identifiers.
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .add_extension(
                 x509.KeyUsage(
@@ -63,14 +63,14 @@ class Authority:
 
     @property
     def pem(self) -> str:
-        """The CA's own certificate."""
+        """The CA's certificate."""
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
     def issue(self, csr_text: str) -> x509.Certificate:
-        """A client certificate for a CSR in base64 DER, as orchestrators send it; a PEM header does no harm.
+        """A client certificate for a CSR in base64 DER, as orchestrators send it, or in PEM.
 
         Raises:
-            Refused: it is no CSR, or its signature is wrong.
+            Refused: it is not a CSR, or its signature is invalid.
         """
         try:
             csr = x509.load_der_x509_csr(_der(csr_text))
@@ -78,7 +78,7 @@ class Authority:
         except (ValueError, UnsupportedAlgorithm):
             raise Refused("The CSR can't be read.", "0xA0110007") from None
         if not signed:
-            raise Refused("The CSR's signature is wrong.", "0xA0110007")
+            raise Refused("The CSR's signature is invalid.", "0xA0110007")
         return self._sign(
             x509.CertificateBuilder()
             .subject_name(csr.subject)
@@ -91,10 +91,10 @@ class Authority:
         )
 
     def presented(self, given: bytes | str) -> str | None:
-        """The thumbprint of a certificate that a client presents; None where this CA did not issue it.
+        """The thumbprint of a certificate that a client presents; None if this CA did not issue it.
 
         Args:
-            given: DER, or text in base64. Keyfactor's agent sends PEM in which line ends are missing.
+            given: DER, or base64 text. Keyfactor's agent sends PEM without line ends.
         """
         try:
             certificate = x509.load_der_x509_certificate(given if isinstance(given, bytes) else _der(given))
@@ -104,7 +104,7 @@ class Authority:
         return thumbprint(certificate)
 
     def server_context(self) -> ssl.SSLContext:
-        """TLS for this server on loopback, with client certificates taken where they are offered."""
+        """TLS for this server on loopback; client certificates are optional."""
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
         names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
@@ -142,7 +142,7 @@ class Authority:
 
 
 def thumbprint(certificate: x509.Certificate) -> str:
-    """SHA-1 of the DER in upper-case hex, as Command shows it."""
+    """The SHA-1 of the DER in upper-case hex, as in Command."""
     return certificate.fingerprint(hashes.SHA1()).hex().upper()
 
 

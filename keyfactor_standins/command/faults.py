@@ -1,4 +1,4 @@
-"""What can be made to go wrong, and what was asked: switched and read beside the API, never through it."""
+"""Faults, and the journal of requests, behind the control endpoint, which is separate from the API."""
 
 import asyncio
 import json
@@ -25,31 +25,31 @@ CONTRACTS = {
     "name": ("name",),
     "digits": ("digits",),
 }
-"""The encodings of a status that SetAuthCertificateReenrollment takes; any other gets 400.
+"""The encodings of a status that SetAuthCertificateReenrollment accepts; any other gets 400.
 
-`integer` is what the vendor's page says, `string` what every machine-readable contract says, as a server on
-System.Text.Json would hold to it. Our choice: `lenient` unless told, since nobody has recorded this request.
+`integer` is that of the vendor's page, `string` that of every machine-readable contract, as a server on
+System.Text.Json would enforce it. Our choice: `lenient` by default, since there is no recording of this request.
 """
 
 _AT_ONCE = struct.pack("ii", 1, 0)
-"""To linger for no time: what makes a close a reset (socket(7))."""
+"""A linger time of zero, which turns a close into a reset (socket(7))."""
 
 
 @dataclass
 class Fault:
-    """One thing that goes wrong.
+    """A fault.
 
     Attributes:
-        on: the requests it is for, by the beginning of "METHOD /path?query" (the API's own path left out).
-        act: what happens: `status` answers with it, `delay` waits `seconds` and goes on, `drop` ends the
-            connection without an answer, `reset` with a TCP reset (over TLS: without a farewell), `truncate`
-            sends half of the answer, `drip` a byte every `seconds`, `huge` `mib` MiB, `body` `body` with 200,
-            `redirect` to `to`, `rewrite` takes it with other parameters (those in `query`), `pass` lets it pass.
-        world: what somebody else does first, as for `change_world`.
-        settings: what changes here first, as for `apply`, faults excepted.
-        applied: the request is carried out first, so that only its answer is lost.
-        skip: so many matching requests are left alone first.
-        times: how many it then hits; None for all.
+        on: the requests that it affects, by the beginning of "METHOD /path?query" (without the path of the API).
+        act: what happens: `status` responds with `status`; `delay` waits `seconds`, then handles the request; `drop`
+            closes the connection without a response; `reset` resets it (over TLS: without a close_notify); `truncate`
+            sends half of the response; `drip` sends a byte every `seconds`; `huge` sends `mib` MiB; `body` sends `body`
+            with 200; `redirect` redirects to `to`; `rewrite` changes the parameters in `query`; `pass` changes nothing.
+        world: changes from outside that happen first, as for `change_world`.
+        settings: settings that change first, as for `apply`, except faults.
+        applied: whether the request is carried out, so that only its response is lost.
+        skip: how many matching requests to leave alone first.
+        times: how many requests it then affects; None for all.
     """
 
     on: str
@@ -70,19 +70,19 @@ class Fault:
 
 
 class Faults:
-    """The faults that are on, and the journal of requests.
+    """The current faults and settings, and the journal of requests.
 
     Attributes:
         refused: GUIDs that SetAuthCertificateReenrollment lists as failed.
-        rejected: GUIDs for which it answers 400 for the whole batch.
-        page_cap: the most that a page holds; 0 for no cap.
-        total_count: whether GET /Agents says X-Total-Count; older servers do not.
-        job_types: an orchestrator has one to so many JobTypes; 0 for none, as before 25.x. An orchestrator takes
-            0.6 kB with one of them, and 3 kB with 17.
+        rejected: GUIDs for which it responds 400 to the whole batch.
+        page_cap: the most agents on a page; 0 for no cap.
+        total_count: whether GET /Agents sends X-Total-Count; older servers do not.
+        job_types: the most JobTypes of an orchestrator, which has at least one; 0 for none, as before 25.x. An
+            orchestrator takes 0.6 kB with 1 of them, and 3 kB with 17.
         status_contract: one of `CONTRACTS`.
-        misreads: the status for which it takes any status in this encoding (integer, name or digits), by encoding.
-        stale_reads: so many answers to GET show each flag as it was before the last request that named the
-            orchestrator; None for all answers.
+        misreads: by encoding (integer, name or digits), the status that every status in this encoding is taken for.
+        stale_reads: how many responses to GET show each flag as it was before the last request that named the
+            orchestrator; None for all.
     """
 
     refused: frozenset[str]
@@ -97,17 +97,17 @@ class Faults:
     def __init__(self, world: World, login: Login, bases: tuple[str, ...]) -> None:
         self._world, self._login, self._bases = world, login, bases
         self._journal: deque[dict[str, Any]] = deque(maxlen=100_000)
-        self._begun_with: dict[str, Any] = {}
+        self._initial: dict[str, Any] = {}
         self._faults: list[Fault] = []
         self.calm()
 
     def begin(self, given: dict[str, Any]) -> None:
-        """Applies settings that `calm` comes back to; raises as `apply` does."""
+        """Apply the settings that `calm` restores; raises as `apply` does."""
         self.apply(given)
-        self._begun_with = given
+        self._initial = given
 
     def calm(self) -> None:
-        """Back to the settings of the start."""
+        """Restore the settings of the start."""
         defaults = {
             "faults": [],
             "refused": [],
@@ -122,10 +122,10 @@ class Faults:
             "token_life": 300,
             "form_only": False,
         }
-        self.apply(defaults | self._begun_with)
+        self.apply(defaults | self._initial)
 
     def takes_stale_read(self) -> bool:
-        """Whether this GET is to be answered with flags as they were; it counts."""
+        """Whether this GET shows stale flags; counts it."""
         if self.stale_reads is None:
             return True
         self.stale_reads, stale = max(self.stale_reads - 1, 0), self.stale_reads > 0
@@ -149,16 +149,16 @@ class Faults:
         return web.json_response(list(self._journal))
 
     async def clear_journal(self, _request: web.Request) -> web.Response:
-        """Forgets the requests so far."""
+        """Empty the journal."""
         self._journal.clear()
         return web.Response(status=204)
 
     async def agents(self, _request: web.Request) -> web.Response:
-        """Every orchestrator, all fields."""
+        """Every orchestrator with all fields."""
         return web.json_response([asdict(agent) for agent in self._world.in_order()])
 
     async def set_faults(self, request: web.Request) -> web.Response:
-        """Replaces the settings that are named; see the attributes of `Faults` and of `Login`."""
+        """Replace the named settings; see `apply`."""
         try:
             self.apply(await request.json())
         except (TypeError, ValueError) as error:
@@ -166,24 +166,24 @@ class Faults:
         return web.Response(status=204)
 
     async def clear_faults(self, _request: web.Request) -> web.Response:
-        """Back to the settings of the start."""
+        """Restore the settings of the start."""
         self.calm()
         return web.Response(status=204)
 
     def apply(self, given: dict[str, Any]) -> None:
-        """See `set_faults`.
+        """Replace settings: the attributes of `Faults` and of `Login`, `faults`, `more_faults`, `revoke_tokens`.
 
         Raises:
-            ValueError, TypeError: a setting or a fault that does not exist.
+            ValueError, TypeError: a setting or a fault does not exist.
         """
         if not isinstance(given, dict):
             raise ValueError(f"expected an object of settings, not {given!r}")
         for name, value in given.items():
             if name in ("faults", "more_faults"):
-                faults = [Fault(**each) for each in value]
-                wrong = [each.act for each in faults if each.act not in ACTS]
+                faults = [Fault(**fields) for fields in value]
+                wrong = [fault.act for fault in faults if fault.act not in ACTS]
                 if wrong:
-                    raise ValueError(f"{wrong[0]!r} is no fault; expected one of {', '.join(ACTS)}")
+                    raise ValueError(f"unknown fault {wrong[0]!r}; expected one of {', '.join(ACTS)}")
                 self._faults = faults if name == "faults" else [*self._faults, *faults]
             elif name in ("refused", "rejected"):
                 setattr(self, name, frozenset(map(plain, value)))
@@ -197,7 +197,7 @@ class Faults:
                 self.job_types = value
             elif name == "status_contract":
                 if value not in CONTRACTS:
-                    raise ValueError(f"{value!r} is no status_contract; expected one of {', '.join(CONTRACTS)}")
+                    raise ValueError(f"unknown status_contract {value!r}; expected one of {', '.join(CONTRACTS)}")
                 self.status_contract = value
             elif name == "misreads":
                 if any(key not in CONTRACTS["lenient"] or to not in (0, 1, 2) for key, to in value.items()):
@@ -214,22 +214,22 @@ class Faults:
             elif name == "revoke_tokens":
                 self._login.revoke()
             else:
-                raise ValueError(f"{name!r} is no setting of the stand-in")
+                raise ValueError(f"unknown setting {name!r}")
 
     async def change_world(self, request: web.Request) -> web.Response:
-        """What happens beside the API: see `_change`. The answer lists the GUIDs of orchestrators made."""
+        """Change the world from outside the API, see `_change`; responds with the GUIDs of new orchestrators."""
         try:
-            made = self._change(await request.json())
+            agents = self._change(await request.json())
         except (Refused, TypeError, ValueError, AttributeError) as error:
             return web.json_response({"error": str(error)}, status=400)
-        return web.json_response([agent.agent_id for agent in made])
+        return web.json_response([agent.agent_id for agent in agents])
 
     async def show_world(self, _request: web.Request) -> web.Response:
         """The time of this Command."""
         return web.json_response({"now": self._world.now().isoformat()})
 
     async def clear_world(self, _request: web.Request) -> web.Response:
-        """An empty Command again: no orchestrators, no requests seen, no faults, no tokens, the machine's clock."""
+        """Empty it: no orchestrators, journal, faults or tokens, and the machine's clock."""
         self._world.clear()
         self._login.revoke()
         self._journal.clear()
@@ -237,17 +237,19 @@ class Faults:
         return web.Response(status=204)
 
     def _change(self, given: dict[str, Any]) -> list[Agent]:
-        """In this order: `now` sets the clock; `change` sets fields by GUID; `reenroll`, `reset`, `approve` and
-        `remove` take GUIDs; `add` takes orchestrators; `check_in` lets those with these GUIDs have a session, in
-        which those in `fail` (Command's message by GUID) fail; `populate` makes so many, `unapproved` of them not
-        approved and `without_certificate` of them without one.
+        """Apply these changes in this order.
+
+        `now` sets the clock; `change` sets fields by GUID; `reenroll`, `reset`, `approve` and `remove` take GUIDs;
+        `add` takes orchestrators; `check_in` takes GUIDs that have a session, in which those in `fail` (Command's
+        message by GUID) fail; `populate` creates orchestrators, of which `unapproved` are not approved and
+        `without_certificate` have no certificate.
 
         Raises:
-            Refused, TypeError, ValueError, AttributeError: something in it can't be.
+            Refused, TypeError, ValueError, AttributeError: a change is invalid.
         """
         world, known = self._world, {"now", "change", "reenroll", "reset", "approve", "remove", "add", "check_in"}
-        if strange := given.keys() - known - {"fail", "populate", "unapproved", "without_certificate"}:
-            raise ValueError(f"{min(strange)!r} is nothing that can happen to the stand-in's world")
+        if unknown := given.keys() - known - {"fail", "populate", "unapproved", "without_certificate"}:
+            raise ValueError(f"unknown change {min(unknown)!r}")
         if "now" in given:
             world.set_clock(given["now"])
         for agent_id, fields in given.get("change", {}).items():
@@ -263,7 +265,7 @@ class Faults:
 
     @web.middleware
     async def middleware(self, request: web.Request, handler: Any) -> web.StreamResponse:
-        """Writes down each request, lets a fault have it, and dates the answer by the clock of this Command."""
+        """Record each request, apply a fault to it, and date the response by the clock of this Command."""
         if request.path.startswith(CONTROL):
             return await handler(request)  # type: ignore[no-any-return]
         path = request.path
@@ -290,13 +292,13 @@ class Faults:
             self.apply(fault.settings)
             response = await _Acting(fault, request, handler, self._date()).act()
         if not response.prepared:
-            # A fault may bring a Date of its own.
+            # A fault may set its own Date.
             response.headers.setdefault("Date", self._date())
         entry["status"] = response.status
         return response
 
     def _date(self) -> str:
-        """The time of this Command as RFC 7231 writes it in the header Date."""
+        """The time of this Command in the format of the header Date (RFC 7231)."""
         return format_datetime(self._world.now(), usegmt=True)
 
     def _due(self, line: str) -> Fault | None:
@@ -312,7 +314,7 @@ class Faults:
 
 
 class _Acting:
-    """One fault, the request that it hits, and the Date of the answer."""
+    """Applies a fault to a request; `date` is that of the response."""
 
     def __init__(self, fault: Fault, request: web.Request, handler: Any, date: str) -> None:
         self._fault, self._request, self._handler, self._date = fault, request, handler, date
@@ -327,13 +329,13 @@ class _Acting:
             return await self._handler(self._request.clone(rel_url=url))  # type: ignore[no-any-return]
         if fault.act == "pass":
             return await self._handler(self._request)  # type: ignore[no-any-return]
-        answer: web.StreamResponse | None = None
+        response: web.StreamResponse | None = None
         if fault.applied or fault.act in ("truncate", "drip"):
-            answer = await self._handler(self._request)
+            response = await self._handler(self._request)
         if fault.act in ("drop", "reset"):
             transport = self._request.transport
             if transport is not None and fault.act == "reset":
-                # Without lingering, closing sends a reset.
+                # With this linger time, closing sends a reset.
                 transport.get_extra_info("socket").setsockopt(SOL_SOCKET, SO_LINGER, _AT_ONCE)
                 transport.abort()
             elif transport is not None:
@@ -349,7 +351,7 @@ class _Acting:
             )
         if fault.act == "huge":
             return await self._send([b" " * 2**20] * fault.mib, 0.0, fault.mib * 2**20)
-        whole = bytes(answer.body) if isinstance(answer, web.Response) and answer.body else b"{}"  # type: ignore[arg-type]
+        whole = bytes(response.body) if isinstance(response, web.Response) and response.body else b"{}"  # type: ignore[arg-type]
         if fault.act == "truncate":
             return await self._send([whole[: len(whole) // 2]], 0.0, len(whole))
         return await self._send([whole[at : at + 1] for at in range(len(whole))], fault.seconds, len(whole))

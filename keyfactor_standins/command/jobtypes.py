@@ -1,8 +1,8 @@
-"""What makes an orchestrator of GET /Agents as large as those of a real Command: its `JobTypes`.
+"""The `JobTypes` of an orchestrator, which make an agent of GET /Agents as large as in a real Command.
 
-The recorded 25.4.1 server gives three for a plain Universal Orchestrator and twenty for one with many capabilities,
-with the fields below. They are made up here from an orchestrator's GUID while an answer is written, so that a fleet
-of 100,000 keeps none of them in memory.
+The recorded 25.4.1 server returns three for a plain Universal Orchestrator and twenty for one with many capabilities,
+with the fields below. They are derived from the GUID while a response is written, so that a fleet of 100,000 keeps none
+of them in memory.
 """
 
 import json
@@ -28,7 +28,7 @@ _TEXTS = [f"[{','.join(_ALL[:count])}]" for count in range(MOST + 1)]
 
 
 def text(agent_id: str, most: int) -> str:
-    """The job types of an orchestrator as JSON: one to `most` of them, the same for the same GUID.
+    """The job types of an orchestrator as JSON: 1 to `most` of them, always the same for a GUID.
 
     Our choice: they do not follow from its Capabilities.
     """

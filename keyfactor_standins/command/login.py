@@ -1,4 +1,4 @@
-"""Who may come in: Basic, bearer tokens, the OAuth2 token endpoint, and permissions."""
+"""Authentication: Basic, bearer tokens, the OAuth2 token endpoint, and permissions."""
 
 import base64
 import secrets
@@ -18,12 +18,12 @@ MODIFY = "/agents/management/modify/"
 
 @dataclass
 class Login:
-    """The accounts of this server; they survive a restart with the world.
+    """The accounts of this server, which are kept with the world.
 
     Attributes:
         denied: permission paths that every identity lacks.
-        token_life: seconds for which a fetched token is good.
-        form_only: the token endpoint looks for the client's secret in the form alone, as some do.
+        token_life: seconds for which a fetched token is valid.
+        form_only: the token endpoint reads the client's secret only from the form, as some do.
     """
 
     username: str = "svc-enroll"
@@ -39,30 +39,30 @@ class Login:
 
     @classmethod
     def of(cls, world: World) -> "Login":
-        """The accounts kept with a world, made on its first start."""
+        """The accounts kept with a world, created on its first start."""
         if "login" not in world.kept:
             names = ("password", "client_secret", "access_token")
             world.keep("login", {name: secrets.token_urlsafe(18) for name in names})
         return cls(**world.kept["login"])
 
     def admits(self, header: str) -> bool:
-        """Whether an Authorization header names somebody known."""
+        """Whether an Authorization header is valid."""
         kind, _, value = header.partition(" ")
         if kind.lower() == "bearer":
             return value == self.access_token or self._tokens.get(value, 0.0) > time.monotonic()
         if kind.lower() != "basic":
             return False
         user, _, password = _basic(value).partition(":")
-        # The published clients write the account either way.
+        # The published clients use either form.
         accounts = {f"{self.domain}\\{self.username}".lower(), f"{self.username}@{self.domain}".lower()}
         return user.lower() in accounts and secrets.compare_digest(password.encode(), self.password.encode())
 
     def revoke(self) -> None:
-        """Makes every token that was fetched so far invalid."""
+        """Revoke every token fetched so far."""
         self._tokens.clear()
 
     async def token(self, request: web.Request) -> web.Response:
-        """The token endpoint: client credentials, by Basic header or by form fields."""
+        """The token endpoint: client credentials in a Basic header or in form fields."""
         form = await request.post()
         client, secret = str(form.get("client_id", "")), str(form.get("client_secret", ""))
         header = request.headers.get("Authorization", "")
@@ -74,13 +74,9 @@ class Login:
             return _oauth_error(400, "unsupported_grant_type")
         if client != self.client_id or not secrets.compare_digest(secret.encode(), self.client_secret.encode()):
             return _oauth_error(401, "invalid_client")
-        made = secrets.token_urlsafe(24)
-        self._tokens[made] = time.monotonic() + self.token_life
-        body: dict[str, Any] = {
-            "access_token": made,
-            "token_type": "Bearer",
-            "expires_in": int(self.token_life),
-        }
+        token = secrets.token_urlsafe(24)
+        self._tokens[token] = time.monotonic() + self.token_life
+        body: dict[str, Any] = {"access_token": token, "token_type": "Bearer", "expires_in": int(self.token_life)}
         if form.get("scope"):
             body["scope"] = form["scope"]
         return web.json_response(body, headers={"Cache-Control": "no-store"})

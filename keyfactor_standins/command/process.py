@@ -17,7 +17,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 class Command:
-    """A running stand-in: where it is, and its control endpoint."""
+    """A running stand-in, through its control endpoint."""
 
     def __init__(self, process: "subprocess.Popen[str]", said: Mapping[str, str]) -> None:
         self.process = process
@@ -28,30 +28,30 @@ class Command:
         )
 
     def environment(self) -> dict[str, str]:
-        """What a client needs in its environment to come in with Basic."""
+        """The environment of a client that signs in with Basic."""
         return environment(self.said)
 
     def agents(self) -> list[dict[str, Any]]:
-        """Every orchestrator, by GUID order, all fields."""
-        found: list[dict[str, Any]] = self._control.get("/agents").raise_for_status().json()
-        return found
+        """Every orchestrator with all fields, in the order of the GUIDs."""
+        agents: list[dict[str, Any]] = self._control.get("/agents").raise_for_status().json()
+        return agents
 
     def ids(self) -> list[str]:
         """The GUIDs of every orchestrator."""
         return [agent["agent_id"] for agent in self.agents()]
 
     def flags(self) -> dict[str, str]:
-        """Every flag by GUID."""
+        """The flag of every orchestrator, by GUID."""
         names = ("None", "Requested", "Required")
         return {agent["agent_id"]: names[agent["flag"]] for agent in self.agents()}
 
     def journal(self) -> list[dict[str, Any]]:
         """Every request so far."""
-        found: list[dict[str, Any]] = self._control.get("/journal").raise_for_status().json()
-        return found
+        entries: list[dict[str, Any]] = self._control.get("/journal").raise_for_status().json()
+        return entries
 
     def posts(self) -> list[tuple[Any, tuple[str, ...]]]:
-        """Every SetAuthCertificateReenrollment so far: its status and its GUIDs in order."""
+        """Every SetAuthCertificateReenrollment so far: its status and its GUIDs, sorted."""
         return [
             (entry["body"]["Status"], tuple(sorted(entry["body"]["OrchestratorIds"])))
             for entry in self.journal()
@@ -59,43 +59,43 @@ class Command:
         ]
 
     def forget(self) -> None:
-        """Empties the journal."""
+        """Empty the journal."""
         self._control.delete("/journal").raise_for_status()
 
     def faults(self, **given: Any) -> None:
-        """Switches faults; see `Faults.apply`."""
+        """Set faults and settings; see `Faults.apply`."""
         self._post("/faults", given)
 
     def calm(self) -> None:
-        """Switches every fault and setting back to what it was at the start."""
+        """Restore the faults and settings of the start."""
         self._control.delete("/faults").raise_for_status()
 
     def now(self) -> datetime:
-        """The time that its clock shows."""
+        """The time of its clock."""
         return datetime.fromisoformat(self._control.get("/world").raise_for_status().json()["now"])
 
     def clear(self) -> None:
-        """Empties it: no orchestrators, no requests seen, no faults, no tokens, the machine's clock."""
+        """Empty it: no orchestrators, journal, faults or tokens, and the machine's clock."""
         self._control.delete("/world").raise_for_status()
 
     def world(self, **given: Any) -> list[str]:
-        """Lets something happen beside the API; see `Faults._change`. The GUIDs of orchestrators made."""
-        made: list[str] = self._post("/world", given).json()
-        return made
+        """Change it from outside the API, see `Faults._change`; returns the GUIDs of new orchestrators."""
+        agent_ids: list[str] = self._post("/world", given).json()
+        return agent_ids
 
     def _post(self, path: str, given: Any) -> httpx.Response:
-        answer = self._control.post(path, json=given)
-        if answer.is_error:
-            raise ValueError(answer.text)
-        return answer
+        response = self._control.post(path, json=given)
+        if response.is_error:
+            raise ValueError(response.text)
+        return response
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill it with SIGKILL."""
         self.process.kill()
         self.process.wait()
 
     def close(self) -> None:
-        """Ends it."""
+        """End it."""
         self._control.close()
         self.process.terminate()
         try:
@@ -108,10 +108,10 @@ class Command:
 
 
 def start(*arguments: str) -> Command:
-    """Starts it and waits until it serves.
+    """Start it and wait until it serves.
 
     Raises:
-        RuntimeError: it did not start; carries what it said.
+        RuntimeError: it did not start; the text is its stderr.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "keyfactor_standins.command", *arguments],
@@ -131,7 +131,7 @@ def start(*arguments: str) -> Command:
 
 @contextmanager
 def running(*arguments: str) -> Iterator[Command]:
-    """It, for the length of a `with`."""
+    """A stand-in that runs for the length of a `with`."""
     command = start(*arguments)
     try:
         yield command

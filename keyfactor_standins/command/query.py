@@ -14,11 +14,11 @@ Test = Callable[[Agent], bool]
 
 @dataclass(frozen=True)
 class Field:
-    """Something to query or sort by.
+    """A field to query or sort by.
 
     Attributes:
         of: its value for an orchestrator.
-        read: a query's text as such a value; a ValueError where it is none.
+        read: converts the text of a query to such a value; raises ValueError.
         operators: those that the search pages list for its type.
     """
 
@@ -33,7 +33,7 @@ def _time(text: str) -> datetime:
 
 
 _EQUAL = {"eq": operator.eq, "ne": operator.ne}
-# Our choice: -le and -ge, since the page that would list them is cut off.
+# Our choice: -le and -ge; the page that would list them is truncated.
 _ORDERED = _EQUAL | {"lt": operator.lt, "gt": operator.gt, "le": operator.le, "ge": operator.ge}
 _STRING = _EQUAL | {
     "contains": lambda have, wanted: wanted in have,
@@ -44,7 +44,7 @@ _STRING = _EQUAL | {
 
 
 def _text(of: Callable[[Agent], str]) -> Field:
-    # Our choice: case does not count, as in most databases that Command runs on.
+    # Our choice: case does not matter, as in most databases that Command runs on.
     return Field(lambda agent: of(agent).lower(), str.lower, _STRING)
 
 
@@ -58,36 +58,36 @@ FIELDS = {
     "clientmachine": _text(lambda agent: agent.client_machine),
     "capabilities": _text(lambda agent: ",".join(agent.capabilities)),
 }
-"""What can be queried: the documented five, and the three that Keyfactor's own tools use."""
+"""The fields to query: the five documented ones, and the three that Keyfactor's tools use."""
 
 _TOKEN = re.compile(r'\s*(?:(\(|\)|-\w+|"[^"]*"|[^\s()"]+)|$)')
 
 
 def parse(text: str) -> Test:
-    """The test that a query is.
+    """The test that a query describes.
 
     Raises:
-        Refused: the query can't be read, or names a field that can't be queried.
+        Refused: the query is malformed, or names a field that can't be queried.
     """
     test, rest = _either(_words(text))
     if rest:
-        raise _unread(f"The query could not be parsed at {rest[0]!r}.")
+        raise _malformed(f"The query could not be parsed at {rest[0]!r}.")
     return test
 
 
-def _unread(message: str) -> Refused:
+def _malformed(message: str) -> Refused:
     return Refused(message, "0xA011004A")
 
 
 def _words(text: str) -> list[str]:
     words, at = [], 0
     while at < len(text):
-        found = _TOKEN.match(text, at)
-        if found is None:
-            raise _unread(f"The query could not be parsed at {text[at:]!r}.")
-        if found[1]:
-            words.append(found[1])
-        at = found.end()
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise _malformed(f"The query could not be parsed at {text[at:]!r}.")
+        if match[1]:
+            words.append(match[1])
+        at = match.end()
     return words
 
 
@@ -119,27 +119,27 @@ def _clause(words: list[str]) -> tuple[Test, list[str]]:
     if words and words[0] == "(":
         test, rest = _either(words[1:])
         if not rest or rest[0] != ")":
-            raise _unread("The query lacks a closing parenthesis.")
+            raise _malformed("The query lacks a closing parenthesis.")
         return test, rest[1:]
     if len(words) < 3:
-        raise _unread("The query could not be parsed.")
+        raise _malformed("The query could not be parsed.")
     return _comparison(*words[:3]), words[3:]
 
 
 def _comparison(name: str, dashed: str, value: str) -> Test:
     field = FIELDS.get(name.lower())
     if field is None or not dashed.startswith("-"):
-        raise _unread(f"The query's field or operator is not supported: {name} {dashed}")
+        raise _malformed(f"The query's field or operator is not supported: {name} {dashed}")
     compare = field.operators.get(dashed[1:].lower())
     if value.upper() == "NULL":
         compare = _EQUAL.get(dashed[1:].lower())
     if compare is None:
-        raise _unread(f"The query's field or operator is not supported: {name} {dashed}")
+        raise _malformed(f"The query's field or operator is not supported: {name} {dashed}")
     if value.upper() == "NULL":
         empty = compare is operator.eq
         return lambda agent: (field.of(agent) in (None, "")) is empty
     try:
         wanted = field.read(value.strip('"'))
     except ValueError:
-        raise _unread(f"The value {value} can't be compared with {name}.") from None
+        raise _malformed(f"The value {value} can't be compared with {name}.") from None
     return lambda agent: (have := field.of(agent)) is not None and compare(have, wanted)

@@ -1,4 +1,4 @@
-"""The parts put together: one application on one loopback port."""
+"""Assembles the stand-in: one application on one loopback port."""
 
 import re
 import ssl
@@ -20,12 +20,12 @@ from keyfactor_standins.command.world import World
 AGENTS = "/KeyfactorAgents"
 TOKENS = "/identity/token"
 PRODUCT = "25.4.1+5c2d9d0a7e3f4b61c8e0f7a2936b1d4e8f50a7c3"
-"""In the form of the recorded server; the part after the plus is made up."""
+"""In the format of the recorded server; the part after the plus is invented."""
 
 
 @dataclass
 class Server:
-    """What was put together."""
+    """The assembled stand-in."""
 
     application: web.Application
     world: World
@@ -36,9 +36,9 @@ class Server:
     tls: ssl.SSLContext | None
 
     def announcement(self, port: int, ca_file: Path | None) -> dict[str, str]:
-        """The one line that says where everything is, secrets included: they are made up."""
+        """The JSON line that the stand-in prints: its addresses and credentials, which it generated."""
         url = f"{'https' if self.tls else 'http'}://127.0.0.1:{port}"
-        said = {
+        line = {
             "url": url,
             "api_path": self.api_path,
             "username": self.login.username,
@@ -51,12 +51,12 @@ class Server:
             "agents_url": url + AGENTS,
             "control_url": url + CONTROL,
         }
-        return said | ({"ca_cert": str(ca_file)} if ca_file else {})
+        return line | ({"ca_cert": str(ca_file)} if ca_file else {})
 
 
 @web.middleware
 async def _bare_errors(request: web.Request, handler: Any) -> web.StreamResponse:
-    """Our choice: no body where there is no such path or method; what is seen of Command there is often empty."""
+    """Our choice: no body for an unknown path or method; the observed responses of Command are often empty."""
     try:
         return await handler(request)  # type: ignore[no-any-return]
     except web.HTTPException as error:
@@ -69,7 +69,7 @@ def _product_headers(base: str) -> Any:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Any) -> web.StreamResponse:
-        # Our choice: on every answer of the API, an error too. Of the recorded ones all were successes.
+        # Our choice: on every response of the API, including errors; all recorded ones were successes.
         response: web.StreamResponse = await handler(request)
         if re.sub("/+", "/", request.path).lower().startswith(below):
             response.headers["X-Keyfactor-Correlation-Id"] = str(uuid.uuid4())
@@ -81,9 +81,9 @@ def _product_headers(base: str) -> Any:
 
 
 def any_case(path: str) -> str:
-    """A route's path in which case does not count, as in the framework that Command is built with.
+    """A route's path without regard to case, as in the framework that Command is built with.
 
-    Clients join base and path carelessly: slashes count once, and one at the end does not count.
+    Clients join base and path carelessly, so repeated slashes count as one, and a slash at the end is ignored.
     """
     pattern = ""
     for at, part in enumerate(re.split(r"\{(\w+)\}", path.strip("/"))):
@@ -95,7 +95,7 @@ def any_case(path: str) -> str:
 
 
 def build(world: World, *, statuses: str = "names", tls: bool = False, api_path: str = API_PATH) -> Server:
-    """The server for a world; the other parameters are its flags."""
+    """The server for a world; the other parameters are the options of the command line."""
     login = Login.of(world)
     authority = Authority(world)
     base = f"/{api_path}"

@@ -1,8 +1,8 @@
-"""The orchestrators' side: KeyfactorAgents/Session/Register, as Keyfactor's C agent speaks it.
+"""The API for orchestrators: KeyfactorAgents/Session/Register, as Keyfactor's C agent uses it.
 
-Observation with that agent: certificates travel as base64 DER without a header, an answer with A0100007 (warning,
-with a token) or A0100008 (error, without one) makes it register again with a CSR. Which of the two means
-Requested and which Required is an inference.
+Observed with that agent: certificates are sent as base64 DER without a header, and a response with A0100007 (warning,
+with a token) or A0100008 (error, without one) makes it register again with a CSR. Which of the two means Requested and
+which Required is inferred.
 """
 
 import base64
@@ -28,17 +28,17 @@ class Sessions:
         self._world, self._login, self._authority = world, login, authority
 
     def routes(self, base: str) -> list[web.RouteDef]:
-        """The routes below the orchestrators' path."""
+        """The routes below the path of this API."""
         return [web.post(f"{base}/Session/Register", self.register)]
 
     async def register(self, request: web.Request) -> web.Response:
-        """One registration: a session, an order to enroll, or a new certificate for a CSR."""
+        """One registration: starts a session, tells the orchestrator to enroll, or issues a certificate for a CSR."""
         if not self._login.admits(request.headers.get("Authorization", "")):
             return web.Response(status=401, headers={"WWW-Authenticate": CHALLENGE})
         try:
             given = _Registration(json.loads(await request.text()))
         except (ValueError, TypeError, LookupError, AttributeError):
-            return web.json_response({"Message": "The request body is no registration."}, status=400)
+            return web.json_response({"Message": "The request body is not a registration."}, status=400)
         agent = self._world.agents.get(given.agent_id)
         if agent is not None:
             self._world.seen(agent, self._presented(request))
@@ -56,7 +56,7 @@ class Sessions:
             return _answer(_ERROR, error.code[2:], error.message, agent=agent)
 
     def _presented(self, request: web.Request) -> str | None:
-        """The client certificate of the connection, or of the header that a reverse proxy would set."""
+        """The thumbprint of the client certificate, from TLS or from the header that a reverse proxy would set."""
         tls = request.transport.get_extra_info("ssl_object") if request.transport else None
         der: bytes | None = tls.getpeercert(True) if tls is not None else None
         text = request.headers.get("X-ARR-ClientCert", "")
@@ -65,8 +65,8 @@ class Sessions:
     def _enroll(self, agent: Agent | None, given: "_Registration") -> web.Response:
         certificate = self._authority.issue(given.csr)
         if agent is None:
-            # Our choice: one that Command has forgotten comes back as New under its GUID. Keyfactor's agent
-            # would not take another one.
+            # Our choice: an orchestrator that Command does not know returns as New with its GUID, since Keyfactor's
+            # agent would not accept another one.
             agent = Agent(
                 agent_id=given.agent_id or self._world.guid(),
                 client_machine=given.machine,
@@ -82,13 +82,13 @@ class Sessions:
 
     def _session(self, agent: Agent) -> web.Response:
         if agent.status != APPROVED:
-            # Our choice: a warning. After an error here Keyfactor's agent forgets its GUID and starts anew.
+            # Our choice: a warning. After an error, Keyfactor's agent discards its GUID and registers as new.
             message = "The orchestrator is not approved."
             self._world.failed(agent, int(NOT_APPROVED, 16), message)
             return _answer(_WARNING, NOT_APPROVED[2:], message, agent=agent)
         if agent.thumbprint is None:
             return _answer(*_ENROLL["Required"], "Enroll for a certificate.", agent=agent)
-        # Our choice: the flag of one without a client certificate stands for ever; there is nothing to renew.
+        # Our choice: without a client certificate the flag is never cleared, since there is nothing to renew.
         if agent.flag and agent.uses_certificate:
             result, code = _ENROLL[FLAGS[agent.flag]]
             return _answer(result, code, "Enroll for a new certificate.", agent=agent, token=result == _WARNING)
@@ -97,10 +97,10 @@ class Sessions:
 
 
 class _Registration:
-    """What an orchestrator says of itself.
+    """The body of a registration.
 
     Raises:
-        ValueError, TypeError, AttributeError: it can't be read.
+        ValueError, TypeError, AttributeError: it is malformed.
     """
 
     def __init__(self, body: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ class _Registration:
         self.machine = str(body.get("ClientMachine") or "unnamed")
         self.platform = int(body.get("AgentPlatform") or 0)
         self.version = _version(body.get("AgentVersion"))
-        self.capabilities = [str(each) for each in body.get("Capabilities") or ()]
+        self.capabilities = [str(capability) for capability in body.get("Capabilities") or ()]
 
 
 def _answer(
@@ -143,7 +143,7 @@ def _answer(
 
 
 def _version(number: Any) -> str:
-    """One 16-bit group of the number for each part; anything else as it came."""
+    """The version in the four 16-bit groups of an integer; anything else as text."""
     if not isinstance(number, int):
         return str(number or "")
     return ".".join(str(number >> shift & 0xFFFF) for shift in (48, 32, 16, 0))

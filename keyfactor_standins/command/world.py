@@ -1,4 +1,4 @@
-"""What this Command knows, and its rules: orchestrators, their flags and certificates. No HTTP in it."""
+"""The data of this Command and its rules, without HTTP: orchestrators, their flags and certificates."""
 
 import json
 import random
@@ -13,7 +13,7 @@ from typing import Any, TextIO
 FLAGS = ("None", "Requested", "Required")
 NEW, APPROVED, DISAPPROVED = 1, 2, 3
 NATIVE, UNIVERSAL = 5, 1
-"""AgentPlatform. The recorded server gives 1 for a Universal Orchestrator."""
+"""AgentPlatform. The recorded server returns 1 for a Universal Orchestrator."""
 
 _EDGE = ["CertStores.PEM.Inventory", "CertStores.PEM.Management", "Custom.FetchLogs"]
 _CORE = ["CertStores.IIS.Inventory", "LOGS"]
@@ -22,7 +22,7 @@ _OLD_C_AGENT = (2, 15, 2)
 NOT_APPROVED = "0xA0100001"
 """Our choice: no source gives the code for an orchestrator that is not approved."""
 _CANNOT_RENEW = 0xA0110008
-"""Our choice: no source gives the code that Command notes when an orchestrator fails to renew its certificate."""
+"""Our choice: no source gives the code that Command records when an orchestrator fails to renew its certificate."""
 
 
 @dataclass(slots=True)
@@ -30,8 +30,8 @@ class Agent:
     """An orchestrator, with the fields of GET /Agents.
 
     Attributes:
-        thumbprint: an empty string, as are the other two, where the orchestrator uses no client certificate; None
-            where it has not enrolled yet.
+        thumbprint: None before the orchestrator has enrolled; empty, like the other two thumbprints, if it uses no
+            client certificate.
     """
 
     agent_id: str
@@ -57,7 +57,7 @@ class Agent:
 
     @property
     def obeys(self) -> bool:
-        """Whether it enrolls at its next session: its flag says so, and its version understands that flag."""
+        """Whether it enrolls in its next session: its flag is set, and its version supports that flag."""
         if not self.flag or not self.uses_certificate:
             return False
         old = self.agent_platform == NATIVE and _numbers(self.version) < _OLD_C_AGENT
@@ -65,7 +65,7 @@ class Agent:
 
 
 class Refused(Exception):
-    """A request that Command turns down, with its HTTP status and error body."""
+    """Command refuses a request, with this HTTP status and error body."""
 
     def __init__(self, message: str, code: str = "0xA0110001", status: int = 400) -> None:
         super().__init__(message)
@@ -73,11 +73,11 @@ class Refused(Exception):
 
 
 class UnreadableStateError(Exception):
-    """A file given as the state is not one."""
+    """The state file was not written by this stand-in."""
 
 
 def plain(guid: str) -> str:
-    """A GUID as this Command writes it: lower case, without braces."""
+    """A GUID in this Command's format: lower case, without braces."""
     return (guid[1:-1] if guid[:1] == "{" and guid[-1:] == "}" else guid).lower()
 
 
@@ -86,17 +86,18 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 class World:
-    """Every orchestrator, on disk after each change where a file is given.
+    """All orchestrators, written to the state file, if there is one, after each change.
 
     Attributes:
         agents: by GUID.
-        kept: what survives a restart besides them.
-        flags_before: the flag of an orchestrator before the last request that named it, by GUID. An orchestrator
-            that has re-enrolled since is not in it.
+        kept: other values that are kept across restarts, by name.
+        flags_before: by GUID, the flag before the last request that named an orchestrator; without orchestrators that
+            have re-enrolled since.
 
     Args:
-        seed: makes the GUIDs and thumbprints of a fleet the same each time; without effect on one that is kept.
-        state: one JSON object a line, the newest of an orchestrator counts; None keeps all in memory.
+        seed: determines the GUIDs and thumbprints of a new fleet.
+        state: a file with one JSON object a line, of which the last one of an orchestrator counts; None keeps
+            everything in memory.
     """
 
     def __init__(self, seed: int = 1, state: Path | None = None) -> None:
@@ -108,17 +109,17 @@ class World:
         if state is not None:
             self._load(state)
             self._file = state.open("a", encoding="utf-8")
-        # Begun again, the sequence would give out what it gave out before.
+        # The same seed would produce the GUIDs of the stored fleet again.
         self._random = random.Random(None if self.agents else seed)
 
     @property
     def new(self) -> bool:
-        """Whether nobody has used it yet."""
+        """Whether the state was empty at the start."""
         return not self.agents and not self.kept
 
     def _load(self, state: Path) -> None:
         lines = state.read_text(encoding="utf-8", errors="replace").split("\n") if state.exists() else [""]
-        # A kill can tear the last line; what it would have said was never answered. The first one is always whole.
+        # A kill can cut off the last line, whose request was never answered. The first line is always complete.
         whole = lines[:-1] or lines[: bool(lines[0])]
         for number, line in enumerate(whole, 1):
             try:
@@ -128,11 +129,8 @@ class World:
         news = state.with_name(f"{state.name}.new")
         news.write_text(
             "".join(
-                json.dumps(each) + "\n"
-                for each in (
-                    {"kept": self.kept},
-                    *({"agent": asdict(agent)} for agent in self.agents.values()),
-                )
+                json.dumps(entry) + "\n"
+                for entry in ({"kept": self.kept}, *({"agent": asdict(agent)} for agent in self.agents.values()))
             ),
             encoding="utf-8",
         )
@@ -148,7 +146,7 @@ class World:
             self.kept |= entry["kept"]
 
     def keep(self, name: str, value: Any) -> None:
-        """Remembers something besides the orchestrators, such as a key, over a restart."""
+        """Keep a value, such as a key, across restarts."""
         self.kept[name] = value
         self._write({"kept": {name: value}})
 
@@ -162,51 +160,52 @@ class World:
             self._write(*({"agent": asdict(agent)} for agent in agents))
 
     def guid(self) -> str:
-        """A new GUID, the same for the same seed."""
+        """A new GUID, determined by the seed."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
     def thumbprint(self) -> str:
-        """What a certificate's thumbprint looks like, for a fleet that was there before this process."""
+        """A new thumbprint, determined by the seed."""
         return f"{self._random.getrandbits(160):040X}"
 
     def now(self) -> datetime:
-        """The time of this Command: the one that was set, else the machine's. In UTC."""
+        """The time of this Command in UTC: the one that was set, or the machine's."""
         fixed = self.kept.get("now")
         return datetime.fromisoformat(fixed) if fixed else datetime.now(UTC)
 
     def set_clock(self, time: str | None) -> None:
-        """Stops the clock at a time, or starts it again; it survives a restart as it is.
+        """Stop the clock at a time, or follow the machine's clock again; kept across restarts.
 
         Args:
-            time: RFC 3339; without an offset it is UTC. None for the machine's clock.
+            time: RFC 3339, UTC without an offset; None for the machine's clock.
 
         Raises:
-            ValueError: it is no such time.
+            ValueError: the time is malformed.
         """
-        given = datetime.fromisoformat(time) if time is not None else None
-        if given is not None and given.tzinfo is None:
-            given = given.replace(tzinfo=UTC)
-        self.keep("now", given.astimezone(UTC).isoformat() if given else None)
+        moment = datetime.fromisoformat(time) if time is not None else None
+        if moment is not None and moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        self.keep("now", moment.astimezone(UTC).isoformat() if moment else None)
 
     def stamp(self) -> str:
-        """The time as Command writes it: UTC, with milliseconds."""
+        """The current time in Command's format: UTC, with milliseconds."""
         return self.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
     def populate(self, count: int, unapproved: int = 0, without_certificate: int = 0) -> list[Agent]:
-        """Adds orchestrators that were there before: by turns edge-NNN (C agent) and core-NNN (Universal).
+        """Add enrolled orchestrators, alternately edge-NNN (C agent) and core-NNN (Universal).
 
         Args:
-            count: how many in all.
-            unapproved: the last so many are not approved yet.
-            without_certificate: the first so many, uo-NNN, use no client certificate: their thumbprints are empty.
+            count: the total.
+            unapproved: how many, at the end, are not approved.
+            without_certificate: how many, at the beginning, use no client certificate (empty thumbprints); these are
+                named uo-NNN.
         """
-        made, seen = [], self.stamp()
+        agents, seen = [], self.stamp()
         for number in range(count):
             plain_login = number < without_certificate
             edge = number % 2 == 0 and not plain_login
             group = "uo" if plain_login else "edge" if edge else "core"
             print_ = "" if plain_login else self.thumbprint()
-            made.append(
+            agents.append(
                 Agent(
                     agent_id=self.guid(),
                     client_machine=f"{group}-{len(self.agents) + number + 1:03}.plant.example",
@@ -221,11 +220,11 @@ class World:
                     last_thumbprint_used=print_,
                 )
             )
-        self.add(*made)
-        return made
+        self.add(*agents)
+        return agents
 
     def add(self, *agents: Agent) -> None:
-        """Adds orchestrators as they are, but for the spelling of their GUIDs."""
+        """Add orchestrators; their GUIDs are written in this Command's format."""
         for agent in agents:
             agent.agent_id = plain(agent.agent_id)
         self.agents.update((agent.agent_id, agent) for agent in agents)
@@ -233,55 +232,54 @@ class World:
         self._saved(*agents)
 
     def remove(self, agent_id: str) -> None:
-        """Deletes an orchestrator."""
+        """Delete an orchestrator."""
         gone = self.agents.pop(self.known(agent_id).agent_id)
         self._order = None
         self._write({"gone": gone.agent_id})
 
     def clear(self) -> None:
-        """Deletes every orchestrator, and lets the clock go again."""
+        """Delete every orchestrator, and follow the machine's clock again."""
         for agent_id in list(self.agents):
             self.remove(agent_id)
         self.flags_before.clear()
         self.set_clock(None)
 
     def change(self, agent_id: str, **fields: Any) -> Agent:
-        """Sets fields of an orchestrator, as somebody else would."""
+        """Set fields of an orchestrator from outside."""
         agent = self.known(agent_id)
         for name, value in fields.items():
             if not hasattr(agent, name):
                 raise Refused(f"an orchestrator has no field {name!r}")
             if name == "flag" and value not in range(len(FLAGS)):
-                raise Refused(f"{value!r} is no flag; expected 0, 1 or 2")
+                raise Refused(f"{value!r} is not a flag; expected 0, 1 or 2")
             setattr(agent, name, value)
         self._saved(agent)
         return agent
 
     def known(self, agent_id: str, status: int = 404) -> Agent:
-        """The orchestrator of that GUID; Refused with that HTTP status where there is none. 404 is our choice."""
+        """The orchestrator with this GUID; raises Refused with this HTTP status if there is none. 404 is our choice."""
         agent = self.agents.get(plain(agent_id))
         if agent is None:
             raise Refused(f"Agent {agent_id} was not found.", status=status)
         return agent
 
     def in_order(self) -> list[Agent]:
-        """Every orchestrator by its GUID, the order in which Command lists them."""
+        """All orchestrators in the order in which Command lists them: by GUID."""
         if self._order is None:
             self._order = [self.agents[agent_id] for agent_id in sorted(self.agents)]
         return self._order
 
     def set_flag(self, agent_ids: Iterable[str], flag: int, refused: frozenset[str]) -> list[str]:
-        """Sets the flag of many; the GUIDs that failed, as they were written.
+        """Set the flag of many orchestrators; returns the GUIDs that failed, as they were written.
 
-        Our choice, since nobody documents it: an unknown GUID fails, so does a New or Disapproved
-        orchestrator unless its flag is cleared; setting the value already set succeeds; a GUID that is
-        there twice counts twice.
+        Our choice, since it is undocumented: an unknown GUID fails, and so does a New or Disapproved orchestrator
+        unless its flag is cleared; setting the current value succeeds; a GUID that is listed twice counts twice.
         """
         failed, changed = [], {}
-        for given in agent_ids:
-            agent = self.agents.get(plain(given))
+        for agent_id in agent_ids:
+            agent = self.agents.get(plain(agent_id))
             if agent is None or agent.agent_id in refused or (flag and agent.status != APPROVED):
-                failed.append(given)
+                failed.append(agent_id)
                 continue
             self.flags_before[agent.agent_id] = agent.flag
             if agent.flag != flag:
@@ -291,14 +289,14 @@ class World:
         return failed
 
     def judge(self, agent_ids: Iterable[str], status: int) -> None:
-        """Approves or disapproves. Our choice: all or nothing, and 400 for an unknown one, as Reset answers."""
+        """Approve or disapprove. Our choice: all or none, and 400 for an unknown GUID, as in Reset."""
         agents = [self.known(agent_id, 400) for agent_id in agent_ids]
         for agent in agents:
             agent.status = status
         self._saved(*agents)
 
     def reset(self, agent_ids: Iterable[str]) -> None:
-        """Back to New, without certificates (AgentsResetPOST). Our choice: the flag is cleared as well."""
+        """Reset to New, without certificates (AgentsResetPOST). Our choice: the flag is cleared as well."""
         agents = [self.known(agent_id, 400) for agent_id in agent_ids]
         for agent in agents:
             agent.status, agent.flag = NEW, 0
@@ -306,16 +304,16 @@ class World:
         self._saved(*agents)
 
     def issued(self, agent: Agent, thumbprint: str) -> None:
-        """A new certificate was issued: it is expected from now on, and the flag has done its work."""
+        """Expect a newly issued certificate from now on, and clear the flag."""
         self.flags_before.pop(agent.agent_id, None)
         agent.legacy_thumbprint, agent.thumbprint, agent.flag = agent.thumbprint, thumbprint, 0
         self.succeeded(agent)
 
     def reenroll(self, agent_ids: Iterable[str]) -> None:
-        """Stands for a whole re-enrollment, certificate in use, where no orchestrator runs.
+        """Re-enroll orchestrators that do not run, with the new certificate in use.
 
         Raises:
-            Refused: there is no such orchestrator, or it uses no client certificate.
+            Refused: an orchestrator is unknown, or uses no client certificate.
         """
         for agent_id in agent_ids:
             agent = self.known(agent_id)
@@ -325,17 +323,17 @@ class World:
             self.seen(agent, agent.thumbprint)
 
     def check_in(self, agent_ids: Iterable[str], failing: Mapping[str, str]) -> None:
-        """One session of each of these orchestrators, where none runs.
+        """Simulate one session of each of these orchestrators.
 
-        An orchestrator presents the certificate that it has. If its flag tells it to, it then enrolls for a new
-        one, which it presents at its next session. A C agent that is too old for Requested ignores it.
+        An orchestrator presents its certificate. If its flag is set, it then enrolls for a new one, which it presents
+        in its next session. A C agent that is too old for Requested ignores that flag.
 
         Args:
-            agent_ids: who has a session.
-            failing: Command's error message by GUID, for those of them that fail to register.
+            agent_ids: the orchestrators.
+            failing: by GUID, Command's error message for those that fail to register.
 
         Raises:
-            Refused: there is no such orchestrator, or one that fails has no session.
+            Refused: an orchestrator is unknown, or `failing` names one that is not in `agent_ids`.
         """
         sessions = {agent.agent_id: agent for agent in map(self.known, agent_ids)}
         errors = {plain(agent_id): message for agent_id, message in failing.items()}
@@ -355,17 +353,17 @@ class World:
                 self.succeeded(agent)
 
     def failed(self, agent: Agent, code: int, message: str) -> None:
-        """A registration failed. Our choice: so does one that is not approved; an order to enroll is none."""
+        """Record a failed registration. Our choice: so is one not approved, but not one that is told to enroll."""
         agent.last_error_code, agent.last_error_message = code, message
         self._saved(agent)
 
     def succeeded(self, agent: Agent) -> None:
-        """A registration went well: it clears the last error."""
+        """Record a successful registration, which clears the last error."""
         agent.last_error_code = agent.last_error_message = None
         self._saved(agent)
 
     def seen(self, agent: Agent, presented: str | None) -> None:
-        """An orchestrator registers, with that certificate presented; None where none was."""
+        """Record that an orchestrator registers; `presented` is the thumbprint of its certificate, if any."""
         agent.last_seen = self.stamp()
         if presented:
             agent.last_thumbprint_used = presented

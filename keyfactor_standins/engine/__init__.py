@@ -1,6 +1,6 @@
-"""A Pulumi engine in small: runs a Pulumi Python program with dynamic resources where no pulumi CLI is."""
+"""A small Pulumi engine: runs Pulumi Python programs with dynamic resources without the pulumi CLI."""
 
 import os
 
-# gRPC's own log, here and in the children: lines about connections that end because the run does.
+# Silences gRPC's log, here and in the children: it reports connections that close because the run ends.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -1,8 +1,8 @@
-"""What every child of the engine begins with; a script, run by the program's interpreter, importing no engine.
+"""The script that every child process of the engine starts with; it imports nothing of the engine.
 
-`child.py host [FLAG ...] ADDRESS` becomes the SDK's provider host, `python -u -m pulumi.dynamic [FLAG ...] ADDRESS`.
-`child.py program JSON` runs a program as the CLI's language host does, and tells by its exit code how that ended:
-0 done, 32 failed and said so, 1 failed with a message (`pulumi.RunError`).
+`child.py host ADDRESS` becomes the SDK's provider host, `python -u -m pulumi.dynamic ADDRESS`. `child.py program JSON`
+runs a program as the CLI's language host does; its exit code is 0 for success, 1 for a `pulumi.RunError`, and 32 for
+any other failure, whose message has been logged.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def _die_with_the_engine() -> None:
-    """The engine holds the other end of stdin: it closes when the engine ends, also when that is killed."""
+    """Exit when stdin closes: the engine holds its other end, so that happens even when the engine is killed."""
     engine = os.dup(0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
@@ -30,26 +30,16 @@ def _die_with_the_engine() -> None:
     threading.Thread(target=watch, name="engine-watch", daemon=True).start()
 
 
-def _user_traceback(program: Path) -> str:
-    entry = program / "__main__.py" if program.is_dir() else program
-    frames = traceback.extract_tb(sys.exc_info()[2])
-    for index, frame in enumerate(frames):
-        if Path(frame.filename).resolve() == entry:
-            return traceback.format_exc(limit=index - len(frames))
-    return traceback.format_exc()
-
-
-def _run(program: str, settings: dict[str, object]) -> int:
-    import pulumi  # here: the host must not find more modules loaded than the SDK loads for it
+def _run(settings: dict[str, object]) -> int:
+    import pulumi  # not at the top: the host must not find more modules loaded than the SDK loads for it
     import pulumi.runtime
 
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env())
     pulumi.runtime.configure(pulumi.runtime.Settings(**settings))  # type: ignore[arg-type]
-    location = Path(program).resolve()
-    if location.is_dir() and not (location / "__main__.py").exists():
-        pulumi.log.error(f"unable to find main python program `__main__.py` in `{location}`")
+    if not Path("__main__.py").exists():
+        pulumi.log.error(f"unable to find main python program `__main__.py` in `{Path.cwd()}`")
         return 32
-    sys.argv = [program]
+    sys.argv = ["."]
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     threads = ThreadPoolExecutor(max_workers=max(pulumi.runtime.settings.SETTINGS.parallel or 1, 1) * 4)
@@ -57,7 +47,7 @@ def _run(program: str, settings: dict[str, object]) -> int:
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # a failed run leaves futures behind on purpose
 
     def run_path() -> None:
-        runpy.run_path(program, run_name="__main__")
+        runpy.run_path(".", run_name="__main__")
 
     try:
         loop.run_until_complete(pulumi.runtime.run_in_stack(run_path))
@@ -65,7 +55,7 @@ def _run(program: str, settings: dict[str, object]) -> int:
         pulumi.log.error(str(error))
         return 1
     except Exception:
-        pulumi.log.error("Program failed with an unhandled exception:\n" + _user_traceback(location))
+        pulumi.log.error("Program failed with an unhandled exception:\n" + traceback.format_exc())
         return 32
     finally:
         threads.shutdown(wait=True)
@@ -75,13 +65,12 @@ def _run(program: str, settings: dict[str, object]) -> int:
 
 if __name__ == "__main__":
     _die_with_the_engine()
-    sys.path[0] = str(Path.cwd())  # not this folder: its modules must not shadow others
+    sys.path[0] = str(Path.cwd())  # instead of this folder, whose modules would shadow others
     if sys.argv[1] == "host":
         sys.argv = ["pulumi.dynamic", *sys.argv[2:]]
         runpy.run_module("pulumi.dynamic", run_name="__main__", alter_sys=True)
     else:
-        given = json.loads(sys.argv[2])
-        code = _run(given.pop("program"), given)
+        code = _run(json.loads(sys.argv[2]))
         sys.stdout.flush()
         sys.stderr.flush()
         sys.exit(code)

@@ -1,4 +1,4 @@
-"""The processes of a run: the program and the provider host. They die with the engine, however it ends."""
+"""The child processes of a run, the program and the provider host; they end with the engine, however it ends."""
 
 import asyncio
 import contextlib
@@ -12,12 +12,12 @@ from keyfactor_standins.engine.config import Project
 from keyfactor_standins.engine.errors import EngineError
 
 _SCRIPT = Path(__file__).with_name("child.py")
-_FAREWELL = 1.0
-"""Seconds for a child that is told to go."""
+_GRACE = 1.0
+"""Seconds that a child has to exit once its stdin is closed."""
 
 
 class Child:
-    """A process of a run; `child.py` is what it begins with."""
+    """A child process, started through `child.py`."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -25,13 +25,13 @@ class Child:
 
     @classmethod
     async def start(cls, project: Project, stack: str, arguments: Sequence[str], extra: dict[str, str]) -> "Child":
-        """Start one in the program's folder, with the interpreter and the environment that the CLI gives it.
+        """Start one in the project's folder, with the interpreter and the environment that the CLI would give it.
 
-        It has a session of its own: a Ctrl-C at the terminal is the engine's to handle.
+        It runs in its own session, so that the engine alone handles a Ctrl-C at the terminal.
+
+        Raises:
+            EngineError: its interpreter does not start.
         """
-        folder = project.program.parent if project.program.is_file() else project.program
-        if not folder.is_dir():
-            raise EngineError(f"{folder} does not exist: `main` in Pulumi.yaml must name a folder or a file")
         python, environment = sys.executable, {**os.environ, **extra}
         environment |= {
             "PULUMI_PROJECT": project.name,
@@ -51,16 +51,16 @@ class Child:
                 "-u",
                 str(_SCRIPT),
                 *arguments,
-                cwd=folder,
+                cwd=project.root,
                 env=environment,
-                stdin=asyncio.subprocess.PIPE,  # its end tells the child that the engine is gone
+                stdin=asyncio.subprocess.PIPE,  # closes when the engine ends
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
                 limit=1 << 24,
                 start_new_session=True,
             )
         except OSError as error:
-            raise EngineError(f"{python} does not start: {error}; make the virtual environment again") from error
+            raise EngineError(f"{python} does not start: {error}; recreate the virtual environment") from error
         return cls(process)
 
     async def first_line(self) -> str:
@@ -69,7 +69,7 @@ class Child:
         return (await self._process.stdout.readline()).decode(errors="replace").strip()
 
     def follow(self, receive: Callable[[str], None]) -> None:
-        """Hand over what it writes from now on, in lines without their ends."""
+        """Pass on what it writes from now on, line by line, without the line ends."""
 
         async def read(stream: asyncio.StreamReader | None) -> None:
             while stream is not None and (line := await stream.readline()):
@@ -79,19 +79,19 @@ class Child:
             self._readers.append(asyncio.ensure_future(read(stream)))
 
     async def wait(self) -> int:
-        """Its exit code, once it has ended and all that it wrote was handed over."""
+        """Wait until it has ended and all its output was passed on; returns its exit code."""
         code = await self._process.wait()
         await asyncio.gather(*self._readers)
         return code
 
     async def stop(self, deadline: float = 0.0) -> int:
-        """Its exit code, after so many seconds for it to go by itself: it is told to, and then its group is killed."""
-        gone = asyncio.ensure_future(self.wait())
+        """End it: wait `deadline` seconds, close its stdin, then kill its process group; returns its exit code."""
+        exited = asyncio.ensure_future(self.wait())
         assert self._process.stdin is not None
-        for seconds in (deadline, _FAREWELL):
+        for seconds in (deadline, _GRACE):
             with contextlib.suppress(asyncio.TimeoutError):
-                return await asyncio.wait_for(asyncio.shield(gone), seconds)
+                return await asyncio.wait_for(asyncio.shield(exited), seconds)
             self._process.stdin.close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        return await gone
+        return await exited

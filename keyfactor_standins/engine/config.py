@@ -1,4 +1,4 @@
-"""Pulumi.yaml and Pulumi.STACK.yaml as they are: the project and the stack's values."""
+"""Reads Pulumi.yaml and Pulumi.STACK.yaml."""
 
 import json
 import re
@@ -15,30 +15,28 @@ from keyfactor_standins.engine.secrets import Vault
 from keyfactor_standins.engine.wire import Secret, has_secret, mapped, plain
 
 VERSION = "3.260.0"
-"""The CLI whose behaviour this engine follows; version ranges are checked against it."""
+"""The version of the CLI whose behaviour this engine follows; version ranges are checked against it."""
 
-_KEYS = {"name", "runtime", "description", "main", "config", "backend", "requiredPulumiVersion"}
-_HARMLESS = {"author", "website", "license", "template"}
+_KEYS = {"name", "runtime", "config", "requiredPulumiVersion"}
+_IGNORED = {"description", "author", "website", "license", "template"}
 
 
 @dataclass(frozen=True)
 class Project:
-    """A Pulumi project: `program` is a folder with a `__main__.py` or a file, `schema` the `config` block."""
+    """A Pulumi project; its `__main__.py` lies in `root`, `schema` is its `config` block."""
 
     root: Path
     name: str
-    program: Path
     virtualenv: Path | None
-    backend: str | None
     schema: Mapping[str, Any]
 
 
 def load_project(cwd: Path) -> Project:
-    """Read Pulumi.yaml in a folder, or in the nearest one above it."""
-    file = next((each / "Pulumi.yaml" for each in (cwd, *cwd.parents) if (each / "Pulumi.yaml").is_file()), None)
-    if file is None:
-        raise EngineError(f"no Pulumi.yaml project file found in {cwd} or a folder above it; run in a project")
-    raw = _read(file, _KEYS | _HARMLESS)
+    """Read the Pulumi.yaml of a folder."""
+    file = cwd / "Pulumi.yaml"
+    if not file.is_file():
+        raise EngineError(f"no Pulumi.yaml project file found in {cwd}; run in the project's folder or pass --cwd")
+    raw = _read(file, _KEYS | _IGNORED)
     runtime = raw.get("runtime")
     options = (runtime.get("options") or {}) if isinstance(runtime, dict) else {}
     kind = runtime.get("name") if isinstance(runtime, dict) else runtime
@@ -50,44 +48,39 @@ def load_project(cwd: Path) -> Project:
     name = raw.get("name")
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name):
         raise EngineError(f"{file}: the project's name is {name!r}; give it letters, digits, '-', '_', '.'")
-    require_version(raw.get("requiredPulumiVersion") or VERSION)
+    require_version(raw.get("requiredPulumiVersion") or "")
     virtualenv = options.get("virtualenv")
     return Project(
-        root=file.parent,
+        root=cwd,
         name=name,
-        program=file.parent / raw.get("main", "."),
-        virtualenv=file.parent / virtualenv if virtualenv else None,
-        backend=(raw.get("backend") or {}).get("url"),
+        virtualenv=cwd / virtualenv if virtualenv else None,
         schema=raw.get("config") or {},
     )
 
 
 def require_version(wanted: str) -> None:
-    """Raise EngineError unless VERSION lies in a range such as `>=3.238.0 <4.0.0 || 5.0.0`."""
-    met = False
-    for part in wanted.split("||"):
-        terms = re.sub(r"([=!<>])\s+", r"\1", part).split()
-        # In Python's spelling: `3.1.0` and `=3.1.0` are `==3.1.0`, `!3.1.0` is `!=3.1.0`.
-        terms = [re.sub(r"^(?:=|(!))?=?(?=[v\d])", lambda found: f"{found[1] or '='}=", term) for term in terms]
-        try:
-            met |= SpecifierSet(",".join(terms)).contains(VERSION)
-        except InvalidSpecifier as error:
-            raise EngineError(f"the version range {wanted!r} is malformed: {error}; write it like >=3.238.0") from error
+    """Raise EngineError unless VERSION lies in a range such as `>=3.238.0 <4.0.0`."""
+    try:
+        met = SpecifierSet(",".join(wanted.split())).contains(VERSION)
+    except InvalidSpecifier as error:
+        raise Unsupported(
+            f"the version range {wanted!r}, not like '>=3.238.0 <4.0.0',", "requiredPulumiVersion"
+        ) from error
     if not met:
         raise EngineError(f"Pulumi CLI version {VERSION} does not satisfy the version range {wanted!r}")
 
 
 def _read(file: Path, known: set[str]) -> dict[str, Any]:
     try:
-        found = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
     except (OSError, yaml.YAMLError) as error:
-        raise EngineError(f"{file} cannot be read: {error}; mend the file and run again") from error
-    if not isinstance(found, dict):
+        raise EngineError(f"{file} cannot be read: {error}; correct the file and run again") from error
+    if not isinstance(content, dict):
         raise EngineError(f"{file} is not a mapping of keys to values; see Pulumi's project file reference")
-    for key in found:
+    for key in content:
         if key not in known:
             raise Unsupported(f"the key {key!r}", str(file))
-    return found
+    return content
 
 
 class StackConfig:
@@ -106,16 +99,16 @@ class StackConfig:
 
     def values(self, vault: Vault) -> dict[str, str | Secret]:
         """Every value by its full key (`namespace:key`); objects and lists as JSON, secrets marked."""
-        found = {self._full(key): _opened(raw, vault) for key, raw in (self._raw.get("config") or {}).items()}
+        values = {self._full(key): _opened(raw, vault) for key, raw in (self._raw.get("config") or {}).items()}
         for key, rule in sorted(self._project.schema.items()):
             if not isinstance(rule, dict) or rule.get("type") != "array" or "default" not in rule:
-                raise Unsupported(f"a config key that is no array with a default, {key!r},", "Pulumi.yaml")
-            if not isinstance(plain(found.setdefault(self._full(key), rule["default"])), list):
+                raise Unsupported(f"a config key other than an array with a default, {key!r},", "Pulumi.yaml")
+            if not isinstance(plain(values.setdefault(self._full(key), rule["default"])), list):
                 raise EngineError(
                     f"Stack '{self._stack}' with configuration key '{key}' must be of type 'array'; correct it in "
                     f"{self.file.name}"
                 )
-        return {key: _as_config(value) for key, value in found.items()}
+        return {key: _as_config(value) for key, value in values.items()}
 
     def _full(self, key: str) -> str:
         return key if ":" in key else f"{self._project.name}:{key}"

@@ -1,4 +1,4 @@
-"""What a person sees: steps, property differences, messages, outputs and a count, as in the CLI."""
+"""What a run prints: steps, property differences, messages, outputs and counts, as in the CLI."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from keyfactor_standins.engine.store import in_state
 from keyfactor_standins.engine.wire import UNKNOWN, Properties, Secret, mapped, plain
 from keyfactor_standins.plain import printable
 
-# of each kind of step: its mark, and how it reads when it is done
+# For each kind of step its mark, and its word once it is done.
 _STEPS = {
     planner.SAME: ("  ", "unchanged"),
     planner.CREATE: ("+ ", "created"),
@@ -29,7 +29,7 @@ _ABSENT = object()
 
 
 def shown(value: Any) -> str:
-    """A value on one line; secrets and what is not known yet by a word in brackets."""
+    """A value on one line; secrets and unknown values as a word in brackets."""
     if isinstance(value, Secret):
         return "[secret]"
     if isinstance(value, dict):
@@ -40,12 +40,12 @@ def shown(value: Any) -> str:
 
 
 def lines(text: str) -> str:
-    """A message, which may have several lines, in which nothing else moves the cursor or colours the terminal."""
+    """A message of one or more lines, with nothing else in it that moves the cursor or colours the terminal."""
     return "\n".join(printable(line.expandtabs()) for line in re.split(r"\r?\n", text.rstrip("\n")))
 
 
 def differences(old: Any, new: Any, indent: int) -> Iterator[str]:
-    """The lines that show how an old map or list becomes the new one: maps by key, lists by index."""
+    """The lines that show how an old map or list differs from the new one: maps by key, lists by index."""
     was, will = (_by_label(() if side is _ABSENT else side) for side in (old, new))
     labels = [*was, *(label for label in will if label not in was)]
     if isinstance(old, dict) or isinstance(new, dict):
@@ -62,20 +62,20 @@ def _by_label(side: Any) -> dict[str, Any]:
 
 
 def _difference(label: str, old: Any, new: Any, indent: int) -> Iterator[str]:
-    there = [each for each in (old, new) if each is not _ABSENT]
+    present = [value for value in (old, new) if value is not _ABSENT]
     mark = "+ " if old is _ABSENT else "- " if new is _ABSENT else "  " if plain(old) == plain(new) else "~ "
     start = f"{' ' * (indent - 2)}{mark}{label}: "
     for kind, ends in ((dict, "{}"), (list, "[]")):
-        if any(there) and all(isinstance(each, kind) for each in there):
+        if any(present) and all(isinstance(value, kind) for value in present):
             yield start + ends[0]
             yield from differences(old, new, indent + 4)
             yield " " * indent + ends[1]
             return
-    yield start + " => ".join(map(shown, there if mark == "~ " else there[-1:]))
+    yield start + " => ".join(map(shown, present if mark == "~ " else present[-1:]))
 
 
 class Display:
-    """Prints what happens in one pass; `root` is the stack's URN, where messages go that name no resource."""
+    """Prints what happens in one pass; messages that name no resource go to `root`, the stack's URN."""
 
     def __init__(self, *, dry: bool, diff: bool, root: str) -> None:
         self._dry = dry
@@ -96,20 +96,20 @@ class Display:
         return any(self._counts[op] for op in _STEPS if op != planner.SAME)
 
     def started(self, step: Step) -> None:
-        """A step begins: said where it may take long."""
-        made = step.about.custom and step.about.type != PROVIDER_TYPE
-        if not self._dry and made and step.op in (planner.CREATE, planner.UPDATE, planner.DELETE):
+        """A step begins; printed where it calls a provider and may take long."""
+        called = step.about.custom and step.about.type != PROVIDER_TYPE
+        if not self._dry and called and step.op in (planner.CREATE, planner.UPDATE, planner.DELETE):
             self._row(step.op, step, step.op.removesuffix("e") + "ing")
 
     def finished(self, step: Step, *, failed: bool = False, status: str = "") -> None:
-        """A step has ended; `status` says how, where its kind does not."""
+        """A step has ended; `status` replaces the word of its kind."""
         if failed:
             self._row(step.op, step, "failed")
         elif step.op != planner.REFRESH:
             self._ended(step.op, step, status)
 
     def drifted(self, step: Step, op: str) -> None:
-        """A resource was read; `op` is what has become of it."""
+        """A resource was read; `op` says how it differs from the state."""
         self._ended(op, step)
 
     def _ended(self, op: str, step: Step, status: str = "") -> None:
@@ -143,16 +143,11 @@ class Display:
         for line in differences(old.inputs, new.inputs, 8):
             self.say(line)
 
-    def message(self, severity: str, text: str, urn: str = "", *, passing: bool = False) -> None:
-        """A message of severity error, warning, info or debug; a passing one is shown at once and not kept."""
-        if severity == "debug":
-            return
-        if passing:
-            self.say(f"    {(urn or self._root).split('::', 3)[3]}: {lines(text)}")
-        else:
-            text = lines(text)
-            said = text if severity == "info" else f"{severity}: {text}"
-            self._messages.setdefault(urn or self._root, []).append(said)
+    def message(self, severity: str, text: str, urn: str = "") -> None:
+        """A message of severity error, warning, info or debug, printed at the end; debug messages are left out."""
+        if severity != "debug":
+            prefix = "" if severity == "info" else f"{severity}: "
+            self._messages.setdefault(urn or self._root, []).append(prefix + lines(text))
 
     def outputs(self, old: Properties, new: Properties) -> None:
         """The stack's outputs, before and after."""
@@ -184,8 +179,8 @@ class Display:
 class Digest(Display):
     """A preview as one JSON document, in the shape of `pulumi preview --json` (pkg/backend/display/json.go).
 
-    Like the CLI's it leaves out what stays as it is, but for the stack, and the provider; what changes during a
-    refresh shows as `refresh` alone, since a dynamic provider gives no detailed differences.
+    As in the CLI, it leaves out the provider, and unchanged resources except the stack. A change that a refresh finds
+    is a `refresh` step without details, since a dynamic provider gives no detailed differences.
     """
 
     def __init__(self, *, root: str) -> None:
@@ -195,10 +190,10 @@ class Digest(Display):
         self._planned: Counter[str] = Counter()
 
     def say(self, text: str) -> None:
-        """Nothing but the document is printed."""
+        """Print nothing: stdout holds the document alone."""
 
     def started(self, step: Step) -> None:
-        """A step of the plan; its states are written now, before it takes effect on them."""
+        """A step of the plan; its states are written now, before the step changes them."""
         about = step.about
         if about.type == PROVIDER_TYPE or step.op in (planner.CREATE_REPLACEMENT, planner.DELETE_REPLACED):
             return
@@ -211,16 +206,15 @@ class Digest(Display):
             digest["provider"] = about.provider
         for name, resource in (("oldState", step.old), ("newState", step.new)):
             if resource is not None:
-                digest[name] = in_state(resource, _blinded)
+                digest[name] = in_state(resource, _redacted)
         self._steps.append({**digest, "detailedDiff": None})
 
-    def message(self, severity: str, text: str, urn: str = "", *, passing: bool = False) -> None:
-        """A diagnostic; passing ones and those for debugging are left out."""
-        if passing or severity == "debug":
-            return
-        prefix = "" if severity == "info" else f"{severity}: "
-        on = {"urn": urn} if urn else {}
-        self._diagnostics.append({**on, "message": f"{prefix}{text.rstrip()}\n", "severity": severity})
+    def message(self, severity: str, text: str, urn: str = "") -> None:
+        """A diagnostic; debug messages are left out."""
+        if severity != "debug":
+            prefix = "" if severity == "info" else f"{severity}: "
+            on = {"urn": urn} if urn else {}
+            self._diagnostics.append({**on, "message": f"{prefix}{text.rstrip()}\n", "severity": severity})
 
     def finish(self) -> None:
         """Print the document."""
@@ -233,5 +227,5 @@ class Digest(Display):
         print(json.dumps({name: value for name, value in document.items() if value}, indent=4))
 
 
-def _blinded(value: Any) -> Any:
+def _redacted(value: Any) -> Any:
     return mapped(value, lambda leaf: "[secret]" if isinstance(leaf, Secret) else leaf)

@@ -1,13 +1,13 @@
-"""The ways a run ends early.
+"""How a run ends early.
 
-EngineError         the run cannot start, or cannot go on: a message for the person, and the exit code
-└── Unsupported     the program, the state or the command line wants what this stand-in does not do; named
-StepError           one step failed: the provider host's answer, or a hook's
+EngineError         the run cannot start or continue: a message for the user, and the exit code
+└── Unsupported     the program, the project or the state uses something that this stand-in does not support
+StepError           one step failed, with the message of the provider host or a hook
 """
 
 
 class EngineError(Exception):
-    """The run stops with this message; the exit code is the CLI's."""
+    """The run stops with this message; exit codes are those of the CLI."""
 
     def __init__(self, message: str, exit_code: int = 1) -> None:
         super().__init__(message)
@@ -15,14 +15,14 @@ class EngineError(Exception):
 
 
 class Unsupported(EngineError):
-    """Something that the real engine does and this stand-in refuses, by name."""
+    """Something that the real engine supports and this stand-in refuses, by name."""
 
     def __init__(self, what: str, on: str) -> None:
         super().__init__(
             f"{what} (on {on}) is not supported by this stand-in for the Pulumi engine; run the program with"
-            " the real pulumi CLI, or leave it out"
+            " the real pulumi CLI, or remove it"
         )
 
 
 class StepError(Exception):
-    """One step failed; the message is the provider's or the hook's own."""
+    """One step failed; the message is that of the provider or the hook."""

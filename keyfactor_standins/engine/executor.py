@@ -1,10 +1,11 @@
-"""One pass over one stack: registrations come in, steps are executed in order, the store learns of each.
+"""One pass over one stack: turns registrations into steps, executes them, and records each in the store.
 
-Everything runs on one asyncio loop. `_planning` lets one resource be checked and planned at a time, as in the
-CLI's step generator; `_workers` bounds how many steps run at once.
+Everything runs on one asyncio loop. `_planning` lets one resource at a time be checked and planned, as in the CLI's
+step generator; `_workers` limits how many steps run at once.
 """
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,14 +33,16 @@ from keyfactor_standins.engine.planner import (
 from keyfactor_standins.engine.store import Store
 from keyfactor_standins.engine.wire import Properties, Secret, plain
 
+PARALLEL = 4 * (os.cpu_count() or 1)
+"""Steps at once, and what the program is told."""
+
 
 @dataclass(frozen=True)
 class Options:
-    """How a pass goes; `mode` is update, refresh or destroy, `replace` holds URNs."""
+    """Options of a pass; `mode` is update, refresh or destroy, `replace` holds URNs."""
 
     dry: bool
     mode: str = "update"
-    parallel: int = 8
     continue_on_error: bool = False
     replace: tuple[str, ...] = ()
 
@@ -54,7 +57,7 @@ class Registered:
 
 
 class Executor:
-    """A pass over a stack; the host is handed over before the first step."""
+    """A pass over a stack; `host` is set before the first step."""
 
     host: Host
 
@@ -77,8 +80,8 @@ class Executor:
         self._provider = provider
         self._provider_recorded = False
         self._resources = resources
-        self._olds = {each.urn: each for each in resources.values() if not each.delete}
-        self._slots = {id(each): slot for slot, each in resources.items()}
+        self._olds = {resource.urn: resource for resource in resources.values() if not resource.delete}
+        self._slots = {id(resource): slot for slot, resource in resources.items()}
         self._seen: set[str] = set()
         self._open: dict[str, Step] = {}
         self._stack_outputs: Properties | None = None
@@ -86,7 +89,7 @@ class Executor:
         self._errored: list[str] = []
         self._hook_failed: set[str] = set()
         self._planning = asyncio.Lock()
-        self._workers = asyncio.Semaphore(options.parallel)
+        self._workers = asyncio.Semaphore(PARALLEL)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def urn(self, parent: str, kind: str, name: str) -> str:
@@ -94,13 +97,9 @@ class Executor:
         return planner.make_urn(self.stack, self.project, parent, kind, name)
 
     async def register(self, goal: Goal) -> Registered | None:
-        """Bring one resource to what the program wants; None when the run is ending."""
-        registered: Registered | None = await self._kept(self._register(goal))
-        return registered
-
-    async def _kept(self, work: Coroutine[Any, Any, Any]) -> Any:
-        # A program that dies takes its calls with it, but a step under way must still be recorded.
-        task = asyncio.ensure_future(work)
+        """Bring one resource to its goal; None when the run is ending."""
+        # When the program dies, its calls are cancelled, but a step under way must still be recorded.
+        task = asyncio.ensure_future(self._register(goal))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
@@ -133,24 +132,27 @@ class Executor:
         return Registered(steps[-1].new or new)
 
     def register_outputs(self, urn: str, outputs: Properties) -> None:
-        """Record what a component gives out; the stack's outputs wait for the end of the run."""
+        """Record the outputs of a component; those of the stack wait for the end of the run.
+
+        Raises:
+            ValueError: the resource is not registered, or its outputs are recorded already.
+        """
         step = self._open.get(urn)
         if step is None:
             raise ValueError(f"cannot complete a resource '{urn}' whose registration isn't pending")
         if step.about.type == STACK_TYPE:
             self._stack_outputs = outputs
         else:
-            self._finish_component(self._open.pop(urn), outputs)
+            self._record_outputs(self._open.pop(urn).about, outputs)
 
-    def _finish_component(self, step: Step, outputs: Properties) -> None:
-        new = step.about
-        if new.outputs != outputs:
-            new.outputs = outputs
-            self._store.put(new, self._slots[id(new)])
+    def _record_outputs(self, resource: Resource, outputs: Properties) -> None:
+        if resource.outputs != outputs:
+            resource.outputs = outputs
+            self._store.put(resource, self._slots[id(resource)])
 
     def finish_outputs(self) -> None:
-        """The stack's outputs take effect: all of them after a good run, else over the old ones."""
-        step = next((each for each in self._open.values() if each.about.type == STACK_TYPE), None)
+        """Record the stack's outputs: after a failed run, the old ones that it did not set stay."""
+        step = next((step for step in self._open.values() if step.about.type == STACK_TYPE), None)
         if step is None or self._stack_outputs is None or self.options.mode == "destroy":
             return
         old = step.old.outputs if step.old is not None else {}
@@ -158,14 +160,12 @@ class Executor:
         # The CLI shows no outputs of a run that failed.
         if not self.failed:
             self._display.outputs(old, new)
-        if step.about.outputs != new:
-            step.about.outputs = new
-            self._store.put(step.about, self._slots[id(step.about)])
+        self._record_outputs(step.about, new)
 
     # Planning
 
     async def _plan(self, goal: Goal) -> list[Step] | None:
-        """The steps for a resource; None where it is left out: new, but nothing is made by this command."""
+        """The steps for a resource; None where it is skipped, because it is new and this command creates nothing."""
         new = goal.new
         if new.urn in self._seen:
             raise StepError(f"Duplicate resource URN '{new.urn}'; try giving it a unique name")
@@ -181,12 +181,11 @@ class Executor:
             if old is None or new.needs() & self._held_back:
                 return None
             return [Step(SAME, old, old)]
-        given = new.inputs
         if old is None:
-            await self._check(new, given, {})
+            await self._check(new, {})
             return planner.plan(goal, None, changes=True)
         replaces = bool({new.urn, old.urn} & set(self.options.replace))
-        await self._check(new, given, {} if replaces else old.inputs)
+        await self._check(new, {} if replaces else old.inputs)
         changes = replaces or await self.host.diff(old, new.inputs, unknowns=self.options.dry)
         return planner.plan(goal, old, changes=changes, replaces=replaces)
 
@@ -202,8 +201,8 @@ class Executor:
                 return self._olds[alias]
         return None
 
-    async def _check(self, new: Resource, given: Properties, olds: Properties) -> None:
-        new.inputs, failures = await self.host.check(new.urn, olds, given, unknowns=self.options.dry)
+    async def _check(self, new: Resource, olds: Properties) -> None:
+        new.inputs, failures = await self.host.check(new.urn, olds, new.inputs, unknowns=self.options.dry)
         where = f"{new.type} resource '{new.name}'"
         for failure in failures:
             name = failure.property
@@ -239,13 +238,12 @@ class Executor:
             self._held_back.add(step.about.urn)
             self._display.finished(step, failed=True)
             self.fail(str(error), step.about.urn)
-            if step.op != REFRESH:  # one that cannot be read does not keep the others from being read
-                self._halt_if_failed()
-            return False
-        self._display.finished(step, status="**after hook failed**" if step.about.urn in self._hook_failed else "")
-        if step.op != REFRESH:
-            self._halt_if_failed()
-        return True
+        else:
+            self._display.finished(step, status="**after hook failed**" if step.about.urn in self._hook_failed else "")
+        # A resource that cannot be read does not keep the others from being read.
+        if self.failed and step.op != REFRESH and not self.options.continue_on_error:
+            self.halt()
+        return step.about.urn not in self._errored
 
     async def _apply(self, step: Step) -> None:
         old, new = step.old, step.new
@@ -289,7 +287,7 @@ class Executor:
     async def _delete(self, step: Step) -> None:
         old = step.old
         assert old is not None
-        if old.pending_replacement:  # deleted by an earlier run that did not come to create it again
+        if old.pending_replacement:  # an earlier run deleted it and was stopped before it created it again
             return self._store.drop(self._slots[id(old)], old.urn)
         if old.custom and old.type != PROVIDER_TYPE and not self.options.dry:
             await self._called(old, "deleting", self.host.delete(old))
@@ -302,9 +300,8 @@ class Executor:
         return None
 
     async def _refresh(self, step: Step) -> None:
-        old, wanted = step.old, step.new
+        old = step.old
         assert old is not None
-        assert wanted is not None
         if not old.custom or old.type == PROVIDER_TYPE or old.pending_replacement:
             return self._display.drifted(step, SAME)
         identity, outputs, inputs = await self.host.read(old)
@@ -314,8 +311,8 @@ class Executor:
             self._store.drop(self._slots[id(old)], old.urn)
             self._resources.pop(self._slots[id(old)], None)
             return None
-        new = step.new = replace(wanted, id=identity, outputs=outputs, inputs=inputs)
-        changes = await self.host.diff(new, old.inputs)  # the other way round: what the next update would undo
+        new = step.new = replace(old, id=identity, outputs=outputs, inputs=inputs)
+        changes = await self.host.diff(new, old.inputs)  # reversed: what the next update would undo
         if new != old:
             new.modified = now()
             self._store.put(new, self._slots[id(old)])
@@ -333,7 +330,7 @@ class Executor:
             raise
 
     async def _after(self, kind: str, old: Resource | None, new: Resource) -> None:
-        """Run the after hooks: one that fails fails the run, but what was done is recorded all the same."""
+        """Run the after hooks; a failing hook fails the run, but the step is recorded."""
         try:
             await self.hooks.run(kind, old, new)
         except StepError as error:
@@ -341,55 +338,51 @@ class Executor:
             self.fail(str(error), new.urn)
 
     def _record(self, step: Step) -> None:
-        """The outcome of a step goes to the store; what is as it was only changes its place."""
+        """Record the outcome of a step."""
         new, old = step.about, step.old
-        if old is None:
-            slot = self._store.put(new)
-        elif step.pending:
+        slot = self._slots[id(old)] if old is not None else None
+        if old is not None and slot is not None and step.pending:
             old.delete = True
-            slot = self._store.replace(new, self._slots[id(old)], old)
-        elif new == old:
-            slot = self._slots[id(old)]
-            self._store.keep(slot)
-        else:
-            slot = self._store.put(new, instead_of=self._slots[id(old)])
+            slot = self._store.replace(new, slot, old)
+        elif slot is None or new != old:
+            slot = self._store.put(new, slot)
+        self._store.move_last(slot)
         if old is not None and old.urn != new.urn:
             self._store.rename(old.urn, new.urn)
-            self._resources.pop(self._slots[id(old)])
         self._slots[id(new)] = slot
-        self._resources.setdefault(slot, new)
+        self._resources[slot] = new
 
-    # The beginning and the end
+    # Refreshing and deleting
 
     async def refresh_all(self) -> None:
-        """Read every resource that this pass has not read yet; one that fails does not keep the others from it."""
-        left = [each for each in self._resources.values() if each.urn not in self._seen]
-        await asyncio.gather(*(self._in_turn(Step(REFRESH, each, each)) for each in left))
-        known = {each.urn for each in self._resources.values()}
-        for slot, each in list(self._resources.items()):
+        """Read every resource, before the program runs, and drop dependencies on what is gone."""
+        resources = list(self._resources.values())
+        await asyncio.gather(*(self._in_turn(Step(REFRESH, resource, resource)) for resource in resources))
+        known = {resource.urn for resource in self._resources.values()}
+        for slot, resource in self._resources.items():
             remaining = {
                 key: [urn for urn in urns if urn in known]
-                for key, urns in each.property_dependencies.items()
-                # The CLI drops what depends on nothing, but for what the program has just told.
-                if each.urn in self._seen or known.intersection(urns)
+                for key, urns in resource.property_dependencies.items()
+                if known.intersection(urns)  # as in the CLI, which drops keys without dependencies
             }
-            if each.needs() - known or remaining != each.property_dependencies:
-                each.dependencies = [urn for urn in each.dependencies if urn in known]
-                each.property_dependencies = remaining
-                self._store.put(each, slot)
+            if resource.needs() - known or remaining != resource.property_dependencies:
+                resource.dependencies = [urn for urn in resource.dependencies if urn in known]
+                resource.property_dependencies = remaining
+                self._store.put(resource, slot)
         if not self.failed:
             self._store.forget_pending()
-        self._olds = {each.urn: each for each in self._resources.values() if not each.delete}
+        self._olds = {resource.urn: resource for resource in self._resources.values() if not resource.delete}
 
     async def delete_rest(self) -> None:
-        """Delete what the program no longer names, and what replacements left behind; or all of it."""
-        everything = self.options.mode == "destroy"
-        condemned = [
-            each for each in self._resources.values() if everything or each.delete or each.urn not in self._seen
+        """Delete what the program no longer declares and what replacements left behind; `destroy` deletes all."""
+        doomed = [
+            resource
+            for resource in self._resources.values()
+            if self.options.mode == "destroy" or resource.delete or resource.urn not in self._seen
         ]
-        for group in planner.delete_order(condemned):
+        for group in planner.delete_order(doomed):
             kept = planner.spared(self._errored, self._olds)
-            steps = [Step(DELETE_REPLACED if each.delete else DELETE, each, None) for each in group]
+            steps = [Step(DELETE_REPLACED if old.delete else DELETE, old, None) for old in group]
             await asyncio.gather(*(self._in_turn(step) for step in steps if step.about.urn not in kept))
 
     async def _in_turn(self, step: Step) -> None:
@@ -398,17 +391,13 @@ class Executor:
                 await self._execute(step)
 
     def fail(self, message: str, urn: str) -> None:
-        """The run has failed, with an error on a resource or, without a URN, on the stack."""
+        """Mark the run as failed, with an error on a resource or, without a URN, on the stack."""
         self.failed = True
         if message:
             self._display.message("error", message, urn)
 
-    def _halt_if_failed(self) -> None:
-        if self.failed and not self.options.continue_on_error:
-            self.halt()
-
     def halt(self) -> None:
-        """No new step begins from now on; those under way finish."""
+        """Start no new step; those under way finish."""
         self.halted.set()
 
     async def idle(self) -> None:

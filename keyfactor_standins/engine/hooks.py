@@ -22,7 +22,7 @@ class Hooks:
     """The hooks of one run.
 
     Args:
-        halted: set once the run is ending; a before hook under way, which may wait for long, is then given up.
+        halted: set once the run is ending; a before hook that is still waiting then is cancelled.
     """
 
     def __init__(self, preview: bool, halted: asyncio.Event) -> None:
@@ -32,11 +32,11 @@ class Hooks:
         self._channels: dict[str, grpc.aio.Channel] = {}
 
     def register(self, request: Any) -> None:
-        """Remember a hook, a RegisterResourceHookRequest.
+        """Register a hook, a RegisterResourceHookRequest.
 
         Raises:
-            ValueError: its name is taken.
-            Unsupported: its errors are to be ignored.
+            ValueError: a hook of this name is registered already.
+            Unsupported: it has `ignore_errors`.
         """
         if request.ignore_errors:
             raise Unsupported("a hook whose errors are ignored", f"hook {request.name!r}")
@@ -53,19 +53,19 @@ class Hooks:
                 raise StepError(f'hook "{name}" was not registered')
             if self._preview and not hook.on_dry_run:
                 continue
-            called = asyncio.ensure_future(self._invoke(hook.callback, self._request(when, old, new)))
+            call = asyncio.ensure_future(self._invoke(hook.callback, self._request(when, old, new)))
             if when == "before":
-                await self._unless_halted(called)
-            error = "the run is ending, and what it was to precede is not done" if called.cancelled() else await called
+                await self._unless_halted(call)
+            error = "the run is ending, so its step was skipped" if call.cancelled() else await call
             if error:
                 raise StepError(f'{when} hook "{name}" failed: {error}')
 
-    async def _unless_halted(self, called: "asyncio.Future[str]") -> None:
-        either: set[asyncio.Future[Any]] = {called, asyncio.ensure_future(self._halted.wait())}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        for each in either:
-            each.cancel()
-        await asyncio.wait(either)
+    async def _unless_halted(self, call: "asyncio.Future[str]") -> None:
+        futures: set[asyncio.Future[Any]] = {call, asyncio.ensure_future(self._halted.wait())}
+        await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+        for future in futures:
+            future.cancel()
+        await asyncio.wait(futures)
 
     async def _invoke(self, callback: Any, request: Any) -> str:
         channel = self._channels.get(callback.target)
@@ -73,12 +73,12 @@ class Hooks:
             channel = grpc.aio.insecure_channel(callback.target, options=CHANNEL_OPTIONS)
             self._channels[callback.target] = channel
         stub: Any = callback_pb2_grpc.CallbacksStub(channel)
-        called = callback_pb2.CallbackInvokeRequest(token=callback.token, request=request.SerializeToString())
+        invocation = callback_pb2.CallbackInvokeRequest(token=callback.token, request=request.SerializeToString())
         try:
-            answer = await stub.Invoke(called)
+            response = await stub.Invoke(invocation)
         except grpc.aio.AioRpcError as error:
             return str(error.details() or f"the program answered {error.code().name}")
-        return str(resource_pb2.ResourceHookResponse.FromString(answer.response).error)
+        return str(resource_pb2.ResourceHookResponse.FromString(response.response).error)
 
     @staticmethod
     def _request(when: str, old: Resource | None, new: Resource) -> Any:
@@ -92,6 +92,6 @@ class Hooks:
         return request
 
     async def close(self) -> None:
-        """Let go of the connections to the program."""
+        """Close the connections to the program."""
         for channel in self._channels.values():
             await channel.close(None)

@@ -1,4 +1,4 @@
-"""The client of the SDK's dynamic provider host; one host for each pass over the stack."""
+"""The client of the SDK's dynamic provider host."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ _CHANGES = {provider_pb2.DiffResponse.DIFF_NONE: False, provider_pb2.DiffRespons
 
 
 class Host:
-    """Calls to dynamic providers; each raises StepError with the host's answer where it fails."""
+    """Calls to dynamic providers; a failing call raises StepError with the host's message."""
 
     def __init__(self, child: Child, channel: grpc.aio.Channel) -> None:
         self._child = child
@@ -34,13 +34,17 @@ class Host:
 
     @classmethod
     async def connect(cls, child: Child, provider: Resource, receive: Callable[[str], None]) -> "Host":
-        """Wait until the host answers, and configure it with the stack's config, the provider's inputs."""
+        """Wait until the host answers, and configure it with the provider's inputs, which are the stack's config.
+
+        Raises:
+            EngineError: the host did not start.
+        """
         port = await child.first_line()
         child.follow(receive)
         if not port.isdigit():
             await child.stop()
             raise EngineError(
-                f"the dynamic provider host did not start: it said {port!r} instead of its port; is pulumi installed"
+                f"the dynamic provider host did not start: it printed {port!r} instead of its port; is pulumi installed"
                 " for the program's Python?"
             )
         host = cls(child, grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=CHANNEL_OPTIONS))
@@ -63,37 +67,37 @@ class Host:
             raise StepError(error.details() or f"the provider host answered {error.code().name}") from error
 
     async def check(self, urn: str, olds: Properties, news: Properties, *, unknowns: bool) -> tuple[Properties, Any]:
-        """The inputs as the provider wants them, and what is wrong with them."""
+        """The checked inputs, and the failures."""
         news = news if unknowns else known(news)
         request = provider_pb2.CheckRequest(**_naming(urn), olds=to_struct(olds), news=to_struct(news))
-        answer = await self._call("Check", request)
-        return keep_secrets(from_struct(answer.inputs), news), answer.failures
+        response = await self._call("Check", request)
+        return keep_secrets(from_struct(response.inputs), news), response.failures
 
     async def diff(self, old: Resource, news: Properties, *, unknowns: bool = True) -> bool:
-        """Whether going from the old state to the new inputs changes anything."""
+        """Whether the new inputs change anything."""
         news = news if unknowns else known(news)
         request = provider_pb2.DiffRequest(**_sent(old, "olds"), news=to_struct(news))
-        answer = await self._call("Diff", request)
-        if answer.replaces:
+        response = await self._call("Diff", request)
+        if response.replaces:
             raise StepError(str(Unsupported("a difference that replaces the resource", old.urn)))
-        return bool(_CHANGES.get(answer.changes, plain(old.inputs) != plain(news)))
+        return bool(_CHANGES.get(response.changes, plain(old.inputs) != plain(news)))
 
     async def create(self, new: Resource) -> tuple[str, Properties]:
         """The new resource's id and outputs."""
         request = provider_pb2.CreateRequest(**_naming(new.urn), properties=to_struct(new.inputs))
-        answer = await self._call("Create", request)
-        if not answer.id:
+        response = await self._call("Create", request)
+        if not response.id:
             raise StepError("provider did not return an ID from Create")
-        return answer.id, keep_secrets(from_struct(answer.properties), new.inputs)
+        return response.id, keep_secrets(from_struct(response.properties), new.inputs)
 
     async def read(self, old: Resource) -> tuple[str, Properties, Properties]:
-        """Its present id (empty when it is gone), outputs, and inputs."""
+        """The resource's current id (empty when it is gone), outputs and inputs."""
         request = provider_pb2.ReadRequest(
             **_naming(old.urn), id=old.id, properties=to_struct(old.outputs), inputs=to_struct(old.inputs)
         )
-        answer = await self._call("Read", request)
-        inputs = keep_secrets(from_struct(answer.inputs), old.inputs) if answer.HasField("inputs") else old.inputs
-        return answer.id, keep_secrets(from_struct(answer.properties), old.outputs), inputs
+        response = await self._call("Read", request)
+        inputs = keep_secrets(from_struct(response.inputs), old.inputs) if response.HasField("inputs") else old.inputs
+        return response.id, keep_secrets(from_struct(response.properties), old.outputs), inputs
 
     async def update(self, old: Resource, new: Resource) -> Properties:
         """The outputs after the change."""
@@ -101,7 +105,7 @@ class Host:
         return keep_secrets(from_struct((await self._call("Update", request)).properties), new.inputs)
 
     async def delete(self, old: Resource) -> None:
-        """Take the resource away."""
+        """Delete the resource."""
         await self._call("Delete", provider_pb2.DeleteRequest(**_sent(old, "properties")))
 
     async def close(self) -> None:
@@ -116,9 +120,4 @@ def _naming(urn: str) -> dict[str, Any]:
 
 
 def _sent(old: Resource, outputs: str) -> dict[str, Any]:
-    return {
-        **_naming(old.urn),
-        "id": old.id,
-        outputs: to_struct(old.outputs),
-        "old_inputs": to_struct(old.inputs),
-    }
+    return {**_naming(old.urn), "id": old.id, outputs: to_struct(old.outputs), "old_inputs": to_struct(old.inputs)}

@@ -1,6 +1,6 @@
 """The two services that the program and the provider host call: ResourceMonitor and Engine.
 
-Whatever a registration carries that this stand-in does not do is refused here, by name.
+Everything in a registration that this stand-in does not support is refused here, by name.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from google.protobuf.empty_pb2 import Empty
 from keyfactor_standins.engine.config import require_version
 from keyfactor_standins.engine.display import Display
 from keyfactor_standins.engine.errors import EngineError, Unsupported
-from keyfactor_standins.engine.executor import Executor
+from keyfactor_standins.engine.executor import PARALLEL, Executor
 from keyfactor_standins.engine.hooks import KINDS, in_state
 from keyfactor_standins.engine.planner import Goal, Resource
 from keyfactor_standins.engine.wire import (
@@ -30,13 +30,13 @@ from keyfactor_standins.engine.wire import (
     to_struct,
 )
 
-# Claims more than is done: the SDK then sends the option, and it is refused here in this stand-in's own words.
+# More than is supported: the SDK then sends the option, and it is refused here with a message of this stand-in.
 _FEATURES = [
     number
     for name, number in resource_pb2.ResourceMonitorFeature.items()
     if not name.endswith(("UNSPECIFIED", "OUTPUT_VALUES", "SENDS_OPTIONS_TO_HOOKS"))
 ]
-_DONE = {
+_SUPPORTED = {
     *("type", "name", "parent", "custom", "object", "dependencies", "propertyDependencies", "acceptSecrets"),
     *("deleteBeforeReplace", "deleteBeforeReplaceDefined", "additionalSecretOutputs", "aliases", "hooks"),
     *("supportsPartialValues", "acceptResources", "supportsResultReporting", "aliasSpecs"),
@@ -54,10 +54,14 @@ _REFUSED_CALLS = {
 
 
 def goal_of(request: Any, urn_of: Callable[[str, str, str], str]) -> Goal:
-    """What a registration asks for; raises Unsupported where that is more than this stand-in does."""
+    """The goal of a registration.
+
+    Raises:
+        Unsupported: it uses something that this stand-in does not support.
+    """
     where = f"resource {request.name!r} of type {request.type}"
     for descriptor, value in request.ListFields():
-        if descriptor.name not in _DONE and value:
+        if descriptor.name not in _SUPPORTED and value:
             name = re.sub(r"(?<=[a-z])([A-Z])", r"_\1", descriptor.name).lower().replace("import_id", "import_")
             raise Unsupported(f"the resource option {name}", where)
     if request.custom and not request.type.startswith("pulumi-python:dynamic"):
@@ -88,7 +92,7 @@ def goal_of(request: Any, urn_of: Callable[[str, str, str], str]) -> Goal:
 
 
 class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc]  # the SDK generates it without types
-    """What the program calls. `signalled` is set once the program has registered all that it wants."""
+    """The service that the program calls; `signalled` is set once the program has registered everything."""
 
     def __init__(self, executor: Executor, config: Mapping[str, str | Secret]) -> None:
         self._executor = executor
@@ -99,7 +103,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc] 
             setattr(self, name, self._refusing(what))
 
     async def GetDeploymentInfo(self, _: Any, __: Any) -> Any:  # noqa: N802  # the protocol's name
-        """What this run is and what the monitor can do."""
+        """Describe this run and the monitor's features."""
         executor = self._executor
         return resource_pb2.DeploymentInfo(
             project=executor.project,
@@ -108,25 +112,27 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc] 
             config={key: str(plain(value)) for key, value in self._config.items()},
             configSecretKeys=[key for key, value in self._config.items() if isinstance(value, Secret)],
             dryRun=executor.options.dry,
-            parallel=executor.options.parallel,
+            parallel=PARALLEL,
             supportedFeatures=_FEATURES,
         )
 
     async def SupportsFeature(self, request: Any, _: Any) -> Any:  # noqa: N802
-        """Whether a feature, asked for by its old name, is there."""
+        """Whether a feature is supported, by its legacy name."""
         return resource_pb2.SupportsFeatureResponse(hasSupport=request.id != "outputValues")
 
     async def RegisterResource(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Bring one resource to what the program wants."""
+        """Bring one resource to its goal."""
         try:
             goal = goal_of(request, self._executor.urn)
         except Unsupported as error:
             await self._refuse(error, context)
         registered = await self._executor.register(goal)
         if registered is None:
-            # The program has to live on for the hooks of the steps that are under way.
+            # The program must keep running for the hooks of the steps that are under way.
             await self._executor.idle()
-            return await context.abort(grpc.StatusCode.UNAVAILABLE, "the run is ending: nothing new is registered")
+            return await context.abort(
+                grpc.StatusCode.UNAVAILABLE, "the run is ending: no more resources are registered"
+            )
         state = registered.state
         return resource_pb2.RegisterResourceResponse(
             urn=state.urn,
@@ -137,7 +143,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc] 
         )
 
     async def RegisterResourceOutputs(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Record what a component, or the stack, gives out."""
+        """Record the outputs of a component or of the stack."""
         try:
             self._executor.register_outputs(request.urn, from_struct(request.outputs))
         except Unsupported as error:
@@ -147,7 +153,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc] 
         return Empty()
 
     async def RegisterResourceHook(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Remember a hook of the program."""
+        """Register a hook of the program."""
         try:
             self._executor.hooks.register(request)
         except Unsupported as error:
@@ -157,7 +163,7 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc] 
         return Empty()
 
     async def SignalAndWaitForShutdown(self, _: Any, __: Any) -> Any:  # noqa: N802
-        """The program has registered all it wants; it stays for its hooks until the run is over."""
+        """The program has registered everything; it waits here, ready to run its hooks, until the run is over."""
         self.signalled.set()
         await self.over.wait()
         return Empty()
@@ -177,32 +183,26 @@ class Monitor(resource_pb2_grpc.ResourceMonitorServicer):  # type: ignore[misc] 
 
 
 class Engine(engine_pb2_grpc.EngineServicer):  # type: ignore[misc]  # as above
-    """What the program and the provider host call for messages."""
+    """The service that takes the messages of the program and the provider host."""
 
     def __init__(self, display: Display) -> None:
         self._display = display
-        self._root = ""
 
     async def Log(self, request: Any, _: Any) -> Any:  # noqa: N802
-        """Show a message on its resource, or under the stack."""
+        """Show a message on its resource or the stack; ephemeral ones, for a progress display, are left out."""
         severity = engine_pb2.LogSeverity.Name(request.severity).lower()
-        # What the SDK says of our own answer that the run is ending; why it ends is said by whoever failed.
-        if severity == "error" and request.message.startswith("Resource monitor has terminated"):
-            return Empty()
-        self._display.message(severity, request.message, request.urn, passing=request.ephemeral)
+        # How the SDK reports that the run is ending; the step that failed has its own message.
+        ending = severity == "error" and request.message.startswith("Resource monitor has terminated")
+        if not (ending or request.ephemeral):
+            self._display.message(severity, request.message, request.urn)
         return Empty()
 
-    async def GetRootResource(self, _: Any, __: Any) -> Any:  # noqa: N802
-        """The stack's URN, once set."""
-        return engine_pb2.GetRootResourceResponse(urn=self._root)
-
-    async def SetRootResource(self, request: Any, _: Any) -> Any:  # noqa: N802
-        """Set the stack's URN."""
-        self._root = request.urn
+    async def SetRootResource(self, _: Any, __: Any) -> Any:  # noqa: N802
+        """The engine knows the stack's URN already."""
         return engine_pb2.SetRootResourceResponse()
 
     async def RequirePulumiVersion(self, request: Any, context: Any) -> Any:  # noqa: N802
-        """Compare the version that this engine follows with the program's range."""
+        """Check the program's version range against the version that this engine follows."""
         try:
             require_version(request.pulumi_version_range)
         except EngineError as error:
@@ -211,7 +211,7 @@ class Engine(engine_pb2_grpc.EngineServicer):  # type: ignore[misc]  # as above
 
 
 async def serve(monitor: Monitor, engine: Engine) -> tuple[grpc.aio.Server, str]:
-    """Serve both on a free loopback port; the server and its address."""
+    """Serve both on a free loopback port; returns the server and its address."""
     server = grpc.aio.server(options=CHANNEL_OPTIONS)
     resource_pb2_grpc.add_ResourceMonitorServicer_to_server(monitor, server)
     engine_pb2_grpc.add_EngineServicer_to_server(engine, server)

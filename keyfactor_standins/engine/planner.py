@@ -1,4 +1,4 @@
-"""What is to be done: old state, the program's goal and the provider's verdict, to steps. Pure: nothing is called."""
+"""Plans steps from the old state, the program's goal and the provider's diff. Pure: it calls nothing."""
 
 import datetime
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ REPLACE, CREATE_REPLACEMENT, DELETE_REPLACED = "replace", "create-replacement", 
 
 @dataclass
 class Resource:
-    """What is known of one resource; the fields are those of the state, in Python's spelling."""
+    """One resource; the fields are those of the state, in snake case."""
 
     urn: str
     custom: bool
@@ -36,18 +36,18 @@ class Resource:
 
     @property
     def name(self) -> str:
-        """The name that the program gave it."""
+        """Its name in the program."""
         return self.urn.split("::", 3)[3]
 
     def needs(self) -> set[str]:
-        """The URNs of all that it depends on: parent, provider, dependencies of both kinds."""
+        """The URNs of everything that it depends on: parent, provider, dependencies of both kinds."""
         needed = {self.parent, self.provider.rpartition("::")[0], *self.dependencies}
         return needed.union(*self.property_dependencies.values()) - {"", self.urn}
 
 
 @dataclass
 class Goal:
-    """What the program wants of one resource; `aliases` are (urn, "") or ("", name)."""
+    """The desired state of one resource; `aliases` are (urn, "") or ("", name)."""
 
     new: Resource
     aliases: list[tuple[str, str]] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Goal:
 
 @dataclass
 class Step:
-    """One thing to do; `pending` means that what a replacement replaces is deleted at the end of the run."""
+    """One step; `pending` marks a replacement whose old resource is deleted at the end of the run."""
 
     op: str
     old: Resource | None
@@ -65,35 +65,35 @@ class Step:
 
     @property
     def about(self) -> Resource:
-        """The resource as it will be, or, where it goes, as it was."""
-        found = self.new or self.old
-        assert found is not None
-        return found
+        """The new resource, or the old one where there is no new one."""
+        resource = self.new or self.old
+        assert resource is not None
+        return resource
 
 
 def now() -> str:
-    """The time as the state writes it: UTC, RFC 3339."""
+    """The current time in the state's format: UTC, RFC 3339."""
     return datetime.datetime.now(datetime.UTC).isoformat().replace("+00:00", "Z")
 
 
 def make_urn(stack: str, project: str, parent: str, kind: str, name: str) -> str:
-    """A resource's URN: the types of its parents, but for the stack, lead."""
+    """A resource's URN; its type is preceded by the types of its parents, without the stack."""
     above = parent.split("::")[2] if parent else ""
     return f"urn:pulumi:{stack}::{project}::{f'{above}$' if above not in ('', STACK_TYPE) else ''}{kind}::{name}"
 
 
 def old_names(goal: Goal) -> list[str]:
-    """The URNs that a resource may have had before, by its aliases."""
+    """The URNs that a resource may have had before, from its aliases."""
     head, _, _ = goal.new.urn.rpartition("::")
     return [urn or f"{head}::{name}" for urn, name in goal.aliases]
 
 
 def plan(goal: Goal, old: Resource | None, *, changes: bool, replaces: bool = False) -> list[Step]:
-    """The steps for one registered resource, in their order."""
+    """The steps for one registered resource, in order."""
     new = goal.new
     if old is None:
         return [Step(CREATE, None, new)]
-    if old.pending_replacement:  # an earlier run has deleted it already
+    if old.pending_replacement:  # an earlier run deleted it already
         return [Step(REPLACE, old, new), Step(CREATE_REPLACEMENT, old, new)]
     if replaces and goal.delete_before_replace:
         return [Step(DELETE_REPLACED, old, None), Step(REPLACE, old, new), Step(CREATE_REPLACEMENT, old, new)]
@@ -102,14 +102,14 @@ def plan(goal: Goal, old: Resource | None, *, changes: bool, replaces: bool = Fa
     return [Step(UPDATE if changes else SAME, old, new)]
 
 
-def delete_order(condemned: Iterable[Resource]) -> list[list[Resource]]:
-    """Groups of resources to delete one after the other, the members of a group side by side.
+def delete_order(doomed: Iterable[Resource]) -> list[list[Resource]]:
+    """Groups of resources to delete one after the other; those in a group can be deleted at the same time.
 
-    Nothing is deleted before all that depends on it is gone; what depends on nothing condemned goes last.
+    A resource is deleted after everything that depends on it.
     """
-    every = list(condemned)
+    resources = list(doomed)
     depth: dict[str, int] = {}
-    needed = {each.urn: each.needs() for each in every}
+    needed = {resource.urn: resource.needs() for resource in resources}
 
     def measure(start: str) -> None:
         stack = [start]
@@ -119,22 +119,22 @@ def delete_order(condemned: Iterable[Resource]) -> list[list[Resource]]:
                 stack.append(missing[0])
             else:
                 urn = stack.pop()
-                depth[urn] = 1 + max((depth.get(each, 0) for each in below), default=-1)
+                depth[urn] = 1 + max((depth.get(below_urn, 0) for below_urn in below), default=-1)
 
     groups: dict[int, list[Resource]] = {}
-    for each in every:
-        if each.urn not in depth:
-            measure(each.urn)
-        groups.setdefault(depth[each.urn], []).append(each)
+    for resource in resources:
+        if resource.urn not in depth:
+            measure(resource.urn)
+        groups.setdefault(depth[resource.urn], []).append(resource)
     return [groups[level] for level in sorted(groups, reverse=True)]
 
 
 def spared(failed: Iterable[str], olds: Mapping[str, Resource]) -> set[str]:
-    """All that resources whose step failed depend on: it must not be deleted under them."""
-    found: set[str] = set()
-    left = list(failed)
-    while left:
-        old = olds.get(left.pop())
-        left.extend(new := (old.needs() if old is not None else set()) - found)
-        found |= new
-    return found
+    """The URNs that resources whose step failed depend on, directly or not; these must not be deleted."""
+    urns: set[str] = set()
+    queue = list(failed)
+    while queue:
+        old = olds.get(queue.pop())
+        queue.extend(new := (old.needs() if old is not None else set()) - urns)
+        urns |= new
+    return urns

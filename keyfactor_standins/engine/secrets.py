@@ -1,7 +1,7 @@
-"""Secrets under a passphrase, in Pulumi's own format, so that either engine reads what the other wrote.
+"""Encrypts secrets with a passphrase in Pulumi's format, so that each engine reads what the other wrote.
 
 Key: PBKDF2 with SHA-256, 1,000,000 rounds, 8 bytes of salt. Cipher: AES-256-GCM, written as `v1:NONCE:CIPHERTEXT` in
-base64. Salt line: `v1:SALT:` and the word "pulumi" encrypted, by which a wrong passphrase is told.
+base64. Salt line: `v1:SALT:` and the word "pulumi" encrypted, which shows whether a passphrase is right.
 """
 
 import base64
@@ -23,16 +23,16 @@ _PROOF = "pulumi"
 
 
 def passphrase(environment: Mapping[str, str]) -> str:
-    """The passphrase that the environment gives, the way the CLI looks for it."""
-    if (given := environment.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
-        return given
-    raise EngineError("set PULUMI_CONFIG_PASSPHRASE (an empty one is a passphrase too); no file is read for it here")
+    """The passphrase in the environment; raises EngineError without one."""
+    if (phrase := environment.get("PULUMI_CONFIG_PASSPHRASE")) is not None:
+        return phrase
+    raise EngineError("set PULUMI_CONFIG_PASSPHRASE (it may be empty); this stand-in reads no passphrase file")
 
 
 class Vault:
-    """Encrypts and decrypts with one passphrase and one salt line; without a line it makes a new one.
+    """Encrypts and decrypts with one passphrase and one salt line; without a line it creates a new one.
 
-    The key takes 0.3 s to derive; that starts at once on a thread, beside the start of the children.
+    Deriving the key takes 0.3 s, so a thread does it while the child processes start.
     """
 
     def __init__(self, phrase: str, salt: str | None) -> None:
@@ -53,8 +53,8 @@ class Vault:
                 raise ValueError(self._line)
         except (InvalidTag, ValueError):
             self._error = EngineError(
-                "incorrect passphrase: it does not fit the stack's encryptionsalt; set PULUMI_CONFIG_PASSPHRASE to"
-                " the one that the stack's secrets were written with"
+                "incorrect passphrase: it does not match the stack's encryptionsalt; set PULUMI_CONFIG_PASSPHRASE to"
+                " the one that encrypted the stack's secrets"
             )
 
     def _ready(self) -> None:
@@ -64,7 +64,7 @@ class Vault:
 
     @property
     def salt(self) -> str:
-        """The salt line; raises EngineError where the passphrase does not fit it."""
+        """The salt line; raises EngineError where the passphrase is not the one of this line."""
         self._ready()
         assert self._line is not None
         return self._line
@@ -76,7 +76,7 @@ class Vault:
             return self._open(sealed)
         except (InvalidTag, ValueError) as error:
             raise EngineError(
-                "a secret cannot be decrypted: it was not written with this stack's passphrase and encryptionsalt;"
+                "a secret cannot be decrypted: it was not encrypted with this stack's passphrase and encryptionsalt;"
                 " set the secret again"
             ) from error
 
@@ -86,7 +86,7 @@ class Vault:
         return self._seal(text)
 
     def hidden(self, value: Any) -> Any:
-        """The value as it stands in the state: secrets encrypted."""
+        """The value with its secrets encrypted, as the state holds it."""
         return mapped(
             value,
             lambda leaf: (
@@ -97,11 +97,10 @@ class Vault:
         )
 
     def revealed(self, value: Any) -> Any:
-        """The value that stands in the state, secrets decrypted and marked."""
+        """A value from the state with its secrets decrypted and marked."""
         if isinstance(value, dict):
             if value.get(SIGNATURE) == SECRET:
-                text = value["plaintext"] if "plaintext" in value else self.decrypt(value["ciphertext"])
-                return Secret(json.loads(text))
+                return Secret(json.loads(self.decrypt(value["ciphertext"])))
             return {key: self.revealed(item) for key, item in value.items()}
         return [self.revealed(item) for item in value] if isinstance(value, list) else value
 

@@ -1,7 +1,7 @@
-"""Where the state lies: `stacks/PROJECT/STACK.json`, a Pulumi deployment, and a lock beside it.
+"""The state of a stack: `stacks/PROJECT/STACK.json`, a Pulumi deployment, and a lock file next to it.
 
-The file is written anew before and after each call of a provider, and replaced in one go: a killed run loses at most
-the steps under way, and those are named as pending operations.
+The file is replaced as a whole before and after each provider call. A killed run therefore loses at most the steps
+under way, and the state names those as pending operations.
 """
 
 import fcntl
@@ -21,24 +21,24 @@ from keyfactor_standins.engine.secrets import Vault
 from keyfactor_standins.engine.wire import Properties, mapped
 
 _NAMES = {
-    each.name: each.name.split("_")[0] + "".join(part.title() for part in each.name.split("_")[1:])
-    for each in fields(Resource)
+    attribute.name: attribute.name.split("_")[0] + "".join(part.title() for part in attribute.name.split("_")[1:])
+    for attribute in fields(Resource)
 }
-_LOSABLE = {"sourcePosition", "stackTrace", "customTimeouts", "refreshBeforeUpdate", "aliases"}
+_IGNORED = {"sourcePosition", "stackTrace", "customTimeouts", "refreshBeforeUpdate", "aliases"}
 
 
 def in_state(resource: Resource, bag: Callable[[Properties], Properties]) -> dict[str, Any]:
-    """A resource as the state writes it, its inputs and outputs through `bag`; what is empty is left out."""
-    found = {
+    """A resource as the state writes it, its inputs and outputs through `bag`; empty values are left out."""
+    values = {
         name: bag(value) if attribute in ("inputs", "outputs") else value
         for attribute, name in _NAMES.items()
         if (value := getattr(resource, attribute))
     }
-    return {"custom": False, **found}
+    return {"custom": False, **values}
 
 
 def state_folder(root: Path, backend: str | None) -> Path:
-    """The folder of all state, from PULUMI_BACKEND_URL or `backend.url` of Pulumi.yaml."""
+    """The folder of all state, for the value of PULUMI_BACKEND_URL."""
     if not backend:
         return root / ".pulumi-standin"
     scheme, _, path = backend.partition("://")
@@ -50,7 +50,7 @@ def state_folder(root: Path, backend: str | None) -> Path:
 class Store:
     """The state of one stack. Each resource has a slot, its number for as long as it is recorded.
 
-    Before `begin` nothing is written: a preview records into a store that was never begun.
+    Nothing is written before `begin`: a preview records into a store that was never begun.
     """
 
     _vault: Vault | None = None
@@ -64,9 +64,7 @@ class Store:
     def read(self) -> None:
         """Read the file."""
         self.salt: str | None = None
-        # What this run has not come to yet, and what it has: the state lists the latter first.
-        self._olds: dict[int, dict[str, Any]] = {}
-        self._news: dict[int, dict[str, Any]] = {}
+        self._resources: dict[int, dict[str, Any]] = {}
         self.pending: dict[str, dict[str, Any]] = {}
         if self.file.exists():
             try:
@@ -76,26 +74,26 @@ class Store:
                     f"the state {self.file} is not a Pulumi deployment ({error}); restore it from a copy"
                 ) from error
             self.salt = deployment.get("secrets_providers", {}).get("state", {}).get("salt")
-            self._olds = dict(enumerate(deployment.get("resources", [])))
-            self.pending = {each["resource"]["urn"]: each for each in deployment.get("pending_operations", [])}
-        self._next = len(self._olds)
+            self._resources = dict(enumerate(deployment.get("resources", [])))
+            self.pending = {entry["resource"]["urn"]: entry for entry in deployment.get("pending_operations", [])}
+        self._next = len(self._resources)
 
     def resources(self, vault: Vault) -> dict[int, Resource]:
         """All resources by their slot, in the state's order."""
-        return {slot: self._from_json(found, vault) for slot, found in {**self._news, **self._olds}.items()}
+        return {slot: self._from_json(values, vault) for slot, values in self._resources.items()}
 
-    def _from_json(self, found: dict[str, Any], vault: Vault) -> Resource:
-        lost = [key for key, value in found.items() if value and key not in {*_NAMES.values(), *_LOSABLE}]
-        if lost:
-            raise Unsupported(f"{', '.join(lost)} of {found.get('urn')}", f"the state {self.file}")
-        values = {attribute: found[name] for attribute, name in _NAMES.items() if name in found}
-        for bag in {"inputs", "outputs"} & values.keys():
-            values[bag] = vault.revealed(values[bag])
-        return Resource(**values)
+    def _from_json(self, values: dict[str, Any], vault: Vault) -> Resource:
+        unknown = [key for key, value in values.items() if value and key not in {*_NAMES.values(), *_IGNORED}]
+        if unknown:
+            raise Unsupported(f"{', '.join(unknown)} of {values.get('urn')}", f"the state {self.file}")
+        attributes = {attribute: values[name] for attribute, name in _NAMES.items() if name in values}
+        for bag in {"inputs", "outputs"} & attributes.keys():
+            attributes[bag] = vault.revealed(attributes[bag])
+        return Resource(**attributes)
 
     @contextmanager
     def locked(self, command: str) -> Iterator[None]:
-        """Hold the stack for one run; the kernel lets go of it when the process ends, however that happens."""
+        """Hold the stack for one run. The kernel releases the lock when the process ends, however it ends."""
         self._base.parent.mkdir(parents=True, exist_ok=True)
         with self._base.with_name(f"{self._stack}.lock").open("a+", encoding="utf-8") as lock:
             try:
@@ -114,13 +112,8 @@ class Store:
             lock.truncate(0)
 
     def begin(self, vault: Vault) -> None:
-        """From here on every change is on disk at once."""
+        """From here on every change is written at once."""
         self._vault = vault
-
-    def finish(self) -> None:
-        """The run is over: its resources have the order in which it came to them."""
-        self._save()
-        self.read()
 
     def _save(self) -> None:
         if self._vault is None:
@@ -137,67 +130,62 @@ class Store:
             self._save()
 
     def end(self, urn: str) -> None:
-        """The call ended without any effect."""
+        """No call is under way any more for this resource."""
         if self._vault is not None:
             self.pending.pop(urn, None)
             self._save()
 
-    def put(self, resource: Resource, slot: int | None = None, *, instead_of: int | None = None) -> int:
-        """Record a resource, in the slot that it has or in a new one, at the same time letting go of another."""
+    def put(self, resource: Resource, slot: int | None = None) -> int:
+        """Record a resource in its slot, or in a new one; returns the slot."""
         slot = self._placed(resource, slot)
-        self._let_go(instead_of)
         self.end(resource.urn)
         return slot
 
     def replace(self, resource: Resource, old_slot: int, old: Resource) -> int:
-        """Record a replacement, at the same time marking what it replaces for deletion."""
-        slot = self._placed(resource, None)
+        """Record a replacement in a new slot and, in the same write, that the old resource is to be deleted."""
         self._placed(old, old_slot)
-        self.end(resource.urn)
-        return slot
+        return self.put(resource)
 
     def _placed(self, resource: Resource, slot: int | None) -> int:
         if slot is None:
             slot, self._next = self._next, self._next + 1
         if self._vault is not None:
-            part = self._olds if slot in self._olds else self._news
-            part[slot] = in_state(resource, self._vault.hidden)
+            self._resources[slot] = in_state(resource, self._vault.hidden)
         return slot
 
-    def _let_go(self, slot: int | None) -> None:
-        if self._vault is not None and slot is not None:
-            self._olds.pop(slot, None)
-            self._news.pop(slot, None)
-
-    def keep(self, slot: int) -> None:
-        """A resource is as it was: it takes its place among those of this run."""
+    def move_last(self, slot: int) -> None:
+        """List a resource after all others: `pulumi stack import` expects each after those that it depends on."""
         if self._vault is not None:
-            self._news[slot] = self._olds.pop(slot)
+            self._resources[slot] = self._resources.pop(slot)
+
+    def finish(self) -> None:
+        """Write the order of the run's resources."""
+        self._save()
 
     def drop(self, slot: int, urn: str) -> None:
-        """Let go of a resource."""
-        self._let_go(slot)
+        """Remove a resource."""
+        if self._vault is not None:
+            self._resources.pop(slot, None)
         self.end(urn)
 
     def rename(self, old: str, new: str) -> None:
-        """References to a resource's old name become references to the new one."""
+        """Point every reference to a resource's old URN to its new one."""
         if self._vault is None:
             return
-        for resource in [*self._news.values(), *self._olds.values()]:
+        for resource in self._resources.values():
             for name in resource.keys() & {"parent", "dependencies", "propertyDependencies"}:
-                # In new lists: the run has the old ones in its hands.
+                # In new lists: the run still uses the old ones.
                 resource[name] = mapped(resource[name], lambda leaf: new if leaf == old else leaf)
         self._save()
 
     def forget_pending(self) -> None:
-        """What earlier, killed runs left under way has been looked at."""
+        """Clear the operations that earlier, killed runs left under way: a refresh has read these resources."""
         if self._vault is not None:
             self.pending.clear()
             self._save()
 
     def export(self, vault: Vault) -> dict[str, Any]:
-        """The deployment as it stands, in the form that `pulumi stack import` takes."""
-        resources = [*self._news.values(), *self._olds.values()]
+        """The deployment as it stands, in the form of `pulumi stack export`."""
         deployment: dict[str, Any] = {
             "manifest": {
                 "time": now(),
@@ -205,12 +193,12 @@ class Store:
                 "version": f"v{VERSION}",
             },
             "secrets_providers": {"type": "passphrase", "state": {"salt": vault.salt}},
-            "resources": resources,
+            "resources": list(self._resources.values()),
             "metadata": {},
         }
         if self.pending:
             deployment["pending_operations"] = list(self.pending.values())
-        # the CLI marks a state with hooks so, that no CLI too old for hooks takes it
-        hooks = any("resourceHooks" in each for each in resources)
+        # The CLI marks a state with hooks this way, so that no CLI too old for hooks takes it.
+        hooks = any("resourceHooks" in values for values in self._resources.values())
         marked = {"version": 4, "features": ["hooks"]} if hooks else {"version": 3}
         return {**marked, "deployment": deployment}

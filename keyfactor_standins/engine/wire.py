@@ -1,7 +1,7 @@
 """The SDK's generated gRPC modules, and property values on the wire and in the state.
 
-A value is None, a bool, int, float or str, a list, a dict, or a `Secret` around any of these. A value that is not
-known yet, in preview, is the string `UNKNOWN`, as on the wire.
+A value is None, a bool, int, float or str, a list, a dict, or a `Secret` around any of these. A value that a preview
+does not know yet is the string `UNKNOWN`, as on the wire.
 """
 
 import importlib
@@ -17,13 +17,13 @@ from google.protobuf.struct_pb2 import Struct, Value
 
 from keyfactor_standins.engine.errors import Unsupported
 
-# Importing pulumi itself costs up to 0.6 s, which the program and the provider host pay already. The generated
-# modules import only one another, so they are loaded from the SDK's folder under a package name of their own.
-_found = importlib.util.find_spec("pulumi")
-if _found is None or _found.origin is None:
+# Importing pulumi takes up to 0.6 s. The generated modules import only one another, so they are loaded from the SDK's
+# folder under another package name.
+_spec = importlib.util.find_spec("pulumi")
+if _spec is None or _spec.origin is None:
     raise ImportError(f"the engine stand-in needs the Pulumi SDK: install pulumi for {sys.executable}")
 _package = sys.modules["_pulumi_protocol"] = ModuleType("_pulumi_protocol")
-_package.__path__ = [str(Path(_found.origin).parent / "runtime" / "proto")]
+_package.__path__ = [str(Path(_spec.origin).parent / "runtime" / "proto")]
 
 
 def _generated(name: str) -> Any:
@@ -36,7 +36,7 @@ provider_pb2, provider_pb2_grpc = _generated("provider_pb2"), _generated("provid
 resource_pb2, resource_pb2_grpc = _generated("resource_pb2"), _generated("resource_pb2_grpc")
 
 CHANNEL_OPTIONS = [(f"grpc.max_{way}_message_length", 400 << 20) for way in ("receive", "send")]
-"""As large as the SDK's own limit."""
+"""The SDK's limit."""
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SIGNATURE = "4dabf18193072939515e22adb298388d"
@@ -53,7 +53,7 @@ Properties = dict[str, Any]
 
 @dataclass(frozen=True)
 class Secret:
-    """A value that is encrypted in the state and never shown."""
+    """A value that is encrypted in the state and never displayed."""
 
     value: Any
 
@@ -74,64 +74,64 @@ def _from_value(value: Value) -> Any:
     if kind == "list_value":
         return [_from_value(item) for item in value.list_value.values]
     if kind == "struct_value":
-        found = from_struct(value.struct_value)
-        signature = found.get(SIGNATURE)
+        properties = from_struct(value.struct_value)
+        signature = properties.get(SIGNATURE)
         if signature is None:
-            return found
+            return properties
         if signature == SECRET:
-            return Secret(found.get("value"))
+            return Secret(properties.get("value"))
         raise Unsupported(_REFUSED.get(signature, "a value of an unknown kind"), "a property")
     return getattr(value, kind) if kind in ("string_value", "bool_value") else None
 
 
 def to_struct(values: Mapping[str, Any], *, secrets: bool = False) -> Struct:
-    """The protobuf struct of properties, secrets marked or laid open."""
+    """The protobuf struct of properties, with secrets marked (`secrets`) or in plain text."""
 
-    def sent(leaf: Any) -> Any:
+    def convert(leaf: Any) -> Any:
         if not isinstance(leaf, Secret):
             return leaf
-        value = mapped(leaf.value, sent)
+        value = mapped(leaf.value, convert)
         return {SIGNATURE: SECRET, "value": value} if secrets else value
 
     struct = Struct()
-    struct.update({key: mapped(value, sent) for key, value in values.items()})
+    struct.update({key: mapped(value, convert) for key, value in values.items()})
     return struct
 
 
 def mapped(value: Any, leaf: Callable[[Any], Any]) -> Any:
-    """The value with `leaf` applied to everything in it that is neither list nor dict."""
+    """The value with `leaf` applied to everything in it that is neither a list nor a dict."""
     if isinstance(value, dict):
         return {key: mapped(item, leaf) for key, item in value.items()}
     return [mapped(item, leaf) for item in value] if isinstance(value, list) else leaf(value)
 
 
 def known(value: Any) -> Any:
-    """The value without what is not known: outside previews the CLI's protocol leaves that out."""
+    """The value without its unknown parts, which the CLI's protocol leaves out except in previews."""
     if isinstance(value, dict):
         return {key: known(item) for key, item in value.items() if item != UNKNOWN}
     return [known(item) for item in value if item != UNKNOWN] if isinstance(value, list) else value
 
 
 def plain(value: Any) -> Any:
-    """The value with every secret in it laid open; never for a display."""
+    """The value with every secret in plain text; never for display."""
     return mapped(value, lambda leaf: plain(leaf.value) if isinstance(leaf, Secret) else leaf)
 
 
 def has_secret(value: Any) -> bool:
-    """Whether the value, or anything in it, is secret."""
+    """Whether the value or anything in it is secret."""
     if isinstance(value, (dict, list)):
         return any(has_secret(item) for item in (value.values() if isinstance(value, dict) else value))
     return isinstance(value, Secret)
 
 
-def keep_secrets(answer: Properties, given: Mapping[str, Any]) -> Properties:
-    """The host's answer with everything marked secret, by name, that was secret in what it was given.
+def keep_secrets(response: Properties, request: Mapping[str, Any]) -> Properties:
+    """The host's response with every property marked secret that was secret, under the same name, in the request.
 
-    The dynamic provider host takes no marked secrets, so the engine marks its answers again, as the CLI's does.
+    The dynamic provider host takes no marked secrets, so the engine marks them again, as the CLI does.
     """
-    for key in answer.keys() & given.keys():
-        if isinstance(answer[key], dict) and isinstance(given[key], dict):
-            keep_secrets(answer[key], given[key])
-        elif not isinstance(answer[key], Secret) and has_secret(given[key]):
-            answer[key] = Secret(answer[key])
-    return answer
+    for key in response.keys() & request.keys():
+        if isinstance(response[key], dict) and isinstance(request[key], dict):
+            keep_secrets(response[key], request[key])
+        elif not isinstance(response[key], Secret) and has_secret(request[key]):
+            response[key] = Secret(response[key])
+    return response

@@ -1,1 +1,1 @@
-"""A Keyfactor orchestrator in small: registers, sees its flag, enrolls for a new certificate, presents it."""
+"""A stand-in for a Keyfactor orchestrator: registers, reads its flag, enrolls for a certificate and presents it."""

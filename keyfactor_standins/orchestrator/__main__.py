@@ -1,7 +1,7 @@
-"""`python -m keyfactor_standins.orchestrator`: a fleet in one process, until SIGTERM or its parent's end.
+"""`python -m keyfactor_standins.orchestrator`: a fleet in one process, until SIGTERM or until its parent ends.
 
-Where Command is and how to sign in comes from the environment, as it would for any client: AGENTS_URL,
-KEYFACTOR_USERNAME, KEYFACTOR_PASSWORD, KEYFACTOR_DOMAIN and, for a private CA, KEYFACTOR_CA_CERT.
+The address and the credentials come from the environment: AGENTS_URL, KEYFACTOR_USERNAME, KEYFACTOR_PASSWORD,
+KEYFACTOR_DOMAIN and, for a private CA, KEYFACTOR_CA_CERT.
 """
 
 import argparse
@@ -27,16 +27,21 @@ def _known(text: str) -> tuple[str, str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m keyfactor_standins.orchestrator",
-        description="Stand-ins for Keyfactor orchestrators. They are not Keyfactor's.",
+        description="Stand-ins for Keyfactor orchestrators. They are not Keyfactor's orchestrators.",
     )
-    parser.add_argument("--register", type=int, default=0, metavar="N", help="so many new ones")
-    parser.add_argument("--name", default="edge", help="their machines: NAME-001, NAME-002, ...")
+    parser.add_argument("--register", type=int, default=0, metavar="N", help="how many new orchestrators to register")
+    parser.add_argument("--name", default="edge", help="names their machines NAME-001, NAME-002, ...")
     parser.add_argument(
-        "--adopt", type=_known, nargs="*", default=[], metavar="GUID=MACHINE", help="ones that Command has already"
+        "--adopt",
+        type=_known,
+        nargs="*",
+        default=[],
+        metavar="GUID=MACHINE",
+        help="orchestrators that Command has already",
     )
-    parser.add_argument("--failing", nargs="*", default=[], metavar="MACHINE", help="these can't renew")
-    parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between sessions")
-    parser.add_argument("--once", action="store_true", help="one session each, then end")
+    parser.add_argument("--failing", nargs="*", default=[], metavar="MACHINE", help="machines whose renewals fail")
+    parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="time between sessions")
+    parser.add_argument("--once", action="store_true", help="run one session each, then exit")
     return parser
 
 
@@ -56,9 +61,9 @@ def _fleet(given: argparse.Namespace) -> list[Orchestrator]:
     ]
 
 
-def _session(each: Orchestrator) -> tuple[str, bool]:
+def _session(orchestrator: Orchestrator) -> tuple[str, bool]:
     try:
-        return each.session(), True
+        return orchestrator.session(), True
     except httpx.HTTPStatusError as error:
         return f"no session: HTTP {error.response.status_code}", False
     except httpx.HTTPError as error:
@@ -66,14 +71,11 @@ def _session(each: Orchestrator) -> tuple[str, bool]:
 
 
 def main() -> int:
-    """Run the fleet; 0 at its end, 1 where it can't start or, with --once, one could not reach Command."""
+    """Run the fleet; returns 1 if it cannot start or, with --once, if one could not reach Command, otherwise 0."""
     parent, parser = os.getppid(), _parser()
     given = parser.parse_args()
     if missing := [name for name in NEEDED if name not in os.environ]:
-        print(
-            f"The orchestrator can't start: {', '.join(missing)} not set in the environment",
-            file=sys.stderr,
-        )
+        print(f"The orchestrator can't start: {', '.join(missing)} not set in the environment", file=sys.stderr)
         return 1
     if not given.adopt and given.register < 1:
         parser.error("no orchestrators: expected --register N or --adopt GUID=MACHINE")
@@ -81,29 +83,26 @@ def main() -> int:
         fleet = _fleet(given)
     except OSError as error:
         ca = os.environ.get("KEYFACTOR_CA_CERT")
-        print(
-            f"The orchestrator can't start: KEYFACTOR_CA_CERT {ca!r} can't be used: {error}",
-            file=sys.stderr,
-        )
+        print(f"The orchestrator can't start: KEYFACTOR_CA_CERT {ca!r} can't be used: {error}", file=sys.stderr)
         return 1
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
-    said, trouble = dict[Orchestrator, str](), False
+    printed, trouble = dict[Orchestrator, str](), False
     while not over.is_set() and os.getppid() == parent:
-        for each in fleet:
+        for orchestrator in fleet:
             if over.is_set():
                 break
-            happened, reached = _session(each)
+            result, reached = _session(orchestrator)
             trouble |= not reached
-            if said.get(each) != happened:
-                print(f"{each.machine} {each.agent_id}: {happened}", flush=True)
-            said[each] = happened
+            if printed.get(orchestrator) != result:
+                print(f"{orchestrator.machine} {orchestrator.agent_id}: {result}", flush=True)
+            printed[orchestrator] = result
         if given.once:
             break
         over.wait(given.every)
-    for each in fleet:
-        each.close()
+    for orchestrator in fleet:
+        orchestrator.close()
     return 1 if given.once and trouble else 0
 
 

@@ -1,4 +1,4 @@
-"""One orchestrator, as Keyfactor's C agent behaves: its sessions, its key and its certificate."""
+"""One orchestrator with the behaviour of Keyfactor's C agent: its sessions, its key and its certificate."""
 
 import base64
 import ssl
@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 ENROLL = ("A0100007", "A0100008")
-"""The codes at which an orchestrator enrolls again (Keyfactor-CAgent, session.c)."""
+"""The codes that make an orchestrator enroll again (Keyfactor-CAgent, session.c)."""
 
 
 @cache
 def _trusting(ca: str) -> ssl.SSLContext:
-    # Making one takes longer than a session, and a fleet has one CA.
+    # Creating a context takes longer than a session, and a fleet has one CA.
     return ssl.create_default_context(cafile=ca or None)
 
 
@@ -27,12 +27,12 @@ class Orchestrator:
     """One orchestrator; its key never leaves this object.
 
     Args:
-        agents_url: of Command's orchestrator side.
+        agents_url: of Command's API for orchestrators.
         login: Basic credentials.
         machine: ClientMachine.
-        agent_id: its GUID; empty for one that has not registered yet.
+        agent_id: its GUID; empty if it has not registered yet.
         ca: path of the CA of an https server; empty for the system's.
-        failing: it can register, but not renew: the CSR that it makes then is none.
+        failing: it can register but not renew, because it sends an invalid CSR.
     """
 
     def __init__(
@@ -53,24 +53,24 @@ class Orchestrator:
 
     @property
     def thumbprint(self) -> str:
-        """Of its certificate; empty where it has none."""
+        """The thumbprint of its certificate; empty without one."""
         return self.certificate.fingerprint(hashes.SHA1()).hex().upper() if self.certificate else ""
 
     def session(self) -> str:
-        """Registers for a session, and enrolls if it is told to; what happened, in a few words.
+        """Register for a session, and enroll if told to; returns the result in a few words.
 
         Raises:
-            httpx.HTTPError: Command can't be reached, or answers with an HTTP error.
+            httpx.HTTPError: Command can't be reached, or responds with an HTTP error.
         """
         if not self.agent_id:
             return self._enroll("registered")
-        answer = self._register("")
-        code = (answer["Result"].get("Error") or {}).get("CodeString")
+        response = self._register("")
+        code = (response["Result"].get("Error") or {}).get("CodeString")
         if code in ENROLL:
             return self._enroll("re-enrolled")
-        if answer["Session"].get("Token"):
+        if response["Session"].get("Token"):
             return "in session"
-        return f"no session: {(answer['Result'].get('Error') or {}).get('Message')}"
+        return f"no session: {(response['Result'].get('Error') or {}).get('Message')}"
 
     def _enroll(self, done: str) -> str:
         key = ec.generate_private_key(ec.SECP256R1())
@@ -78,20 +78,20 @@ class Orchestrator:
         csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
         broken = self.failing and self.agent_id
         der = b"no request" if broken else csr.public_bytes(serialization.Encoding.DER)
-        answer = self._register(base64.b64encode(der).decode())
-        text = answer["Session"].get("Certificate")
+        response = self._register(base64.b64encode(der).decode())
+        text = response["Session"].get("Certificate")
         if not text:
-            return f"could not enroll: {(answer['Result'].get('Error') or {}).get('Message')}"
-        self.agent_id = answer["Session"]["AgentId"]
+            return f"could not enroll: {(response['Result'].get('Error') or {}).get('Message')}"
+        self.agent_id = response["Session"]["AgentId"]
         self._key, self.certificate = key, x509.load_der_x509_certificate(base64.b64decode(text))
         self._http.close()
         self._http = self._client()
-        # What an orchestrator does next with its certificate is what makes Command see it in use.
+        # Command sees the new certificate in use in the next registration.
         self._register("")
         return f"{done}, certificate {self.thumbprint[:12]}"
 
     def _register(self, csr: str) -> dict[str, Any]:
-        answer = self._http.post(
+        response = self._http.post(
             self._url,
             auth=self._login,
             json={
@@ -105,10 +105,10 @@ class Orchestrator:
                 "ClientParameters": {},
             },
         )
-        return answer.raise_for_status().json()  # type: ignore[no-any-return]
+        return response.raise_for_status().json()  # type: ignore[no-any-return]
 
     def _client(self) -> httpx.Client:
-        """A client that presents the certificate: by TLS, or without it as a proxy would."""
+        """A client that presents the certificate: over TLS, or over http in the header of a reverse proxy."""
         context, headers = _trusting(self._ca), {}
         if self._key and self.certificate:
             if self._url.startswith("https"):
@@ -133,5 +133,5 @@ class Orchestrator:
         return context
 
     def close(self) -> None:
-        """Closes its connection."""
+        """Close its connection."""
         self._http.close()

@@ -1,4 +1,4 @@
-"""`python -m tests.concurrency.many N`: a program with N fleets under the SDK's mocks; prints how many registered."""
+"""`python -m tests.concurrency.many N`: runs a program with N fleets under the SDK's mocks; prints their number."""
 
 import asyncio
 import sys
@@ -12,7 +12,7 @@ GUID = "3f2504e0-4f89-11d3-9a0c-{:012x}"
 
 
 class Counting(pulumi.runtime.Mocks):
-    """An engine that takes everything."""
+    """Counts the registered fleets."""
 
     registered = 0
 
@@ -30,8 +30,8 @@ def main(number: int) -> None:
 
     @pulumi.runtime.test  # type: ignore[untyped-decorator]  # the SDK leaves it untyped
     def program() -> None:
-        for each in range(number):
-            OrchestratorReenrollment(f"fleet-{each}", orchestrator_ids=[GUID.format(each)], status="Requested")
+        for index in range(number):
+            OrchestratorReenrollment(f"fleet-{index}", orchestrator_ids=[GUID.format(index)], status="Requested")
 
     program()
     print(f"{mocks.registered} registered")

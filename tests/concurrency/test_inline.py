@@ -1,4 +1,4 @@
-"""Programs that one process runs, one after another or side by side, as the Automation API does."""
+"""Programs in one process, one after another or concurrently, as the Automation API runs them."""
 
 import json
 import subprocess
@@ -18,28 +18,23 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
 @pytest.fixture
 def stacks(tmp_path: Path) -> Iterator[list[Stack]]:
-    """Two stacks, each with a Command of its own that the stack's config names."""
-    made = []
+    """Two stacks, each with its own Command in its config."""
+    stacks, profiles, file = [], {}, tmp_path / "profiles.json"
     with running("--orchestrators", "4") as one, running("--orchestrators", "6", "--seed", "2") as other:
-        for number, command in enumerate((one, other)):
-            stack = Stack("standin", tmp_path / f"stack-{number}", command)
-            stack.config(f"keyfactor:hostname: {command.url}\nkeyfactor:configFile: {tmp_path}/profiles.json\n")
-            made.append(stack)
-        profiles = {f"stack-{number}": profile(stack.command) for number, stack in enumerate(made)}
-        (tmp_path / "profiles.json").write_text(json.dumps({"servers": profiles}))
-        for number, stack in enumerate(made):
-            file = stack.folder / "Pulumi.dev.yaml"
-            file.write_text(file.read_text() + f"  keyfactor:profile: stack-{number}\n")
-        yield made
-
-
-def profile(command: Command) -> dict[str, str]:
-    said = command.said
-    return {"host": command.url, "username": said["username"], "password": said["password"], "domain": said["domain"]}
+        for name, command in (("stack-0", one), ("stack-1", other)):
+            credentials = {key: command.said[key] for key in ("username", "password", "domain")}
+            profiles[name] = {"host": command.url, **credentials}
+            stack = Stack("standin", tmp_path / name, command)
+            stack.config(
+                f"keyfactor:hostname: {command.url}\nkeyfactor:configFile: {file}\nkeyfactor:profile: {name}\n"
+            )
+            stacks.append(stack)
+        file.write_text(json.dumps({"servers": profiles}))
+        yield stacks
 
 
 def ups(how: str, stacks: list[Stack]) -> tuple[list[int], str]:
-    """The exit codes of `up` of each, all run by one process, and what it said."""
+    """Run `up` of each stack, all in one process; returns the exit codes and the output."""
     environment = {name: value for name, value in stacks[0].environment.items() if not name.startswith("KEYFACTOR_")}
     del environment["PULUMI_BACKEND_URL"]
     done = subprocess.run(
@@ -51,21 +46,21 @@ def ups(how: str, stacks: list[Stack]) -> tuple[list[int], str]:
         timeout=100,
         check=False,
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
     codes: list[int] = json.loads(done.stdout.splitlines()[-1])
-    return codes, said
+    return codes, output
 
 
 @contextmanager
 def life_goes_on(one: Command, other: Command) -> Iterator[None]:
-    """Whoever is asked re-enrolls; the first Command gives in once both were asked."""
+    """Requested orchestrators re-enroll; the first Command stops rejecting once both have received requests."""
     over = threading.Event()
 
     def live() -> None:
         while not over.wait(0.2):
             for command in (one, other):
-                command.world(reenroll=[each for each, flag in command.flags().items() if flag != "None"])
+                command.world(reenroll=[agent_id for agent_id, flag in command.flags().items() if flag != "None"])
             if one.posts() and other.posts():
                 one.faults(refused=[])
 
@@ -91,9 +86,9 @@ def test_each_run_has_its_own_settings_members_failures_and_waits(
     other.fleets(desired | {"exclude": theirs[:1]})
     one.command.faults(refused=ours[:1])
     with life_goes_on(one.command, other.command):
-        ended, said = ups(how, [stacks[number] for number in order])
-    assert ended == codes, said
-    assert "edge: 1 of 4 orchestrators failed" in said
+        ended, output = ups(how, [stacks[number] for number in order])
+    assert ended == codes, output
+    assert "edge: 1 of 4 orchestrators failed" in output
     again = [(1, tuple(ours[:1]))] if len(order) == 3 else []
     assert one.command.posts() == [(1, tuple(ours)), *again]
     assert other.command.posts() == [(1, tuple(theirs[1:]))]

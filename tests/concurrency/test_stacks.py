@@ -1,4 +1,4 @@
-"""Two stacks with one orchestrator, two runs on one state, many fleets in one program."""
+"""Two stacks that share orchestrators, two runs on one state, and many fleets in one program."""
 
 import subprocess
 import sys
@@ -39,7 +39,7 @@ def test_of_two_stacks_the_last_up_wins_the_other_sees_drift_and_neither_loses_s
 
     ran = north.run("preview", "--refresh", "--expect-no-changes", "--diff")
     assert ran.exit_code != 0
-    assert all(ran.says(f'~ {each}: "Required" => "Requested"') for each in both)
+    assert all(ran.says(f'~ {member_id}: "Required" => "Requested"') for member_id in both)
     ran = north.run("refresh")
     assert (ran.exit_code, ran.posts) == (0, [])
     assert north.phases("edge") == dict.fromkeys(ids[:2], "pending") | dict.fromkeys(both, "changed")
@@ -64,14 +64,7 @@ def test_a_second_run_on_a_state_is_refused_and_costs_the_first_nothing(
     stack = Stack(engine, tmp_path, command)
     stack.fleets(fleet("edge", ids))
     command.faults(faults=[{"on": "POST /Agents/Set", "act": "delay", "seconds": 6}])
-    with subprocess.Popen(
-        stack.command_line("up", "--yes", "--skip-preview"),
-        cwd=ROOT,
-        env=stack.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as first:
+    with stack.started() as first:
         while not command.posts():
             assert first.poll() is None
             time.sleep(0.05)
@@ -79,13 +72,14 @@ def test_a_second_run_on_a_state_is_refused_and_costs_the_first_nothing(
             ran = stack.run(second)
             assert ran.exit_code != 0
             assert ran.says("currently locked by")
-        assert first.wait(60) == 0
+        output, _ = first.communicate(timeout=60)
+        assert first.returncode == 0, output
     assert stack.phases("edge") == dict.fromkeys(ids, "pending")
     assert command.posts() == [(1, tuple(ids))]
 
 
 def test_a_program_declares_1500_fleets() -> None:
-    """Under mocks, without an engine: it is the SDK's pickling that broke at some hundreds."""
+    """Under mocks, without an engine: the SDK's pickling failed at some hundreds."""
     ran = subprocess.run(
         [sys.executable, "-m", "tests.concurrency.many", str(MANY)],
         cwd=ROOT,
@@ -103,7 +97,7 @@ def test_1500_fleets_in_one_program_from_up_to_destroy(tmp_path: Path) -> None:
     with running("--orchestrators", str(MANY)) as command:
         ids = command.ids()
         stack = Stack("standin", tmp_path, command)
-        stack.fleets(*(fleet(f"fleet-{number:04}", [each]) for number, each in enumerate(ids)))
+        stack.fleets(*(fleet(f"fleet-{number:04}", [agent_id]) for number, agent_id in enumerate(ids)))
         taken = {}
         for line in ("up --skip-preview --yes", "preview --expect-no-changes", "refresh --yes --skip-preview"):
             began = time.monotonic()

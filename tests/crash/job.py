@@ -1,7 +1,7 @@
-"""A job that is killed at some moment, and what has to hold afterwards.
+"""A job that is killed at a random moment.
 
-The stack knows a fleet of which half has re-enrolled; the job presses the other half, but for two members that leave,
-and asks new fleets: 50 calls of two members in all, each slowed down so that there is time to hit.
+The stack has a fleet of which half has re-enrolled. The job removes two members, requests the others again with status
+Required, and requests new fleets: 50 calls of two members each, slowed down so that a kill can hit any of them.
 """
 
 import random
@@ -18,7 +18,7 @@ from typing import Any
 from keyfactor_standins.command import process
 from keyfactor_standins.command.process import Command
 from tests.crash import processes
-from tests.support.stacks import ROOT, Stack
+from tests.support.stacks import Stack
 
 BATCH = 2
 BATCHES = 50
@@ -30,12 +30,12 @@ MEMBERS = DONE + BATCHES * BATCH
 
 @dataclass
 class Base:
-    """A stack and a Command that every killed run begins from, as copies.
+    """The stack and the Command that every run starts from, as copies.
 
     Attributes:
-        ids: of all orchestrators: the first KNOWN are the known fleet's; of these the first DONE have re-enrolled,
-            and the last LEAVING leave it in the job.
-        seconds: how long it takes from the start of the job to its first call.
+        ids: the GUIDs of all orchestrators. The first KNOWN belong to the known fleet; of these the first DONE have
+            re-enrolled, and the job removes the last LEAVING.
+        seconds: from the start of the job to its first call.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class Base:
 
     @classmethod
     def make(cls, folder: Path) -> "Base":
-        """The known fleet, and each job done once undisturbed."""
+        """Create the known fleet, and time one undisturbed job."""
         base = cls(folder)
         folder.mkdir()
         with process.running("--orchestrators", str(MEMBERS), "--state", str(folder / "command")) as command:
@@ -64,7 +64,7 @@ class Base:
         return base
 
     def fleets(self, job: str) -> list[dict[str, Any]]:
-        """What the job declares."""
+        """The fleets that the job declares."""
         known = _fleet("known", self.ids[: KNOWN - LEAVING], "Required")
         new = self.ids[KNOWN:]
         if job == "asking":
@@ -78,7 +78,7 @@ class Base:
 
     @contextmanager
     def copied(self, folder: Path, job: str) -> "Iterator[Run]":
-        """A copy of it, with the job declared."""
+        """A copy of the base, with the job declared."""
         shutil.copytree(self.folder, folder)
         command = process.start("--state", str(folder / "command"), "--seed", "2")
         run = Run(self, job, folder, command)
@@ -89,11 +89,11 @@ class Base:
 
 
 def members(resources: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """What a state records of each member, over all fleets."""
-    found: dict[str, dict[str, Any]] = {}
+    """The recorded members of all fleets."""
+    recorded: dict[str, dict[str, Any]] = {}
     for resource in resources.values():
-        found |= resource["outputs"].get("members", {})
-    return found
+        recorded |= resource["outputs"].get("members", {})
+    return recorded
 
 
 def _fleet(name: str, ids: Sequence[str], status: str) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _fleet(name: str, ids: Sequence[str], status: str) -> dict[str, Any]:
 
 
 class Run:
-    """One job on a copy of the base, from its start to its end."""
+    """One job on a copy of the base."""
 
     def __init__(self, base: Base, job: str, folder: Path, command: Command) -> None:
         self._base, self._job, self._folder = base, job, folder
@@ -117,48 +117,40 @@ class Run:
 
     @property
     def calls(self) -> int:
-        """How many calls it makes by itself, before it waits for the canary."""
+        """The number of calls before the job waits for the canary."""
         return BATCHES if self._job == "asking" else (KNOWN - DONE + CANARY) // BATCH
 
     def start(self) -> None:
-        """`up` begins."""
-        self._engine = subprocess.Popen(
-            self.stack.command_line("up", "--yes", "--skip-preview"),
-            cwd=ROOT,
-            env=self.stack.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        """Start `up`."""
+        self._engine = self.stack.started()
 
     def wait_for_calls(self, number: int, deadline: float = 60.0) -> None:
-        """Waits until Command has been asked so many times."""
+        """Wait until Command has received this many calls."""
         until = time.monotonic() + deadline
         while len(self.command.posts()) < number:
             assert self._engine is not None
-            assert self._engine.poll() is None, "it ended early"
+            assert self._engine.poll() is None, "up ended early"
             assert time.monotonic() < until
             time.sleep(0.02)
 
     def ended(self, deadline: float = 60.0) -> tuple[int, str]:
-        """How `up` ended, once nothing is left of it; whoever of the canary is asked meanwhile re-enrolls."""
+        """Wait for the end of `up`, while requested canaries re-enroll; returns its exit code and output."""
         assert self._engine is not None
         until = time.monotonic() + deadline
         while True:
             if self._job == "waiting":
                 self.canary_reenrolls()
             try:
-                said, _ = self._engine.communicate(timeout=min(0.3, until - time.monotonic()))
+                output, _ = self._engine.communicate(timeout=min(0.3, until - time.monotonic()))
                 break
             except subprocess.TimeoutExpired:
                 if time.monotonic() > until:
                     raise
         processes.wait_for_none(self.stack.folder)
-        return self._engine.returncode, said
+        return self._engine.returncode, output
 
     def kill(self, victim: str, chance: random.Random) -> str:
-        """kill -9; Command comes back with its data a little later. Whether there was somebody to kill."""
+        """Kill the victim with SIGKILL and restart Command after a pause; returns "killed" or "had ended"."""
         if victim != "command":
             return "killed" if processes.hit(self.stack.folder, victim, signal.SIGKILL) else "had ended"
         port = self.command.url.rpartition(":")[2]
@@ -172,23 +164,23 @@ class Run:
         return "killed"
 
     def life_goes_on(self, chance: random.Random) -> None:
-        """Some of those that were asked re-enroll; of the canary none before its time."""
-        spared = set(self._base.ids[KNOWN : KNOWN + CANARY]) if self._job == "waiting" else set()
-        asked = sorted(each for each, flag in self.command.flags().items() if flag != "None" and each not in spared)
-        self.command.world(reenroll=chance.sample(asked, min(5, len(asked))))
+        """Let up to five of the requested orchestrators re-enroll, but no canary."""
+        canaries = set(self._base.ids[KNOWN : KNOWN + CANARY]) if self._job == "waiting" else set()
+        requested = {agent_id for agent_id, flag in self.command.flags().items() if flag != "None"} - canaries
+        self.command.world(reenroll=chance.sample(sorted(requested), min(5, len(requested))))
 
     def canary_reenrolls(self) -> None:
-        """Whoever of the canary was asked has its new certificate in use."""
+        """Let every requested canary re-enroll."""
         flags = self.command.flags()
         canary = self._base.ids[KNOWN : KNOWN + CANARY]
-        self.command.world(reenroll=[each for each in canary if flags[each] != "None"])
+        self.command.world(reenroll=[agent_id for agent_id in canary if flags[agent_id] != "None"])
 
     def thumbprints(self) -> dict[str, str]:
-        """The certificate that Command expects of each."""
+        """The thumbprint that Command expects of each orchestrator."""
         return {agent["agent_id"]: agent["thumbprint"] for agent in self.command.agents()}
 
     def close(self) -> None:
-        """Ends what is still there."""
+        """End every process."""
         if self._engine is not None and self._engine.poll() is None:
             self._engine.kill()
             self._engine.communicate()

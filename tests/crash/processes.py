@@ -1,4 +1,4 @@
-"""The processes of one stack, found by the folder that stands in their environment."""
+"""The processes of a stack, which have its folder in their environment."""
 
 import os
 import signal
@@ -9,9 +9,9 @@ _ROLES = {"keyfactor_standins.engine": "engine", "program": "program", "host": "
 
 
 def of(folder: Path) -> dict[str, int]:
-    """What runs for a stack now: its engine, its program and its provider host, with their process ids."""
+    """The running processes of a stack by role (engine, program, host), with their ids."""
     mark = f"PULUMI_BACKEND_URL=file://{folder}".encode()
-    found = {}
+    running = {}
     for place in Path("/proc").iterdir():
         if not place.name.isdigit() or int(place.name) == os.getpid():
             continue
@@ -19,16 +19,16 @@ def of(folder: Path) -> dict[str, int]:
             if mark not in (place / "environ").read_bytes().split(b"\0"):
                 continue
             line = (place / "cmdline").read_text().split("\0")
-        except OSError:  # it ended while it was looked at, or is somebody else's
+        except OSError:  # it has just ended, or belongs to another user
             continue
         role = next((role for word, role in _ROLES.items() if word in line), " ".join(line))
         if any(line):
-            found[role] = int(place.name)
-    return found
+            running[role] = int(place.name)
+    return running
 
 
 def hit(folder: Path, role: str, how: signal.Signals, deadline: float = 20.0) -> bool:
-    """Sends a signal to one of them, as soon as there is one; False where the run ends first."""
+    """Send a signal to the process with this role once it runs; False if the run ends first."""
     until = time.monotonic() + deadline
     while time.monotonic() < until:
         running = of(folder)
@@ -45,13 +45,13 @@ def hit(folder: Path, role: str, how: signal.Signals, deadline: float = 20.0) ->
 
 
 def wait_for_none(folder: Path, deadline: float = 10.0) -> None:
-    """Waits until nothing runs for the stack.
+    """Wait until no process of the stack runs.
 
     Raises:
-        TimeoutError: something is left; names it.
+        TimeoutError: a process is still running; the text names it.
     """
     until = time.monotonic() + deadline
-    while left := of(folder):
+    while running := of(folder):
         if time.monotonic() > until:
-            raise TimeoutError(f"left running: {left}")
+            raise TimeoutError(f"still running: {running}")
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""kill -9 at random moments of an `up`: the next one finishes the job, and asks nobody who is known to be done."""
+"""kill -9 at random moments of an `up`: the next one finishes the job and requests no re-enrolled member again."""
 
 import os
 import random
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 VICTIMS = ("engine", "program", "host", "command")
 JOBS = ("asking", "waiting")
 FIRST = int(os.environ.get("CRASH_SEED", "0"))
-"""Another number tries other moments."""
+"""Set another number to test other moments."""
 SEEDS = [FIRST, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(FIRST + 1, FIRST + 25))]
 
 
@@ -36,26 +36,26 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_after_a_kill_the_next_up_finishes_the_job(base: Base, folder: Path, job: str, victim: str, seed: int) -> None:
     chance = random.Random(f"{job} {victim} {seed}")
-    # A part of the moments lies before the first call, the rest between two calls, or in the wait after the last one.
+    # Some moments are before the first call, the others between two calls or during the wait after the last one.
     moment = chance.randint(-15, BATCHES - 6)
     with base.copied(folder, job) as run:
         begun_and_left_alone(run, moment, base.seconds, chance)
-        there = run.kill(victim, chance)
-        code, said = run.ended()
-        print(f"{job}, {victim}, seed {seed}: at call {moment}: {there}, exit code {code}\n{said}")
+        result = run.kill(victim, chance)
+        code, output = run.ended()
+        print(f"{job}, {victim}, seed {seed}: at call {moment}: {result}, exit code {code}\n{output}")
         saved = run.stack.resources()
-        assert set(re.findall(r"OrchestratorReenrollment (\S+) created\b", said)) <= saved.keys()
+        assert set(re.findall(r"OrchestratorReenrollment (\S+) created\b", output)) <= saved.keys()
         finishes(run, members(saved), chance)
 
 
 @pytest.mark.parametrize("job", JOBS)
-def test_ctrl_c_stops_cleanly_with_everything_that_was_asked_in_the_state(base: Base, folder: Path, job: str) -> None:
+def test_ctrl_c_stops_cleanly_with_every_request_in_the_state(base: Base, folder: Path, job: str) -> None:
     chance = random.Random(job)
     with base.copied(folder, job) as run:
         begun_and_left_alone(run, BATCHES // 2, base.seconds, chance)
         assert processes.hit(run.stack.folder, "engine", signal.SIGINT)
-        code, said = run.ended(deadline=15)
-        assert code == 8, said
+        code, output = run.ended(deadline=15)
+        assert code == 8, output
         assert "pending_operations" not in run.stack.export()["deployment"]
         saved = members(run.stack.resources())
         assert standing(run) <= saved.keys()
@@ -63,7 +63,7 @@ def test_ctrl_c_stops_cleanly_with_everything_that_was_asked_in_the_state(base: 
 
 
 def begun_and_left_alone(run: Run, moment: int, first_call: float, chance: random.Random) -> None:
-    """The job runs for so many calls, and some of the orchestrators re-enroll meanwhile; below 1: not even one."""
+    """Run the job for this many calls while some orchestrators re-enroll; below 1, stop before the first call."""
     run.start()
     if moment < 1:
         until = time.monotonic() + chance.uniform(0.0, first_call)
@@ -78,7 +78,7 @@ def begun_and_left_alone(run: Run, moment: int, first_call: float, chance: rando
 
 
 def finishes(run: Run, saved: dict[str, dict[str, str]], chance: random.Random) -> None:
-    """What the promise says of a job that was cut short, by what the state had then."""
+    """Assert that the next `up` finishes the job, as the state at its end allows."""
     run.life_goes_on(chance)
     run.canary_reenrolls()
     before, flags = run.thumbprints(), run.command.flags()
@@ -87,12 +87,12 @@ def finishes(run: Run, saved: dict[str, dict[str, str]], chance: random.Random) 
     run.command.forget()
 
     run.start()
-    code, said = run.ended()
-    assert code == 0, said
-    asked = [member_id for status, batch in run.command.posts() if status for member_id in batch]
-    assert len(asked) == len(set(asked))
+    code, output = run.ended()
+    assert code == 0, output
+    requested = [member_id for status, batch in run.command.posts() if status for member_id in batch]
+    assert len(requested) == len(set(requested))
     done = {member_id for member_id, member in saved.items() if reenrolled(member, before[member_id])}
-    assert not done & set(asked), "known to have re-enrolled, and asked again"
+    assert not done & set(requested), "known to have re-enrolled, but requested again"
     assert standing(run) <= run.desired_of.keys()
 
     ran = run.stack.run("up", "--refresh")
@@ -102,31 +102,31 @@ def finishes(run: Run, saved: dict[str, dict[str, str]], chance: random.Random) 
     for member_id, member in recorded.items():
         phase = "re-enrolled" if reenrolled(member, now[member_id]) else "pending"
         assert (member_id, member["phase"]) == (member_id, phase)
-        # The limit: of whoever re-enrolled before the state had a reading, and of nobody else, that is not known.
+        # The limit: a member without a recorded baseline may have re-enrolled before its first observation.
         assert member["baseline_thumbprint"] == saved.get(member_id, {}).get("baseline_thumbprint", before[member_id])
 
     ran = run.stack.run("destroy")
     assert (ran.exit_code, run.stack.trace[-1][-1]) == (0, {}), ran.text
-    # The limit again: a request of the killed run that was carried out just after its orchestrator had re-enrolled.
+    # The limit again: a request of the killed run may be carried out just after its orchestrator re-enrolled.
     overtaken = {member_id for member_id in done if flags[member_id] != "None"}
     assert standing(run) <= overtaken
     assert not standing(run) or ran.says(*standing(run), "not set by this stack")
 
 
 def standing(run: Run) -> set[str]:
-    """Whose flag stands."""
+    """The orchestrators whose flag is set."""
     return {member_id for member_id, flag in run.command.flags().items() if flag != "None"}
 
 
 def reenrolled(member: dict[str, str], thumbprint: str) -> bool:
-    """Whether the certificate tells it, by what the state has of the member."""
+    """Whether a recorded member has re-enrolled, by its phase or its certificate."""
     return member["phase"] == "re-enrolled" or member.get("baseline_thumbprint", thumbprint) != thumbprint
 
 
 def claims_no_more_than_happened(
     run: Run, saved: dict[str, dict[str, str]], thumbprints: dict[str, str], flags: dict[str, str]
 ) -> None:
-    """What the state says of a member is so; one that the job was to change may have been changed since."""
+    """Assert that the recorded phases are true; a member that the job changes may have changed since."""
     for member_id, member in saved.items():
         if member["phase"] == "re-enrolled":
             assert thumbprints[member_id] != member["baseline_thumbprint"]

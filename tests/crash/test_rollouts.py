@@ -1,7 +1,6 @@
-"""What ends a run in the middle of a wave: the next one finishes this wave, and opens no other."""
+"""Runs that end in the middle of a wave: the next run finishes that wave and starts no other."""
 
 import signal
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import pytest
 from keyfactor_standins.command.process import Command, running
 from tests.crash import processes
 from tests.program.scenarios import fleet
-from tests.support.stacks import ROOT, Stack
+from tests.support.stacks import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
@@ -30,7 +29,7 @@ def command() -> Iterator[Command]:
 
 @pytest.fixture
 def stack(command: Command, tmp_path: Path) -> Stack:
-    """A fleet whose first wave has re-enrolled, each of its calls for one member."""
+    """A fleet whose first wave has re-enrolled; each of its calls is for one member."""
     stack = Stack("standin", tmp_path, command, dict(SETTINGS))
     ids = command.ids()
     stack.fleets(fleet("edge", ids, waves=[FIRST, LATER]))
@@ -41,12 +40,12 @@ def stack(command: Command, tmp_path: Path) -> Stack:
 
 
 def requested(command: Command) -> Counter[str]:
-    """How often each was requested."""
-    return Counter(each for _, ids in command.posts() for each in ids)
+    """How often each orchestrator was requested."""
+    return Counter(agent_id for _, ids in command.posts() for agent_id in ids)
 
 
 def finishes(stack: Stack) -> None:
-    """The next run ends the wave that was under way, and nobody of a later one was ever requested."""
+    """Assert that the next run finishes the current wave, and that no member of a later one was ever requested."""
     ids = stack.command.ids()
     wave, queued = ids[FIRST : FIRST + LATER], ids[FIRST + LATER :]
     stack.command.faults(faults=[])
@@ -56,32 +55,25 @@ def finishes(stack: Stack) -> None:
     assert set(requested(stack.command)) == set(wave)
     assert stack.run("preview", "--refresh", "--expect-no-changes").exit_code == 0
     stack.command.world(reenroll=wave)
-    assert stack.run("up").posts == [(1, (each,)) for each in queued]
+    assert stack.run("up").posts == [(1, (member_id,)) for member_id in queued]
 
 
 @pytest.mark.parametrize("victim", ["engine", "program", "host"])
 def test_after_a_kill_in_a_wave_the_next_run_finishes_it(stack: Stack, victim: str) -> None:
     stack.command.faults(faults=[SLOWED])
-    with subprocess.Popen(
-        stack.command_line("up", "--yes", "--skip-preview"),
-        cwd=ROOT,
-        env=stack.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as engine:
+    with stack.started() as engine:
         until = time.monotonic() + 60
         while len(stack.command.posts()) < LATER // 2:
             assert engine.poll() is None
             assert time.monotonic() < until
             time.sleep(0.02)
         assert processes.hit(stack.folder, victim, signal.SIGKILL)
-        engine.wait(60)
+        engine.communicate(timeout=60)
     processes.wait_for_none(stack.folder)
     finishes(stack)
-    # The call that was under way may have been carried out after the next run had looked.
-    again = {each: times for each, times in requested(stack.command).items() if times > 1}
-    assert len(again) <= 1, again
+    # The interrupted call may have been carried out after the next run had read the flag.
+    repeated = {member_id: times for member_id, times in requested(stack.command).items() if times > 1}
+    assert len(repeated) <= 1, repeated
 
 
 @pytest.mark.parametrize(
@@ -99,7 +91,7 @@ def test_after_an_outage_in_a_wave_the_next_run_finishes_it(stack: Stack, outage
     stack.command.faults(faults=[outage])
     ran = stack.run("up")
     after = stack.phases("edge")
-    assert {each: after[each] for each in ids[FIRST + LATER :]} == dict.fromkeys(ids[FIRST + LATER :], "due")
+    assert {after[member_id] for member_id in ids[FIRST + LATER :]} == {"due"}
     if outage["on"].startswith("GET"):
         assert (ran.exit_code, after, ran.posts) == (1, before, [])
         assert stack.resources()["edge"]["outputs"]["trouble"]

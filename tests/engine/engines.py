@@ -1,4 +1,4 @@
-"""A program's folder and the two engines that can run it."""
+"""A program and the two engines that can run it."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _TIMES = {"created", "modified", "sourcePosition", "stackTrace", "ciphertext"}
 
 @dataclass
 class Told:
-    """How a command ended: `trace` is what two engines that agree have in common."""
+    """The result of a command; two engines that agree have the same `trace`."""
 
     exit_code: int
     text: str
@@ -27,18 +27,18 @@ class Told:
 
     @property
     def changing(self) -> list[str]:
-        """The calls that change things, in their order."""
+        """The create, update and delete calls, in order."""
         return [f"{op} {name}" for op, name, *_ in self.calls if op in ("create", "update", "delete")]
 
     @property
     def trace(self) -> Any:
-        """Exit code, every call, and the state apart from times and places; calls come in any order."""
+        """The exit code, every call (sorted), and the state without times and source positions."""
         return self.exit_code, sorted(json.dumps(call) for call in self.calls), self.state
 
 
 @dataclass
 class Stage:
-    """A project in a folder of its own."""
+    """A project and its stack."""
 
     folder: Path
     real: bool = False
@@ -64,7 +64,7 @@ class Stage:
             self._call(["pulumi", "stack", "init", "dev", "--non-interactive"])
 
     def write(self, program: str) -> None:
-        """What the program is from now on."""
+        """Write the program."""
         (self.folder / "__main__.py").write_text(HEAD + program + "\n")
 
     def tell(self, run: Run) -> Told:
@@ -85,7 +85,7 @@ class Stage:
         return Told(done.returncode, done.stdout + done.stderr, logged, self.state())
 
     def set_secret(self, key: str, value: str) -> None:
-        """Set a secret of the stack's config, each engine in its own hand."""
+        """Set a secret of the stack's config."""
         if self.real:
             self._call(["pulumi", "config", "set", "--secret", key, value, "--stack", "dev"])
             return
@@ -98,20 +98,21 @@ class Stage:
 
     def export(self) -> dict[str, Any]:
         """The exported deployment."""
-        line = ["pulumi", "stack", "export", "--stack", "dev"] if self.real else command_line("export", cwd=self.folder)
-        found: dict[str, Any] = json.loads(self._call([*line]).stdout)
-        return found
+        if not self.real:
+            return exported(self.folder, "dev", self.environment)
+        deployment: dict[str, Any] = json.loads(self._call(["pulumi", "stack", "export", "--stack", "dev"]).stdout)
+        return deployment
 
     def state(self) -> list[Any]:
-        """The exported resources as both engines have to have them, sorted."""
-        deployment = self.export() if self.real else exported(self.folder, "dev", self.environment)
+        """The exported resources, sorted, with the values that both engines must have."""
+        deployment = self.export()
         resources = deployment["deployment"].get("resources") or []
-        ids = {each["id"]: "ID" for each in resources if "providers" in each["type"]}
         text = json.dumps(sorted(map(_timeless, resources), key=lambda each: json.dumps(each, sort_keys=True)))
-        for identity in ids:
-            text = text.replace(identity, "ID")
-        found: list[Any] = [deployment["version"], *json.loads(text)]
-        return found if resources else []
+        for resource in resources:
+            if "providers" in resource["type"]:
+                text = text.replace(resource["id"], "ID")
+        state: list[Any] = [deployment["version"], *json.loads(text)]
+        return state if resources else []
 
     def _call(self, line: list[str]) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -1,4 +1,4 @@
-"""Small programs from beginning to end, on the stand-in, and against the real CLI where there is one."""
+"""Small programs on the stand-in, compared with the real CLI if there is one."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_case(case: list[Run], tmp_path: Path) -> None:
-    """Exit code, changing calls and what is said, run by run."""
+    """The exit code, the changing calls and the output of each run."""
     stage = Stage(tmp_path)
     for number, run in enumerate(case):
         told = stage.tell(run)
@@ -37,7 +37,7 @@ def test_what_it_does_not_support_is_refused_by_name(tmp_path: Path, before: str
 @pytest.mark.skipif(REAL is None, reason="no pulumi CLI on the PATH: exit codes, calls and states were not compared")
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_agrees_with_the_cli(case: list[Run], tmp_path: Path) -> None:
-    """The same exit codes, provider calls and states after each run."""
+    """Exit codes, provider calls and states are the same after each run."""
     ours, real = Stage(tmp_path / "ours"), Stage(tmp_path / "real", real=True)
     for number, run in enumerate(case):
         mine, theirs = ours.tell(run), real.tell(run)

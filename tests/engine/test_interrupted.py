@@ -1,4 +1,4 @@
-"""What an interrupted run leaves, and what keeps two runs from one state."""
+"""Interrupted runs, and the lock of a state."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ VAULT = Vault("open sesame", None)
 
 
 def a_store(folder: Path) -> Store:
-    """A store as a process that starts finds it."""
+    """The store as a new process reads it."""
     return Store(folder, "tiny", "dev")
 
 
@@ -32,7 +32,7 @@ def names(folder: Path) -> list[str]:
 
 
 def begun(folder: Path, *recorded: str) -> Store:
-    """A run under way that has recorded resources."""
+    """The store of a current run that has recorded resources."""
     store = a_store(folder)
     store.begin(VAULT)
     for each in recorded:
@@ -64,22 +64,21 @@ def test_a_kill_while_the_state_is_written_leaves_the_one_before(
             store.put(named("two"))
         monkeypatch.undo()
         assert names(tmp_path) == ["one"]
-        begun(tmp_path, "three").finish()
-    assert names(tmp_path) == ["three", "one"]
+        begun(tmp_path, "three")
+    assert names(tmp_path) == ["one", "three"]
 
 
 def test_a_renamed_resource_is_renamed_in_all_that_refer_to_it(tmp_path: Path) -> None:
     with a_store(tmp_path).locked("up"):
-        begun(tmp_path, "one").finish()
+        begun(tmp_path, "one")
         store = a_store(tmp_path)
         store.begin(VAULT)
         old, new = named("one").urn, named("won").urn
         child = replace(named("two"), parent=old, dependencies=[old], property_dependencies={"size": [old]})
         store.put(child)
-        store.put(named("won"), instead_of=0)
+        store.put(named("won"), 0)
         store.rename(old, new)
-        store.finish()
-    two, _ = a_store(tmp_path).resources(VAULT).values()
+    _, two = a_store(tmp_path).resources(VAULT).values()
     assert (two.parent, two.dependencies, two.property_dependencies) == (new, [new], {"size": [new]})
     assert child.dependencies == [old]
 

@@ -1,4 +1,4 @@
-"""`preview --json`, for tools that read it, and the flags that the CLI hands on to the provider host."""
+"""`preview --json`, for tools that read it, and the provider hosts of a run."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.cases import CHAIN, ONE, Run, up
+from tests.engine.cases import ONE, Run, up
 from tests.engine.engines import REAL, Stage
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -32,7 +32,7 @@ def digest(text: str) -> dict[str, Any]:
 
 
 def timeless(document: dict[str, Any]) -> Any:
-    """What two engines have in common: no times, places or ids of their own; steps and diagnostics in any order."""
+    """The document without times, source positions and ids, with sorted steps and diagnostics."""
     volatile = {"created", "modified", "sourcePosition", "stackTrace", "provider"}
 
     def strip(value: Any) -> Any:
@@ -90,40 +90,6 @@ def test_the_document_is_that_of_the_cli(tmp_path: Path) -> None:
     ours, theirs = previews(Stage(tmp_path / "ours")), previews(Stage(tmp_path / "real", real=True))
     for (mine, my), (real, their) in list(zip(ours, theirs, strict=True))[:3]:
         assert (mine, timeless(my)) == (real, timeless(their))
-
-
-WHO = """
-import sys
-from pathlib import Path
-Path(__file__).with_name("argv").write_text("\\n".join(sys.argv[1:]))
-"""
-
-
-@pytest.mark.parametrize(
-    ("flags", "handed"),
-    [
-        ("", []),
-        ("--logflow", []),
-        ("--logflow --logtostderr -v=9", ["--logtostderr", "-v=9"]),
-        ("--logflow --tracing file:trace", ["--tracing", "file:trace"]),
-    ],
-)
-def test_the_address_is_the_last_argument_of_the_provider_host(tmp_path: Path, flags: str, handed: list[str]) -> None:
-    stage = Stage(tmp_path)
-    counted = tmp_path / "counted.py"
-    # The host and the program both import the module of the provider; the program has no arguments.
-    counted.write_text(counted.read_text() + "\nimport sys\nif len(sys.argv) > 1:" + WHO.replace("\n", "\n    "))
-    told = stage.tell(up(program=ONE) if not flags else Run(f"up --skip-preview {flags}", program=ONE))
-    assert told.exit_code == 0, told.text
-    *before, address = (tmp_path / "argv").read_text().splitlines()
-    assert before == handed
-    assert address.rpartition(":")[0] == "127.0.0.1"
-
-
-def test_flags_that_would_have_no_effect_are_refused(tmp_path: Path) -> None:
-    told = Stage(tmp_path).tell(Run("preview -v=9", program=CHAIN))
-    assert told.exit_code == 2
-    assert "only with --logflow" in told.text
 
 
 PIDS = """

@@ -1,6 +1,6 @@
-"""An abstract Command, and a client of it without a wire: every call can be made to go wrong.
+"""A model of Command, and a client of it without HTTP in which every call can fail.
 
-Written from what Keyfactor documents of Command; it imports nothing of what decides.
+It follows Keyfactor's documentation and imports nothing of the product's decisions.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,10 +26,11 @@ from tests.support.plain import Time
 IDS = tuple(f"3f2504e0-4f89-11d3-9a0c-0000000000{number:02x}" for number in range(0xA0, 0xA7))
 
 BOTH = ("fine", "down", "forbidden", "unauthorized")
-"""What can happen to any call."""
+"""The faults of any call."""
 POSTS = ("lost", "lost-applied", "lost-reenrolled", "lost-renewed", "garbled", "renewed", "refused-all")
-"""And to one that asks: its answer is lost before or after it was carried out, after the orchestrators have
-re-enrolled, or although they had renewed before; the answer is unreadable; they renew just before; 400."""
+"""More faults of a call that sets flags: its response is lost before or after it was carried out, after the
+orchestrators have re-enrolled, or after they renewed beforehand; the response is malformed; the orchestrators renew
+just before the call; 400."""
 
 
 @dataclass
@@ -43,14 +44,14 @@ class Orchestrator:
 
 @dataclass
 class World:
-    """What Command knows.
+    """The data of Command.
 
     Attributes:
-        refused: listed as failed, whatever is asked of them.
-        rejected: answered with 400, with whomever they are asked.
-        set_by: which stack's request it was that set a flag which still stands.
-        version: counts the changes.
-        time: the clock on the wall; every run is later than the one before.
+        refused: GUIDs that are always listed as failed.
+        rejected: GUIDs that get the whole batch a 400.
+        set_by: by GUID, the stack that set a flag which is still set.
+        version: the number of changes.
+        time: the wall clock; every run is later than the one before.
     """
 
     agents: dict[str, Orchestrator] = field(default_factory=dict)
@@ -66,7 +67,7 @@ class World:
         return f"{self._certificates:040X}"
 
     def set_flag(self, agent_id: str, flag: str, by: str = "") -> None:
-        """Somebody, or the stack named, sets a flag."""
+        """Set a flag, as the stack `by` or from outside."""
         self.version += 1
         self.agents[agent_id].flag = flag
         self.set_by.pop(agent_id, None)
@@ -74,7 +75,7 @@ class World:
             self.set_by[agent_id] = by
 
     def renew(self, agent_id: str, *, used: bool = True) -> None:
-        """A new certificate is issued; it is used at the next registration."""
+        """Issue a new certificate, by default already in use."""
         self.version += 1
         agent = self.agents[agent_id]
         agent.legacy, agent.thumbprint = agent.thumbprint, self.certificate()
@@ -82,7 +83,7 @@ class World:
             agent.last_used, agent.legacy = agent.thumbprint, None
 
     def reenroll(self, agent_id: str, *, used: bool = True) -> None:
-        """The orchestrator does what its flag tells it, and Command sets the flag back."""
+        """Renew the certificate if the flag is set, and clear the flag."""
         if self.agents[agent_id].flag != "None":
             self.renew(agent_id, used=used)
             self.set_flag(agent_id, "None")
@@ -100,13 +101,13 @@ class World:
         del self.agents[agent_id]
 
     def add(self, agent_id: str, *, certificate: bool = True) -> None:
-        """An orchestrator registers; without client-certificate authentication it has no thumbprint."""
+        """Register an orchestrator; without client-certificate authentication it has no thumbprint."""
         self.version += 1
         thumbprint = self.certificate() if certificate else None
         self.agents[agent_id] = Orchestrator(thumbprint, last_used=thumbprint)
 
     def show(self, agent_id: str) -> Agent | None:
-        """What a reading shows."""
+        """The agent as a read shows it."""
         agent = self.agents.get(agent_id)
         if agent is None:
             return None
@@ -123,7 +124,7 @@ class World:
 
 @dataclass
 class Event:
-    """One call as its caller knows it; `shown` of a reading, `ids` and `failed` of one that asks."""
+    """One call as its caller sees it; `shown` of a read, `ids` and `failed` of one that sets flags."""
 
     kind: str
     shown: dict[str, Agent | None] = field(default_factory=dict)
@@ -144,7 +145,7 @@ class Client:
         self._now = 0.0
 
     def connect(self) -> CommandClient:
-        """Itself, for all that Operations knows."""
+        """This client, which Operations takes for a CommandClient."""
         return cast(CommandClient, self)
 
     def clock(self) -> float:
@@ -167,12 +168,12 @@ class Client:
 
     def agents_page(self, page: int, size: int, *, query: str = "", deadline: Deadline | None = None) -> Page:  # noqa: ARG002
         self._reading(deadline)
-        found = [shown for agent_id in sorted(self.world.agents) if (shown := self.world.show(agent_id))]
+        agents = [shown for agent_id in sorted(self.world.agents) if (shown := self.world.show(agent_id))]
         if query:
-            found = [agent for agent in found if f'"{agent.id}"' in query]
+            agents = [agent for agent in agents if f'"{agent.id}"' in query]
         elif page == 1:
             self.events.append(Event("read", {agent_id: self.world.show(agent_id) for agent_id in IDS}))
-        return Page(found if page == 1 else [])
+        return Page(agents if page == 1 else [])
 
     def agents_pages(
         self, numbers: Iterable[int], size: int, *, query: str = "", deadline: Deadline | None = None
@@ -224,7 +225,7 @@ class Client:
         }
         if fault not in errors:
             return fault
-        if fault == "down":  # what passes is tried until the time is up
+        if fault == "down":  # transient, so the client retries until its deadline
             self._now = max(self._now, deadline.until if deadline else self._now + self.settings.timeout)
         call.kind += "-failed" if fault == "forbidden" else "-outage"
         self.events.append(call)

@@ -1,7 +1,7 @@
 """The model's stacks on the whole path: program, SDK, engine stand-in, provider host, HTTP, Command stand-in.
 
-The world of the model is written to the stand-in before a run and its flags are read back after it. What cannot
-be followed call by call from outside is judged by what must hold of any run.
+Before a run the model's world is written to the stand-in, and after it the flags are read back. The calls of a run
+cannot be followed from outside, so the checks are those that hold for any run.
 """
 
 import itertools
@@ -28,17 +28,17 @@ _FAULTS: dict[str, dict[str, Any]] = {
     "garbled": {**_ASK, "act": "truncate"},
     "refused-all": {**_ASK, "act": "status", "status": 400},
 }
-"""Those of the model's faults that the stand-in for Command has as well; the others are left out."""
+"""The faults of the model that the stand-in for Command supports; others are skipped."""
 
 
 @dataclass
 class EngineWorld(World):
-    """The model's world, and the process that plays it."""
+    """The model's world and the stand-in that plays it."""
 
     command: Command = field(kw_only=True)
 
     def push(self, faults: Sequence[str]) -> None:
-        """What happened in the model happens to the process; its flags are those that it knows."""
+        """Write the world to the stand-in, with unknown flags replaced."""
         there = set(self.command.ids())
         for agent in self.agents.values():
             agent.flag = agent.flag if agent.flag in _FLAGS else "Required"
@@ -52,14 +52,14 @@ class EngineWorld(World):
             }
             for agent_id, agent in self.agents.items()
         }
-        new = [{"agent_id": each, "client_machine": each[-2:]} for each in fields.keys() - there]
+        new = [{"agent_id": agent_id, "client_machine": agent_id[-2:]} for agent_id in fields.keys() - there]
         self.command.world(remove=sorted(there - fields.keys()), add=new)
         self.command.world(change=fields, now=self.time().isoformat())
         given = [_FAULTS[fault] | {"skip": place // 2} for place, fault in enumerate(faults) if fault in _FAULTS]
         self.command.faults(faults=given, refused=sorted(self.refused), rejected=sorted(self.rejected))
 
     def pull(self, by: str) -> None:
-        """The flags after a run of a stack."""
+        """Read the flags back after a run of the stack `by`."""
         for agent_id, flag in self.command.flags().items():
             if self.agents[agent_id].flag != flag:
                 self.set_flag(agent_id, flag, by)
@@ -89,7 +89,7 @@ class EngineStack:
         self._settled: Any = None
 
     def preview(self, faults: Sequence[str] = ()) -> Ran:
-        if not self.state:  # a run takes seconds: none for what cannot go wrong
+        if not self.state:  # a run takes seconds, and nothing can fail here
             return Ran()
         ran, made = self._run(faults, "preview", "--expect-no-changes")
         assert ran.posts == []
@@ -124,14 +124,14 @@ class EngineStack:
             old = before.get(fleet.name) or before.get(fleet.alias)
             if old is not None and fleet.name not in replaced and self._goes_on(fleet, old):
                 done = {each for each, ghost in old.ghosts.items() if ghost.phase == "re-enrolled"}
-                assert not done & asked & fleet.ids, "asked although recorded as re-enrolled in this round"
+                assert not done & asked & fleet.ids, "requested although recorded as re-enrolled in this round"
         resting = {each for kept in before.values() for each, ghost in kept.ghosts.items() if ghost.phase in RESTING}
         failed = {each for kept in before.values() for each, ghost in kept.ghosts.items() if ghost.phase not in RESTING}
         if undisturbed and not urns:
-            assert not asked & (resting - failed), "others than the failed were asked again"
+            assert not asked & (resting - failed), "members that had not failed were requested again"
         ours = {each for kept in before.values() for each, ghost in kept.ghosts.items() if ghost.ours}
         closed = {each for fleet in self.program if fleet.status == "None" for each in fleet.ids}
-        assert cleared <= ours | closed | asked, "a flag was taken back that was not ours"
+        assert cleared <= ours | closed | asked, "a flag was cleared that was not owned"
         self._settled = self._now()
         return made
 
@@ -149,7 +149,7 @@ class EngineStack:
         self.world.push(faults)
         before = self.state
         ran = self._stack.run(command, *options)
-        # The SDK shows one of what a read or a delete raises, and leaves no other way to fail.
+        # The SDK prints a traceback for what a read or a delete raises; these have no other way to fail.
         no_choice = len(re.findall(r"provider\.(?:read|delete)\(", ran.text))
         assert ran.text.count("Traceback (most recent call last)") == no_choice, ran.text
         self.world.pull(self.name)
@@ -165,7 +165,7 @@ class EngineStack:
         return ran, Ran(failed, posted)
 
     def _claims_no_more_than_is_true(self, before: Mapping[str, Kept]) -> None:
-        """Of each member that the run recorded anew: what it only carried on says nothing of now."""
+        """Check the phases that the run recorded anew; phases that it only kept say nothing about now."""
         carried_on = [each for kept in before.values() for each in kept.ghosts.items()]
         missing = {(agent_id, ghost.phase) for agent_id, ghost in carried_on if ghost.phase == "missing"}
         for agent_id, ghost in [each for kept in self.state.values() for each in kept.ghosts.items()]:
@@ -178,7 +178,7 @@ class EngineStack:
             elif ghost.phase == "settled":
                 assert agent is None or agent.flag == "None"
             elif ghost.phase == "missing":
-                # One that has appeared stays so until its request is posted.
+                # A member that has appeared stays missing until its request is posted.
                 assert agent is None or (agent_id, "missing") in missing
 
     def _exported(self) -> Iterable[tuple[str, Kept]]:
@@ -190,7 +190,7 @@ class EngineStack:
 
 
 def _named(status: Any) -> str:
-    """A status of a POST by its name, in whichever encoding it went out."""
+    """The name of a POST's status, whatever its encoding."""
     return status if status in _FLAGS else _FLAGS[int(status)]
 
 

@@ -1,4 +1,4 @@
-"""What can happen to orchestrators, to programs and between runs, in any order, and what holds after each run."""
+"""Random histories of orchestrators, programs and runs, and the checks after each run."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -31,7 +31,7 @@ SMALL = st.frozensets(ID, min_size=1, max_size=4)
 
 
 class Fleets(RuleBasedStateMachine):
-    """One or two stacks, the world around them, and what people do to both."""
+    """One or two stacks and their world, with everything that can happen to both."""
 
     def setting(self, names: Sequence[str]) -> tuple[World, list[Any]]:
         """A world without orchestrators, and stacks without fleets."""
@@ -81,8 +81,8 @@ class Fleets(RuleBasedStateMachine):
 
     @rule(agent_id=ID)
     def everybody_reenrolls_but(self, agent_id: str) -> None:
-        for each in self.world.agents.keys() - {agent_id}:
-            self.world.reenroll(each)
+        for other_id in self.world.agents.keys() - {agent_id}:
+            self.world.reenroll(other_id)
 
     @rule(refused=st.sets(ID, max_size=2), rejected=st.sets(ID, max_size=1))
     def command_refuses(self, refused: set[str], rejected: set[str]) -> None:
@@ -102,7 +102,7 @@ class Fleets(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 1), name=NAME, agent_id=ID)
     def a_member_moves(self, number: int, name: str, agent_id: str) -> None:
-        """Into a fleet, from another one or from none, or out of it."""
+        """Move a member into a fleet, or out of it."""
         program = self._stack(number).program
         has_it = any(fleet.name == name and agent_id in fleet.ids for fleet in program)
         self._claim(program, agent_id)
@@ -113,7 +113,7 @@ class Fleets(RuleBasedStateMachine):
 
     @staticmethod
     def _claim(program: list[Fleet], *ids: str) -> None:
-        """Takes members away from whoever has them; a fleet without any is not declared any more."""
+        """Remove members from their fleets, and fleets without members from the program."""
         program[:] = [replace(fleet, ids=fleet.ids - set(ids)) for fleet in program if fleet.ids - set(ids)]
 
     @rule(number=st.integers(0, 1), name=NAME, ids=SMALL, status=STATUS, first=st.booleans())
@@ -167,9 +167,9 @@ class Fleets(RuleBasedStateMachine):
         self._nothing_unowned()
 
     def _nothing_unowned(self) -> None:
-        """Every request of a stack that stands is some fleet's own, and so will be taken back one day."""
+        """Assert that every flag set by a stack is owned by a fleet, so that it can be cleared later."""
         for agent_id, by in self.world.set_by.items():
-            stack = next(each for each in self.stacks if each.name == by)
+            stack = next(stack for stack in self.stacks if stack.name == by)
             owned = any(
                 self.world.agents[agent_id].flag in ghost.ours
                 for kept in stack.state.values()

@@ -1,7 +1,7 @@
-"""The life of one orchestrator in one round, written a second time from the design, to judge the product by.
+"""An independent implementation of the life of one orchestrator in one round, to compare the product with.
 
-It follows a fleet's step through the calls that the step made, as the caller saw them, and says which requests
-were due and what has to be recorded. It imports nothing of the product's decisions.
+It follows a fleet's step through its calls, as the caller saw them, and says which requests were due and what must be
+recorded. It imports nothing of the product's decisions.
 """
 
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ UNSEEN = "unseen"
 
 @dataclass(frozen=True)
 class Ghost:
-    """What must be recorded of a member."""
+    """The state that must be recorded for a member."""
 
     desired: str
     phase: str = "due"
@@ -28,7 +28,7 @@ class Ghost:
 
 
 def entered(old: Ghost | None, desired: str, new_triggers: bool) -> Ghost:
-    """As a step begins: a round goes on, begins or is closed."""
+    """The member at the beginning of a step, which continues, begins or closes its round."""
     if old is None:
         return Ghost(desired)
     begins = new_triggers or old.phase == "leaving" or (old.desired == "None") != (desired == "None")
@@ -40,7 +40,7 @@ def entered(old: Ghost | None, desired: str, new_triggers: bool) -> Ghost:
 
 
 def after_reading(ghost: Ghost, shown: Any) -> tuple[Ghost, bool]:
-    """What a reading makes of a member, and whether it is to be asked: the design's eight rules in order."""
+    """The member after a read, and whether it must be requested: the eight rules of the design in order."""
     if shown is not None:
         ghost = replace(ghost, ours=ghost.ours & {shown.flag})
     if ghost.desired == "None":
@@ -71,9 +71,9 @@ class Step:
     """A create, update or delete of one fleet, followed through its calls.
 
     Attributes:
-        staying, leaving: the members before it, their round begun.
-        view: what the process has read and not written to since, by GUID.
-        down: an earlier step of the process found Command out of reach.
+        staying, leaving: the members at the beginning of the step (`entered`).
+        view: by GUID, the agents that the process has read and not written to since.
+        down: whether an earlier step of the process could not reach Command.
         asked: every (status, GUID) that was posted.
     """
 
@@ -89,10 +89,10 @@ class Step:
     _decided: bool = False
 
     def follow(self, events: Iterable[Event]) -> None:
-        """Goes through the calls; afterwards `staying` is what has to be recorded, and `leaving` what is stuck."""
+        """Follow the calls; then `staying` must be recorded, and `leaving` has the flags that were not cleared."""
         unread = self.down
         for event in events:
-            assert not self.down, "a call although Command was out of reach"
+            assert not self.down, "a call although Command could not be reached"
             if event.kind == "read":
                 self.view |= event.shown
                 self._reread()
@@ -117,7 +117,7 @@ class Step:
                 self.leaving[agent_id] = replace(ghost, phase="leaving" if ghost.ours else "gone")
             return
         for agent_id in [*self.staying, *self.leaving]:
-            assert agent_id in self.view, "decided without a reading, or by one from before the last write"
+            assert agent_id in self.view, "decided without a read since the last write"
             self._see(agent_id)
 
     def _see(self, agent_id: str) -> None:
@@ -136,7 +136,7 @@ class Step:
             self._due[agent_id] = status
 
     def _reread(self) -> None:
-        """A call whose outcome is open is judged anew once all its members have been read."""
+        """Judge a call with an open outcome again once all its members have been read."""
         if self._open.keys() <= self.view.keys():
             for agent_id in self._open:
                 self._see(agent_id)
@@ -147,7 +147,9 @@ class Step:
         assert not self._open.keys() & set(event.ids), "an open call was sent again before its members were read"
         self._open.clear()
         for agent_id in event.ids:
-            assert self._due.get(agent_id) == event.status, f"{agent_id} was asked for {event.status} and was not due"
+            assert self._due.get(agent_id) == event.status, (
+                f"{event.status} was requested of {agent_id}, which was not due"
+            )
             self.asked.append((event.status, agent_id))
             self.view.pop(agent_id, None)
         if event.kind == "answered":
@@ -183,6 +185,6 @@ class Step:
             self.staying[agent_id] = replace(ghost, phase=phase, ours=ghost.ours | ({may_stand} - {"None"}))
 
     def _judge_singles(self) -> None:
-        """Each of those that got 400 by itself is refused, unless nobody was accepted: then the request is at fault."""
+        """A member that got 400 by itself is rejected, unless none was accepted: then the request is at fault."""
         for agent_id, status in self._alone.items():
             self._failed(agent_id, "rejected" if status in self._answered else "unreached")

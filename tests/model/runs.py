@@ -1,8 +1,8 @@
-"""Stacks and their runs as Pulumi does them, each step followed by the rules.
+"""Stacks and their runs as in Pulumi; `rules` judges every step.
 
-A run is a new process, and so new Operations: every fleet in the program's order is checked, compared, and
-created or updated; what the program no longer has is deleted last; state is kept after each step, as JSON, and
-after a failure the rest is not run unless the run goes on. The engine stand-in does the same with processes.
+A run is a new process with new Operations. Every fleet is checked, compared, and created or updated in the program's
+order; fleets that the program no longer declares are deleted last. State is recorded after each step, as JSON. After a
+failure the rest is skipped unless the run goes on. The engine stand-in does the same with processes.
 """
 
 import copy
@@ -22,12 +22,12 @@ from tests.support.plain import Plain
 _numbers = itertools.count()
 
 BETWEEN_RUNS = 120.0
-"""Seconds: longer than Command may show what stood before a request."""
+"""Seconds, longer than Command may show the flag from before a request."""
 
 
 @dataclass
 class Fleet:
-    """A fleet as the program declares it; `spelling` varies how its GUIDs are written and ordered."""
+    """A fleet as the program declares it; `spelling` varies the form and order of its GUIDs."""
 
     name: str
     ids: frozenset[str]
@@ -42,7 +42,7 @@ class Fleet:
     def raw(self, preview: bool) -> dict[str, Any]:
         spellings = (str, str.upper, "{{{}}}".format)
         ids = sorted(self.ids, reverse=bool(self.spelling % 2))
-        written = [spellings[(self.spelling + place) % 3](each) for place, each in enumerate(ids)]
+        written = [spellings[(self.spelling + place) % 3](agent_id) for place, agent_id in enumerate(ids)]
         numbers = {"None": 0.0, "Requested": 1.0, "Required": 2.0}
         return {
             "fleet": self.name,
@@ -60,7 +60,7 @@ class Kept:
     """A fleet in a stack's state.
 
     Attributes:
-        ghosts: what the rules say must be recorded of its members.
+        ghosts: the members as they must be recorded by the rules.
         version: of the world when it was last read.
     """
 
@@ -72,7 +72,7 @@ class Kept:
 
 @dataclass
 class Ran:
-    """How a run ended: whether it failed, and every (status, GUID) that it posted."""
+    """The result of a run: whether it failed, and every (status, GUID) that it posted."""
 
     failed: bool = False
     posted: list[tuple[str, str]] = field(default_factory=list)
@@ -84,9 +84,9 @@ class Stack:
     """A stack: its program and its state.
 
     Attributes:
-        succeeded: the world's version and the program of the last `up` that succeeded, unless a refresh has
-            shown a change since.
-        excused: members whose flag may stand unowned, because it was retained.
+        succeeded: the world's version and the program at the last successful `up`, unless a refresh has shown a
+            change since.
+        excused: members whose flag may be set without an owner, because it was retained.
     """
 
     name: str
@@ -237,7 +237,7 @@ class Run:
         return changes
 
     def _would_post_nothing(self, kept: Kept, inputs: dict[str, Any]) -> None:
-        """No change in sight must mean that an update finds nothing to do, unless somebody else changed something."""
+        """Assert that an update without a diff would post nothing, unless something was changed from outside."""
         if kept.version != self.world.version:
             return
         client = Client(copy.deepcopy(self.world), self.stack.name)
@@ -289,7 +289,7 @@ class Run:
             self.stack.state[f"{fleet.name} replaced {next(_numbers)}"] = kept
 
     def _never_again(self, old: Kept | None, fleet: Fleet, step: Step) -> None:
-        """The promise itself, by the recorded state alone."""
+        """Assert, from the recorded state alone, that no re-enrolled member was requested again."""
         if old is None or old.outputs["triggers"] != ({"round": fleet.triggers} if fleet.triggers else {}):
             return
         if "None" in (old.outputs["status"], fleet.status):
@@ -316,7 +316,7 @@ class Run:
             del self.stack.state[name]
 
     def _goers(self, ghosts: dict[str, Ghost], staying: Iterable[str], on_removal: str) -> dict[str, Ghost]:
-        """Those whose flag has to be looked at: not of what another fleet of the run has made its own."""
+        """The removed members whose flag must be read: without flags that another fleet of the run owns."""
         goers = {}
         for agent_id in ghosts.keys() - set(staying):
             left = ghosts[agent_id].ours - self._held.get(agent_id, frozenset())
@@ -365,18 +365,18 @@ class Run:
 
     def _take_in_readings(self) -> None:
         for event in self._events():
-            assert event.kind.startswith("read"), "asked without a step"
+            assert event.kind.startswith("read"), "requested without a step"
             self._view |= event.shown
 
 
 def through_json(value: dict[str, Any]) -> dict[str, Any]:
-    """As an engine keeps it: numbers are floats, and nothing that is None is kept."""
-    made: dict[str, Any] = json.loads(json.dumps(value), parse_int=float)
-    return {key: each for key, each in made.items() if each is not None}
+    """The value as an engine records it: numbers are floats, and None is left out."""
+    parsed: dict[str, Any] = json.loads(json.dumps(value), parse_int=float)
+    return {key: item for key, item in parsed.items() if item is not None}
 
 
 def recorded(member: dict[str, Any]) -> Ghost:
-    """A member as a state has it."""
+    """A member of a recorded state."""
     baseline = member.get("baseline_thumbprint", rules.UNSEEN)
     return Ghost(
         member["status"],

@@ -1,6 +1,6 @@
 """The same machine on the whole path: a program, the SDK, an engine, a provider host, HTTP and Command.
 
-A run takes seconds here, so chance leads: each day something happens, and one run follows.
+A run takes seconds here, so histories are random: each day something happens, and one run follows.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ def command() -> Iterator[Command]:
 
 
 class Days:
-    """What chance makes of the machine."""
+    """A random history on the machine."""
 
     def __init__(self, command: Command, folder: Path, seed: int) -> None:
         self.chance = chance = Random(seed)

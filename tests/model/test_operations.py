@@ -1,4 +1,4 @@
-"""Whatever happens to orchestrators, programs and calls: what is asked and recorded is what the rules say.
+"""In random histories of orchestrators, programs and calls, requests and records follow the rules.
 
 The machine runs the operations of one process per run, on a model of Command; `rules` judges every step.
 """

@@ -1,4 +1,4 @@
-"""The packages that `make dist` builds, and environments that hold nothing but them.
+"""The packages that `make dist` builds, and environments with only these packages.
 
 They are made in fixtures of the whole session, that is before a test's environment is emptied: pip and uv need the
 proxies, the index and the cache of whoever runs the tests.
@@ -31,7 +31,7 @@ class Environment:
     outside: Path
 
     def run(self, *line: str, **more: str) -> "subprocess.CompletedProcess[str]":
-        """Runs a command of this environment, outside the checkout, with these variables besides."""
+        """Run a command of this environment, outside the checkout, with these additional variables."""
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         path = os.pathsep.join([str(self.folder / "bin"), os.environ["PATH"]])
         return subprocess.run(
@@ -47,7 +47,7 @@ class Environment:
 
 
 def build(source: Path, into: Path) -> Path:
-    """Builds the source package and the wheel of a tree; the folder that holds them."""
+    """Build the source package and the wheel of a tree; returns their folder."""
     line = [sys.executable, "-m", "hatchling", "build", "--directory", str(into)]
     subprocess.run(line, cwd=source, check=True, capture_output=True, text=True)
     return into
@@ -71,9 +71,9 @@ Make = Callable[[str, str], Environment]
 
 @pytest.fixture(scope="session")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
-    """Makes an environment with one of the installers and these extras, once for each such pair."""
+    """Make environments by installer and extras; each is made once."""
     made: dict[tuple[str, str], Environment] = {}
-    # What pip and uv need of the environment, before the tests empty it.
+    # The variables for pip and uv, before the tests clear the environment.
     variables = dict(os.environ)
 
     def call(*line: object) -> None:

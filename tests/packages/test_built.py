@@ -1,4 +1,4 @@
-"""What `make dist` builds: everything that belongs in, nothing else, and the same bytes each time."""
+"""`make dist` packages the right files, and builds the same bytes every time."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""`pulumi new` makes a project of each example."""
+"""`pulumi new` makes a project from each example."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def test_a_template_leads_nowhere_out_of_its_folder(template: Path) -> None:
 
 
 def new(template: Path, folder: Path, *options: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Makes a project of a template with the real CLI."""
+    """Make a project from a template with the real CLI."""
     folder.mkdir(parents=True)
     (folder / "backend").mkdir()
     assert REAL_PULUMI is not None
@@ -40,7 +40,7 @@ def new(template: Path, folder: Path, *options: str, **variables: str) -> "subpr
 
 
 def pulumi(folder: Path, *line: str, **variables: str) -> "subprocess.CompletedProcess[str]":
-    """Runs the real CLI, with everything that it keeps below a folder."""
+    """Run the real CLI, with all its files below a folder."""
     environment = {
         "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
         "PULUMI_CONFIG_PASSPHRASE": "x",
@@ -74,7 +74,7 @@ def test_pulumi_new_gives_the_project_the_name_that_is_asked_for(template: Path,
 
 @pytest.fixture(scope="session")
 def finds_links(dist: Path) -> dict[str, str]:
-    """Where pip finds the wheel, with what else it needs of the environment of whoever runs the tests."""
+    """The environment with which pip finds the wheel and, through the user's proxy, everything else."""
     needed = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy") or name == "HOME"}
     elsewhere = os.environ.get("PIP_FIND_LINKS", "")
     return needed | {"PIP_FIND_LINKS": f"{dist} {elsewhere}".strip()}

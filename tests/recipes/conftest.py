@@ -1,4 +1,4 @@
-"""A Command of each test's own, and a project made from the example that the recipes are for."""
+"""A Command for each test, and a project made from the example of the recipes."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A repository on GitHub, and the jobs of its workflows: their run steps, with the expressions that the recipes use."""
+"""A repository on GitHub, and its workflows: runs the `run` steps of a job with the expressions of the recipes."""
 
 import json
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from tests.recipes.shell import EXPRESSION, Shell
 
 @dataclass(frozen=True)
 class Job:
-    """How a job ended.
+    """The result of a job.
 
     Attributes:
-        codes: the exit code of each step that ran, by its name.
-        said: what they wrote.
-        summary: the page that GitHub shows of the run.
+        codes: by name, the exit code of each step that ran.
+        said: their output.
+        summary: the job summary that GitHub shows.
     """
 
     codes: dict[str, int]
@@ -32,7 +32,7 @@ class Job:
 
 
 def run_job(shell: Shell, workflow: Path, name: str, context: Mapping[str, str]) -> Job:
-    """Runs the steps of a job in order, as a runner does.
+    """Run the steps of a job in order, as a runner does.
 
     Args:
         context: the value of every expression, such as `github.token`; one that is missing fails the test.
@@ -46,7 +46,7 @@ def run_job(shell: Shell, workflow: Path, name: str, context: Mapping[str, str])
     outputs: dict[str, str] = {}
 
     def fill(value: str) -> str:
-        return EXPRESSION.sub(lambda found: {**context, **outputs}[found[1]], value)
+        return EXPRESSION.sub(lambda match: {**context, **outputs}[match[1]], value)
 
     def environment(of: Mapping[str, Any]) -> dict[str, str]:
         return {key: fill(str(value)) for key, value in of.get("env", {}).items()}
@@ -58,7 +58,7 @@ def run_job(shell: Shell, workflow: Path, name: str, context: Mapping[str, str])
     for step in job["steps"]:
         if "run" not in step:
             continue
-        # What somebody else wrote reaches a script by its environment alone.
+        # Untrusted text must reach a script only through its environment.
         assert not EXPRESSION.search(step["run"]), step["name"]
         assert step.get("if") in (None, "${{ !cancelled() }}"), step["if"]
         if any(codes.values()) and "if" not in step:
@@ -91,15 +91,15 @@ class Repository:
         }
 
     def say(self, author: str, body: str) -> None:
-        """Somebody comments on the pull request."""
+        """Comment on the pull request."""
         shown = self.shown()
         shown["comments"].append({"id": 90, "issue": "12", "user": {"login": author}, "body": body})
         self._file.write_text(json.dumps(shown))
 
     def shown(self) -> dict[str, Any]:
-        """What the repository shows: comments, issues, labels."""
-        found: dict[str, Any] = json.loads(self._file.read_text())
-        return found
+        """The comments, issues and labels of the repository."""
+        shown: dict[str, Any] = json.loads(self._file.read_text())
+        return shown
 
     def issues(self) -> list[tuple[int, str]]:
         """Number and state of each issue."""

@@ -1,4 +1,4 @@
-"""The shell of a recipe, run step by step in a folder as its CI would run it."""
+"""Runs the shell scripts of a recipe as its CI would run them."""
 
 import os
 import re
@@ -22,11 +22,11 @@ EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 
 @dataclass
 class Shell:
-    """A checkout of somebody's project on a runner.
+    """A checkout of a user's project on a runner.
 
     Attributes:
         folder: the project.
-        environment: of every step, besides what a runner has.
+        environment: of every step, in addition to that of a runner.
     """
 
     folder: Path
@@ -49,7 +49,7 @@ class Shell:
         }
 
     def run(self, script: str, environment: Mapping[str, str], *options: str) -> "subprocess.CompletedProcess[str]":
-        """Runs a script with bash."""
+        """Run a script with bash."""
         return subprocess.run(
             ["bash", "--noprofile", "--norc", *options, "-c", script],
             cwd=self.folder,
@@ -74,5 +74,5 @@ def project(template: str, folder: Path, config: Mapping[str, Any]) -> Path:
 def phases(shell: Shell) -> dict[str, str]:
     """The recorded phase of each member of the fleet `edge` in the stack `prod`."""
     resources = exported(shell.folder, "prod", shell.environment)["deployment"]["resources"]
-    (fleet,) = [one for one in resources if one["urn"].endswith(":OrchestratorReenrollment::edge")]
+    (fleet,) = [resource for resource in resources if resource["urn"].endswith(":OrchestratorReenrollment::edge")]
     return {member: value["phase"] for member, value in fleet["outputs"]["members"].items()}

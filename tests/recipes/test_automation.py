@@ -1,4 +1,4 @@
-"""examples/automation_api: several environments side by side, with the real CLI where there is one."""
+"""examples/automation_api: several environments concurrently, with the real CLI if there is one."""
 
 import os
 import subprocess
@@ -16,7 +16,6 @@ from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, ROOT
 
 
 def environments(number: int) -> list[Environment]:
-    """So many."""
     return [Environment(f"e{place}", "h", "u", "P", []) for place in range(number)]
 
 
@@ -30,7 +29,7 @@ def test_no_more_run_at_a_time_than_is_allowed_and_the_outcomes_keep_their_order
         with lock:
             running_now += 1
             most = max(most, running_now)
-        # Two at a time, or this breaks.
+        # Fails unless two run at a time.
         both.wait()
         with lock:
             running_now -= 1

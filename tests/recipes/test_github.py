@@ -21,7 +21,7 @@ class GitHub(Repository):
     """A repository with the workflows of the recipe."""
 
     def run(self, workflow: str) -> Job:
-        """Runs the one job of a workflow."""
+        """Run the job of a workflow."""
         return run_job(self.shell, WORKFLOWS / f"reenrollment-{workflow}.yml", workflow, self.context)
 
 
@@ -32,7 +32,7 @@ def github(shell: Shell) -> GitHub:
 
 
 def down(command: Command) -> None:
-    """Command answers nothing but 503."""
+    """Make Command respond with 503 to everything."""
     command.faults(faults=[{"on": verb, "act": "status", "status": 503} for verb in ("GET", "POST")])
 
 

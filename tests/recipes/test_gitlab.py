@@ -25,7 +25,7 @@ pytestmark = [
 
 
 class GitLab(ThreadingHTTPServer):
-    """The notes of merge request 12 and the issues of project 34, for whoever has the token."""
+    """GitLab's API for the notes of merge request 12 and the issues of project 34; requires the token."""
 
     daemon_threads = True
 
@@ -39,12 +39,12 @@ class GitLab(ThreadingHTTPServer):
 
     @property
     def notes(self) -> list[dict[str, Any]]:
-        """Of the merge request."""
+        """The notes of the merge request."""
         return next(iter(self.collections.values()))
 
     @property
     def issues(self) -> list[tuple[int, str]]:
-        """Number and state of each."""
+        """The number and state of each issue."""
         return [(issue["iid"], issue["state"]) for issue in self.collections["/api/v4/projects/34/issues"]]
 
 
@@ -89,12 +89,12 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, [one for one in found if not state or one["state"] == state]
 
     def log_message(self, *_: Any) -> None:
-        """Nothing is written to the test's stderr."""
+        """Write nothing to stderr."""
 
 
 @pytest.fixture
 def gitlab() -> Iterator[GitLab]:
-    """GitLab, on loopback."""
+    """A GitLab server on loopback."""
     server = GitLab()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
@@ -105,7 +105,7 @@ def gitlab() -> Iterator[GitLab]:
 
 
 def run_job(shell: Shell, gitlab: GitLab, name: str, **variables: str) -> "CompletedProcess[str]":
-    """Runs the scripts of a job as a runner does: together, then those that come after, whose end counts nowhere."""
+    """Run a job as a runner does: `before_script` with `script`, then `after_script`, whose exit code is ignored."""
     environment = {
         **{key: value for key, value in PIPELINE["variables"].items() if "$" not in value},
         "CI_API_V4_URL": f"http://127.0.0.1:{gitlab.server_port}/api/v4",

@@ -1,4 +1,4 @@
-"""The loop and the schedule of the roll-out's example, over simulated days."""
+"""The loop and the schedule of the roll-out example over simulated days."""
 
 import os
 import subprocess
@@ -54,7 +54,7 @@ def test_the_loop_stops_when_too_many_are_bad_and_ends_when_nobody_is_queued_or_
     loop, schedule = f"sh loop.sh prod {DAY}", scheduled(ROOT / "examples" / "rollout" / "README.md")
     waves = [(1, tuple(ids[:1])), (1, tuple(ids[1:4])), (1, tuple(ids[4:10]))]
 
-    # The canary; the first wave, one of which is dead; the second, one of which fails to renew: one too many.
+    # The canary, a wave with one dead member, and a wave with one that fails to renew, which exceeds the budget.
     ran = run(loop)
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert command.posts() == waves, ran.stdout + ran.stderr
@@ -62,12 +62,12 @@ def test_the_loop_stops_when_too_many_are_bad_and_ends_when_nobody_is_queued_or_
     assert f"({failing})" in ran.stdout
     assert ERROR in ran.stdout
 
-    # The roll-out stays halted, and the schedule mails why.
+    # The roll-out stays halted, and the schedule mails the reason.
     ran = run(schedule)
     assert f"({failing})" in ran.stdout
     assert command.posts() == waves
 
-    # Mended: the rest starts, and the dead one, which the budget allows, does not keep the loop running.
+    # After the repair the rest starts; the dead member is within the budget, so the loop ends.
     life.failing.clear()
     life.passes(DAY)
     ran = run(loop)

@@ -1,4 +1,4 @@
-"""Every pipeline of the recipes is valid by its CI's schema, as `check-jsonschema` carries it, and its shell parses."""
+"""Every pipeline of the recipes is valid by the schemas in `check-jsonschema`, and its shell scripts parse."""
 
 import re
 import subprocess
@@ -25,7 +25,7 @@ def blocks(page: Path) -> list[str]:
 
 
 def valid(file: Path, schema: tuple[str, ...]) -> bool:
-    """Whether a file is valid; it reads nothing from the network."""
+    """Check a file without network access."""
     line = [str(Path(sys.executable).with_name("check-jsonschema")), *schema, str(file)]
     return subprocess.run(line, capture_output=True, check=False, timeout=60).returncode == 0
 

@@ -32,7 +32,7 @@ def repository(command: Command, tmp_path: Path) -> Repository:
 
 
 def run(repository: Repository, job: str) -> Job:
-    """Runs one of the jobs."""
+    """Run one of the jobs."""
     return run_job(repository.shell, WORKFLOW, job, repository.context)
 
 

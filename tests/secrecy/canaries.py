@@ -1,6 +1,6 @@
-"""Secrets that are planted on purpose, the forms in which they could come back, and the search for them.
+"""Planted secrets, the forms in which they could be echoed, and the search for them.
 
-Every one has the word "canary" in it, so that a piece of one is found too.
+Each contains the word "canary", so that a part of one is found too.
 """
 
 import html
@@ -35,11 +35,11 @@ SENT = {
     ],
     "token": [ACCESS_TOKEN, f"Authorization: Bearer {ACCESS_TOKEN}"],
 }
-"""By way to sign in: what a server was sent, and could echo."""
+"""By way to sign in, the secrets that a server receives and could echo."""
 
 
 def settings(command: Command, method: str) -> dict[str, str]:
-    """The settings of a client that signs in so, by config key; at the stand-in they are right."""
+    """The settings, by config key, of a client that signs in to the stand-in with one of the three methods."""
     shared = {"hostname": command.url, "timeout": "2"}
     return (
         shared
@@ -52,7 +52,7 @@ def settings(command: Command, method: str) -> dict[str, str]:
 
 
 def environment(command: Command, method: str) -> dict[str, str]:
-    """The same as environment variables."""
+    """The same settings as environment variables."""
     from keyfactor_provider.command.settings_table import SETTINGS
 
     return {SETTINGS[key].environment[0]: value for key, value in settings(command, method).items()}
@@ -60,7 +60,7 @@ def environment(command: Command, method: str) -> dict[str, str]:
 
 @contextmanager
 def planted(folder: Path) -> Iterator[Command]:
-    """A Command whose secrets are these."""
+    """A Command with the planted secrets."""
     login = {"password": PASSWORD, "client_secret": CLIENT_SECRET, "access_token": ACCESS_TOKEN}
     file = folder / "command-state"
     file.write_text(json.dumps({"kept": {"login": login}}) + "\n")
@@ -85,7 +85,7 @@ PASSWORDS: Final = {
     "punctuation": "canary!$()*,-.:;<=>?@[]^_{|}~canary",
     "letters": "CanaryCanary2027",
 }
-"""Passwords by what is difficult about them; every part of one has the word in it."""
+"""Passwords by what is difficult about them; every part of one contains the word."""
 
 _SPECIAL = re.compile(r"[^A-Za-z0-9]")
 
@@ -147,11 +147,11 @@ FORMS: Final[dict[str, Callable[[str], str]]] = {
     "base64 cut": lambda text: b64encode(text.encode()).decode()[: len(text)],
     "URL cut": lambda text: quote(text, safe="")[: len(text) // 2 + 4],
 }
-"""What servers, proxies and libraries make of a text that they repeat."""
+"""The forms in which servers, proxies and libraries repeat a text."""
 
 
 def traces(text: str) -> list[str]:
-    """What of them is in a text, in clear or in base64; empty as it has to be."""
+    """The traces of planted secrets in a text, in plain text or base64."""
     found = [text[max(0, at - 60) : at + 60] for at in _places(text.lower(), "canary")]
     letters = re.sub(r"[^a-z0-9]", "", text.lower())
     found += [letters[max(0, at - 60) : at + 60] for at in _places(letters, "canary")]
@@ -164,7 +164,7 @@ def traces(text: str) -> list[str]:
 
 
 def traces_on_disk(folder: Path) -> list[str]:
-    """What of them is in the files below a folder, or in the files' names."""
+    """The traces in the files below a folder and in their names."""
     found = []
     for file in folder.rglob("*"):
         text = file.read_bytes().decode(errors="replace") if file.is_file() else ""

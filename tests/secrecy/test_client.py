@@ -1,4 +1,4 @@
-"""No secret in any error, traceback, repr or log of the client, whatever Command or a proxy answers."""
+"""No error, traceback, repr or log of the client has a secret, whatever Command or a proxy responds."""
 
 import dataclasses
 import json
@@ -50,7 +50,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Command]:
 
 
 def answers(echo: str) -> dict[str, dict[str, Any]]:
-    """Ways in which Command, or a proxy in its place, could repeat what it was sent."""
+    """Responses in which Command or a proxy repeats a secret."""
     message = json.dumps({"ErrorCode": "0xA0110001", "Message": f"Refused: {echo}"})
     page = f"<html><h1>Bad Gateway</h1><pre>{echo}</pre></html>"
     return {
@@ -87,7 +87,7 @@ def settings_of(command: Command, method: str) -> Settings:
 
 
 def everything(client: CommandClient, call: Callable[[CommandClient], object]) -> str:
-    """All that a call leaves for somebody to read."""
+    """Everything readable that a call leaves."""
     try:
         return repr(call(client))
     except CommandError as error:
@@ -196,7 +196,7 @@ def test_a_client_secret_is_not_told_in_whatever_form_a_token_endpoint_repeats_i
 
 
 class Proxy:
-    """A proxy that refuses every connection and repeats, as the reason, what it was sent."""
+    """A proxy that refuses every connection and repeats the secret as the reason."""
 
     def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""A secret in any form in which a server, a proxy or a library could repeat it is not in what is shown."""
+"""A secret is not shown, in whatever form a server, a proxy or a library repeats it."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""No secret in what a run leaves: state, stdout and stderr, with every log at its most talkative."""
+"""A run leaves no secret in the state, stdout and stderr, with every log at its most verbose level."""
 
 import json
 import signal
@@ -59,7 +59,7 @@ def command(tmp_path: Path) -> Iterator[Command]:
 
 
 def stack_with(command: Command, engine: str, folder: Path, method: str, *, in_config: bool) -> Stack:
-    """A stack whose program and provider log everything, with its secrets in the config or the environment."""
+    """A stack whose program and provider log everything, with the secrets in the config or the environment."""
     extra = {} if in_config else environment(command, method)
     stack = Stack(engine, folder / "stack", command, {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, **extra})
     for name in command.environment().keys() - extra.keys():
@@ -75,7 +75,7 @@ def stack_with(command: Command, engine: str, folder: Path, method: str, *, in_c
 
 
 def configure(stack: Stack, values: dict[str, str]) -> None:
-    """Sets the stack's config as `pulumi config set` does, secrets with `--secret`."""
+    """Set the stack's config as `pulumi config set` does, secrets with `--secret`."""
     if stack.engine == "pulumi":
         for key, value in values.items():
             where = ["--stack", stack.name, "--cwd", str(stack.folder)]
@@ -105,50 +105,42 @@ def configure(stack: Stack, values: dict[str, str]) -> None:
 def test_no_run_tells_a_secret(command: Command, tmp_path: Path, engine: str, method: str, in_config: bool) -> None:
     stack = stack_with(command, engine, tmp_path, method, in_config=in_config)
     edge = [agent["agent_id"] for agent in command.agents() if agent["client_machine"].startswith("edge")]
-    sent = [each for each in SENT[method] if FETCHED_TOKEN not in each]
+    sent = [text for text in SENT[method] if FETCHED_TOKEN not in text]
     echo = {"act": "status", "status": 400, "body": json.dumps({"Message": " ".join(sent)})}
 
     ran = stack.run("up", "--with-preview", "--yes")
     assert ran.exit_code == 1
     assert ran.says("done: not complete after 1 s", "HTTP Request: GET")
-    said = [ran.text]
+    outputs = [ran.text]
 
     command.faults(faults=[{"on": "POST /Agents/Set", **echo}])
     stack.later(minutes=2)
-    command.world(change={each: {"flag": 0} for each in edge})
+    command.world(change={agent_id: {"flag": 0} for agent_id in edge})
     ran = stack.run("up", "--refresh")
     assert ran.exit_code == 1
     assert ran.says("400, [secret]")
     assert "[secret]" in json.dumps(stack.trace[-1])
-    said.append(ran.text)
+    outputs.append(ran.text)
 
     command.faults(faults=[{"on": "GET /Agents", **echo}])
     ran = stack.run("refresh")
     assert ran.says("400, [secret]")
-    said.append(ran.text)
+    outputs.append(ran.text)
 
     command.faults(faults=[])
-    said.append(killed(stack, command))
-    said.append(stack.run("destroy").text)
+    outputs.append(killed(stack, command))
+    outputs.append(stack.run("destroy").text)
 
-    assert traces("\n".join(said)) == []
+    assert traces("\n".join(outputs)) == []
     assert traces(json.dumps(stack.trace, default=str)) == []
     assert traces_on_disk(stack.folder) == []
 
 
 def killed(stack: Stack, command: Command) -> str:
-    """What an `up` said that was killed half-way, with whatever it has written by then searched."""
+    """The output of an `up` that is killed halfway, after its files were searched for secrets."""
     command.faults(faults=[{"on": "POST /Agents/Set", "act": "delay", "seconds": 2}])
     before = len(command.posts())
-    with subprocess.Popen(
-        stack.command_line("up", "--yes", "--skip-preview"),
-        cwd=ROOT,
-        env=stack.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as engine:
+    with stack.started() as engine:
         until = time.monotonic() + 30
         while len(command.posts()) == before and engine.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
@@ -156,10 +148,10 @@ def killed(stack: Stack, command: Command) -> str:
             assert list(stack.folder.rglob("stacks/*/*.json"))
         assert traces_on_disk(stack.folder) == []
         engine.send_signal(signal.SIGKILL if stack.engine == "standin" else signal.SIGINT)
-        said, _ = engine.communicate()
+        output, _ = engine.communicate()
     processes.wait_for_none(stack.folder)
     command.faults(faults=[])
-    return said
+    return output
 
 
 ANSWERS: dict[str, dict[str, Any]] = {

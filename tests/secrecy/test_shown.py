@@ -1,4 +1,4 @@
-"""No orchestrator or server can forge a line, a colour or a command of CI systems by what it calls itself."""
+"""No name of an orchestrator or a server can forge a line, a colour or a CI command in the output."""
 
 import io
 import json

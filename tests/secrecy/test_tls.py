@@ -1,4 +1,4 @@
-"""TLS is verified unless somebody says otherwise in so many words."""
+"""TLS is verified unless that is explicitly turned off."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A running stand-in and plain HTTP to it, so that a mistake in our own client can't hide here."""
+"""A running stand-in, and plain HTTP to it, since the product's client could have the same mistake."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from keyfactor_standins.command.process import Command, running
 
 @pytest.fixture(scope="module")
 def command() -> Iterator[Command]:
-    """A Command that a module's tests share: each of them works on orchestrators of its own."""
+    """A Command shared by the tests of a module, each of which uses its own orchestrators."""
     with running("--orchestrators", "0") as command:
         yield command
 
 
 @pytest.fixture
 def api(command: Command) -> Iterator[httpx.Client]:
-    """The Keyfactor API, signed in with Basic; the faults of a test end with it."""
+    """The Keyfactor API, signed in with Basic; the faults of a test are removed after it."""
     with httpx.Client(
         base_url=f"{command.url}/KeyfactorAPI",
         auth=(f"{command.said['domain']}\\{command.said['username']}", command.said["password"]),
@@ -31,5 +31,5 @@ def api(command: Command) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def agent(command: Command) -> str:
-    """A new approved orchestrator's GUID."""
+    """The GUID of a new approved orchestrator."""
     return command.world(populate=1)[0]

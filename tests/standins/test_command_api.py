@@ -1,4 +1,4 @@
-"""What a client of the Keyfactor API sees: asking for a re-enrollment, approving, resetting, deleting, errors."""
+"""The Keyfactor API: requests for re-enrollment, approvals, resets, deletions and errors."""
 
 import re
 import uuid
@@ -26,7 +26,7 @@ def status(api: httpx.Client, agent_id: str) -> Any:
 
 
 def is_an_error(answer: httpx.Response, code: int) -> bool:
-    """As Command writes one: a code of eight hex digits as text, and a message."""
+    """Check an error in Command's format: a code of eight hex digits as text, and a message."""
     if answer.status_code != code:
         return False
     error = answer.json()

@@ -1,4 +1,4 @@
-"""Days that pass at once: the clock that can be set, and sessions of orchestrators that nobody runs."""
+"""Simulated time: the clock of the stand-in, and sessions of orchestrators that do not run."""
 
 import base64
 import tracemalloc

@@ -1,4 +1,4 @@
-"""What can be made to go wrong, and the journal of what was asked."""
+"""The faults, and the journal of requests."""
 
 import json
 import time
@@ -107,7 +107,7 @@ def test_a_rejected_guid_spoils_its_whole_batch(api: httpx.Client, command: Comm
 
 
 def shown(api: httpx.Client, agent: str) -> list[str]:
-    """The flag as the list shows it, then as a look at this one does."""
+    """The flag in the list, then in the single agent."""
     listed = api.get("/Agents", params={"QueryString": f'AgentId -eq "{agent}"'}).json()[0]
     return [each["AuthCertificateReenrollment"] for each in (listed, api.get(f"/Agents/{agent}").json())]
 
@@ -170,21 +170,21 @@ def test_the_journal_tells_every_request_in_order_and_never_a_secret(
 @pytest.mark.parametrize(
     ("path", "given", "says"),
     [
-        ("/faults", {"page_limit": 3}, "'page_limit' is no setting"),
-        ("/faults", {"faults": [{"on": "GET", "act": "explode"}]}, "'explode' is no fault; expected one of status"),
+        ("/faults", {"page_limit": 3}, "unknown setting 'page_limit'"),
+        ("/faults", {"faults": [{"on": "GET", "act": "explode"}]}, "unknown fault 'explode'; expected one of status"),
         ("/faults", {"faults": [{"on": "GET", "act": "drop", "often": 1}]}, "often"),
-        ("/faults", {"status_contract": "words"}, "'words' is no status_contract; expected one of lenient, string"),
+        ("/faults", {"status_contract": "words"}, "unknown status_contract 'words'; expected one of lenient, string"),
         ("/faults", {"misreads": {"words": 1}}, "expected integer, name or digits, each with 0, 1 or 2"),
         ("/faults", {"misreads": {"name": 3}}, "expected integer, name or digits, each with 0, 1 or 2"),
         ("/faults", {"job_types": 22}, "job_types is 22; expected 0 to 21"),
-        ("/world", {"checkin": []}, "'checkin' is nothing that can happen"),
+        ("/world", {"checkin": []}, "unknown change 'checkin'"),
         ("/world", {"now": "tomorrow"}, "'tomorrow'"),
         ("/world", {"check_in": [], "fail": {"AGENT": "why"}}, "AGENT is in `fail` but not in `check_in`"),
         ("/faults", ["drop"], "expected an object of settings"),
         ("/world", {"change": {"00000000-0000-0000-0000-000000000000": {}}}, "was not found"),
         ("/world", {"add": [{"name": "edge"}]}, "name"),
         ("/world", {"change": {"AGENT": {"colour": 1}}}, "no field 'colour'"),
-        ("/world", {"change": {"AGENT": {"flag": "Requested"}}}, "'Requested' is no flag; expected 0, 1 or 2"),
+        ("/world", {"change": {"AGENT": {"flag": "Requested"}}}, "'Requested' is not a flag; expected 0, 1 or 2"),
         ("/world", [], "'list' object"),
         ("/world", "{half", "Expecting"),
         ("/faults", "{half", "Expecting"),

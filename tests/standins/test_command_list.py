@@ -39,7 +39,7 @@ def command() -> Iterator[Command]:
 
 
 def listed(api: httpx.Client, **parameters: Any) -> str:
-    """The orchestrators of an answer, each by its one telling letter."""
+    """The orchestrators in a response, each as one letter."""
     answer = api.get("/Agents", params={name.replace("_", "."): value for name, value in parameters.items()})
     assert answer.status_code == 200, answer.text
     return "".join(each["AgentId"][7] for each in answer.json())

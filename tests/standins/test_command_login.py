@@ -1,4 +1,4 @@
-"""Who may come in, and what is refused: Basic, bearer tokens, the token endpoint, permissions."""
+"""Authentication and permissions: Basic, bearer tokens, the token endpoint."""
 
 import base64
 import time
@@ -14,7 +14,7 @@ SET = "/Agents/SetAuthCertificateReenrollment"
 
 
 def probe(command: Command, authorization: str | bytes | None) -> httpx.Response:
-    """Status/Endpoints with that header; in a text, what was announced is filled in, and Basic is encoded."""
+    """Status/Endpoints with this header, in which announced values are filled in and Basic is encoded."""
     headers: dict[str, Any] = {"x-keyfactor-requested-with": "APIClient"}
     if isinstance(authorization, str):
         kind, _, value = authorization.format(**command.said).partition(" ")

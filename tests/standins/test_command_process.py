@@ -1,4 +1,4 @@
-"""The stand-in as a process: what it says, how it ends, what it keeps."""
+"""The stand-in as a process: its output, its end and its state file."""
 
 import json
 import os
@@ -92,7 +92,7 @@ def test_its_environment_file_is_there_while_it_serves_and_stay_outlives_the_par
         parent.kill()
     port = httpx.URL(said["url"]).port or 0
     if stay:
-        # Its parent is looked at twice a second.
+        # It checks for its parent twice a second.
         with pytest.raises(AssertionError):
             wait_until(lambda: not _listens(port), 1.2)
         os.kill(pid, signal.SIGTERM)
@@ -195,9 +195,9 @@ def test_with_tls_it_is_verified_by_its_ca_file_and_by_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["--port", "70000"], 2, "argument --port: '70000' is no port; expected 0 to 65535"),
-        (["--port", "http"], 2, "argument --port: 'http' is not a number from 0 on"),
-        (["--orchestrators", "-1"], 2, "argument --orchestrators: '-1' is not a number from 0 on"),
+        (["--port", "70000"], 2, "argument --port: '70000' is not a port; expected 0 to 65535"),
+        (["--port", "http"], 2, "argument --port: 'http' is not a number of 0 or more"),
+        (["--orchestrators", "-1"], 2, "argument --orchestrators: '-1' is not a number of 0 or more"),
         (["--orchestrators", "1", "--unapproved", "2"], 2, "--unapproved 2 is more than --orchestrators 1"),
         (["--orchestrators", "1", "--without-certificate", "2"], 2, "--without-certificate 2 is more than"),
         (["--job-types", "22"], 2, "argument --job-types: '22' is too many; expected 0 to 21"),
@@ -205,8 +205,8 @@ def test_with_tls_it_is_verified_by_its_ca_file_and_by_nothing_else() -> None:
         (["--env-file", "/nowhere/env"], 1, "can't start: [Errno 2] No such file or directory: '/nowhere/env.new'"),
         (["--statuses", "words"], 2, "invalid choice: 'words'"),
         (["--faults", "{half"], 2, "argument --faults: '{half' is not JSON"),
-        (["--faults", "[]"], 2, "argument --faults: '[]' is no JSON object; expected for example"),
-        (["--faults", '{"pages": 1}'], 2, "argument --faults: 'pages' is no setting of the stand-in"),
+        (["--faults", "[]"], 2, "argument --faults: '[]' is not a JSON object; expected for example"),
+        (["--faults", '{"pages": 1}'], 2, "argument --faults: unknown setting 'pages'"),
         (["--state", "/nowhere/state"], 1, "can't start: [Errno 2] No such file or directory: '/nowhere/state.new'"),
         (["--bogus"], 2, "unrecognized arguments: --bogus"),
     ],

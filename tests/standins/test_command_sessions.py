@@ -1,4 +1,4 @@
-"""The orchestrators' side: what Session/Register answers, and what the API shows of it afterwards."""
+"""The API for orchestrators: the responses of Session/Register, and their effects in the Keyfactor API."""
 
 import base64
 import re
@@ -31,7 +31,7 @@ def csr(machine: str = "edge") -> str:
 
 
 class Agent:
-    """An orchestrator's requests, as Keyfactor's C agent words them."""
+    """An orchestrator that sends the requests of Keyfactor's C agent."""
 
     def __init__(self, command: Command, api: httpx.Client, agent_id: str = "", machine: str = "edge") -> None:
         self._command, self._api = command, api
@@ -58,7 +58,7 @@ class Agent:
         return found
 
     def enroll(self) -> str:
-        """Enrolls and keeps what it was given; the certificate's thumbprint."""
+        """Enroll and keep the certificate; returns its thumbprint."""
         answer = self.register(csr(self.machine))
         self.agent_id = answer["Session"]["AgentId"]
         self.presents = answer["Session"]["Certificate"]
@@ -69,7 +69,7 @@ class Agent:
         return found
 
     def prints(self) -> tuple[Any, Any, Any]:
-        """What the API shows: expected, the one before, last used."""
+        """The thumbprints in the API: expected, previous, last used."""
         shown = self.shown()
         return shown["Thumbprint"], shown["LegacyThumbprint"], shown["LastThumbprintUsed"]
 
@@ -80,13 +80,13 @@ def thumbprint(certificate: str) -> str:
 
 
 def result(answer: Answer) -> tuple[int, str, bool]:
-    """Status, code, and whether there is a session."""
+    """The status, the code, and whether there is a session."""
     return answer["Result"]["Status"], answer["Result"]["Error"]["CodeString"], answer["Session"]["Token"] is not None
 
 
 @pytest.fixture
 def enrolled(command: Command, api: httpx.Client) -> Agent:
-    """An orchestrator that has enrolled and was approved."""
+    """An enrolled and approved orchestrator."""
     made = Agent(command, api)
     made.enroll()
     command.world(approve=[made.agent_id])

@@ -1,4 +1,4 @@
-"""`make demo`: that it can be played, fits on a screen, and does not tell what did not happen."""
+"""`make demo`: it runs, fits on a screen, and fails if something else happens than it tells."""
 
 import subprocess
 import sys
@@ -37,11 +37,11 @@ def test_a_story_that_goes_otherwise_fails_and_says_at_which_point(
     monkeypatch.setattr(demo, "PLACE", tmp_path / "place")
     monkeypatch.setattr(demo, "CONFIG", tmp_path / "config.yaml")
     monkeypatch.setattr("keyfactor_standins.cli.find", lambda: None)
-    # Every command succeeds and requests nobody.
+    # Every command succeeds and requests no orchestrator.
     monkeypatch.setattr(demo.Story, "run", lambda *_: demo.Ran(0, "", []))
     assert demo.main() == 1
     shown = capsys.readouterr().out
-    assert "the canary alone is requested" in shown
+    assert "only the canary is requested" in shown
     assert "went as told" not in shown
 
 

@@ -1,4 +1,4 @@
-"""The stand-ins for orchestrators: one through its life, and a fleet of them in a process."""
+"""The stand-ins for orchestrators: the life of one, and a fleet in a process."""
 
 import os
 import signal
@@ -36,7 +36,7 @@ def shown(command: Command, agent_id: str) -> dict[str, Any]:
 
 
 def certificates(command: Command, agent_id: str) -> tuple[Any, Any, Any]:
-    """Expected, the one before, last used."""
+    """The thumbprints in the API: expected, previous, last used."""
     agent = shown(command, agent_id)
     return agent["thumbprint"], agent["legacy_thumbprint"], agent["last_thumbprint_used"]
 

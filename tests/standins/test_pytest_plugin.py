@@ -1,4 +1,4 @@
-"""The fixture `keyfactor_command`, in pytest runs of a user's own."""
+"""The fixture `keyfactor_command`, in the pytest runs of a user."""
 
 import json
 import os
@@ -105,7 +105,7 @@ def test_what_cannot_be_is_refused(keyfactor_command):
 
 
 def run_pytest(folder: Path, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """A pytest run with this plugin alone, as if the package were installed."""
+    """Run pytest with only this plugin, as if the package were installed."""
     line = [sys.executable, "-m", "pytest", "-p", "keyfactor_standins.pytest_plugin", "-p", "no:cacheprovider"]
     return subprocess.run(
         [*line, *arguments],

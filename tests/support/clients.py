@@ -1,6 +1,7 @@
-"""A client of the Command stand-in, on a clock that waits for nobody; and a fleet's life on plain values."""
+"""A client of the Command stand-in whose pauses take no time, and the life of a fleet on plain values."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ TOKEN = "POST /identity/token"
 
 
 class Clock:
-    """The real time, and besides it all that was slept: nobody waits for it.
+    """The real time plus all pauses, which take no time.
 
     Attributes:
         slept: every pause in seconds, in order.
@@ -37,7 +38,7 @@ class Clock:
 
 
 def settings_for(command: Command, method: str = "basic", **config: str) -> Settings:
-    """Settings for the stand-in, by one of the three ways to sign in."""
+    """Settings for the stand-in with one of the three ways to sign in: basic, token or oauth."""
     said = command.said
     environment = {"KEYFACTOR_HOSTNAME": said["url"], "KEYFACTOR_CA_CERT": said.get("ca_cert", "")}
     environment |= {
@@ -54,11 +55,11 @@ def settings_for(command: Command, method: str = "basic", **config: str) -> Sett
 
 @dataclass
 class Fleet:
-    """One fleet's life through `Operations`, as an engine would lead it.
+    """One fleet, run through `Operations` as an engine would run it.
 
     Attributes:
-        state: what the engine keeps.
-        said: what the user was told.
+        state: the recorded state.
+        said: the messages to the user.
     """
 
     operations: Plain
@@ -67,7 +68,7 @@ class Fleet:
     state: dict[str, Any] = field(default_factory=dict)
 
     def up(self, ids: list[str], status: str = "Requested", **options: Any) -> dict[str, str]:
-        """Check, diff, then create or update; the phases that were recorded."""
+        """Check, diff, then create or update; returns the recorded phases."""
         raw = {"fleet": self.name, "orchestrator_ids": ids, "status": status, **options}
         checked = self.operations.check(raw, {}, preview=False)
         assert checked.desired is not None, checked.problems
@@ -83,19 +84,18 @@ class Fleet:
         return {member_id: member["phase"] for member_id, member in self.state["members"].items()}
 
     def counts(self) -> dict[str, int]:
-        """How many members are in each phase."""
-        found = list(self.phases().values())
-        return {phase: found.count(phase) for phase in sorted(set(found))}
+        """The number of members in each phase."""
+        return dict(sorted(Counter(self.phases().values()).items()))
 
     @property
     def trouble(self) -> str:
-        """What the last run recorded as gone wrong."""
+        """The trouble that the last run recorded."""
         return str(self.state["trouble"])
 
 
 @dataclass
 class Lab:
-    """One process's operations on the stand-in: fleets, their client and its clock."""
+    """The operations of one process on the stand-in: fleets, their client and its clock."""
 
     command: Command
     config: Mapping[str, str] = field(default_factory=dict)
@@ -110,10 +110,10 @@ class Lab:
         self.operations = Plain(lambda: self.client, self.said.append)
 
     def fleet(self, name: str = "edge", state: Mapping[str, Any] | None = None) -> Fleet:
-        """A fleet of this process, new or with the state of an earlier run."""
+        """Add a fleet, new or with the state of an earlier run."""
         self.fleets.append(Fleet(self.operations, self.said, name, dict(state or {})))
         return self.fleets[-1]
 
     def reads(self) -> int:
-        """How many GETs Command has seen."""
+        """The number of GETs that Command received."""
         return sum(entry["method"] == "GET" for entry in self.command.journal())

@@ -1,4 +1,4 @@
-"""A root module of a test: resources in a folder of its own, run by Terraform or OpenTofu."""
+"""A root module of a test, run by Terraform or OpenTofu."""
 
 import json
 import os
@@ -39,7 +39,7 @@ POSTCONDITION = {
 
 @dataclass
 class Module:
-    """A root module and the binary that runs it, with the provider of this checkout in place of an installed one."""
+    """A root module and the binary that runs it, with the provider of this checkout instead of an installed one."""
 
     binary: str
     folder: Path
@@ -63,28 +63,28 @@ class Module:
         self.write("terraform.tf.json", json.dumps({"terraform": {"required_providers": provider}}))
 
     def write(self, name: str, text: str) -> None:
-        """A file of the module; an empty text removes it."""
+        """Write a file of the module; an empty text removes it."""
         if text:
             (self.folder / name).write_text(text)
         else:
             (self.folder / name).unlink(missing_ok=True)
 
     def fleets(self, *fleets: Mapping[str, Any]) -> None:
-        """What the module declares from now on: as `Stack.fleets`."""
-        made: dict[str, dict[str, Any]] = {}
+        """Set what the module declares, as `Stack.fleets` does."""
+        resources: dict[str, dict[str, Any]] = {}
         for fleet in fleets:
-            given = dict(fleet)
-            name, after = given.pop("name"), [f"{FLEET}.{each}" for each in given.pop("after", ())]
+            values = dict(fleet)
+            name, after = values.pop("name"), [f"{FLEET}.{other}" for other in values.pop("after", ())]
             kind = FLEET
-            if awaited := given.pop("completes", None):
-                kind, given["members"] = COMPLETION, f"${{{FLEET}.{awaited}.members}}"
-            elif given.get("on_failure") != "warn":
-                given["lifecycle"] = POSTCONDITION
-            made.setdefault(kind, {})[name] = {**given, **({"depends_on": after} if after else {})}
-        self.write("fleets.tf.json", json.dumps({"resource": made}))
+            if awaited := values.pop("completes", None):
+                kind, values["members"] = COMPLETION, f"${{{FLEET}.{awaited}.members}}"
+            elif values.get("on_failure") != "warn":
+                values["lifecycle"] = POSTCONDITION
+            resources.setdefault(kind, {})[name] = {**values, **({"depends_on": after} if after else {})}
+        self.write("fleets.tf.json", json.dumps({"resource": resources}))
 
     def run(self, command: str, *arguments: str, timeout: float = 120) -> Ran:
-        """Runs one command to its end."""
+        """Run one command to its end."""
         before = len(self.command.posts())
         with self.started(command, *arguments) as process:
             try:
@@ -95,7 +95,7 @@ class Module:
         return Ran(process.returncode, text, self.command.posts()[before:])
 
     def started(self, command: str, *arguments: str) -> "subprocess.Popen[str]":
-        """Starts one command, in a process group of its own."""
+        """Start one command in a new session."""
         if command in ("apply", "destroy"):
             arguments = ("-auto-approve", *arguments)
         return subprocess.Popen(
@@ -123,8 +123,12 @@ class Module:
 
     def tainted(self) -> list[str]:
         """The resources that the next apply would destroy and create."""
-        found = json.loads((self.folder / "terraform.tfstate").read_text())["resources"]
-        return [each["name"] for each in found if any(one.get("status") == "tainted" for one in each["instances"])]
+        resources = json.loads((self.folder / "terraform.tfstate").read_text())["resources"]
+        return [
+            resource["name"]
+            for resource in resources
+            if any(instance.get("status") == "tainted" for instance in resource["instances"])
+        ]
 
     def phases(self, name: str) -> dict[str, str]:
         """The recorded phase of each member of a fleet."""

@@ -1,4 +1,4 @@
-"""An engine of the plainest kind: check, diff, create, update, read and delete on JSON values, without a process."""
+"""A minimal engine in this process: check, diff, create, update, read and delete on JSON values."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ State = dict[str, Any]
 
 
 class Time:
-    """A wall clock that only a test moves; its seconds count from the first one."""
+    """A wall clock that a test moves by setting `seconds`."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -28,11 +28,7 @@ class Time:
 
 
 class Plain:
-    """What an engine asks of one process's operations, with its values plain.
-
-    Attributes:
-        operations: the operations themselves.
-    """
+    """Calls the operations of one process, with JSON values."""
 
     def __init__(
         self, connect: Callable[[], CommandClient], tell: Tell, now: Callable[[], datetime] | None = None
@@ -41,7 +37,7 @@ class Plain:
         self._read: set[str] = set()
 
     def check(self, raw: Mapping[str, Any], old_inputs: Mapping[str, Any], *, preview: bool) -> Checked:
-        """Validates, claims, and announces a new fleet in a preview."""
+        """Validate the inputs, claim the members and, in a preview, announce a new fleet."""
         name = str(raw["fleet"])
         checked = check(name, {key: value for key, value in raw.items() if key not in ("fleet", "preview")})
         before = self.operations.before
@@ -85,9 +81,9 @@ class Plain:
         return to_state(record), inputs
 
     def delete(self, state: State) -> None:
-        """Destroys a fleet."""
+        """Destroy a fleet."""
         self.operations.run.destroy(from_state(state))
 
     def progress(self, members: Mapping[str, Any], within: float) -> Progress:
-        """How far a round is."""
+        """The progress of a round."""
         return self.operations.run.progress(members_from_state(members), within)

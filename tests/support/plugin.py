@@ -1,4 +1,4 @@
-"""The Terraform plugin driven over its own protocol, without Terraform; strict where Terraform is."""
+"""Drives the Terraform plugin over its protocol, without Terraform but as strict as it."""
 
 import base64
 import json
@@ -30,18 +30,18 @@ COMPLETION = "keyfactorcommand_reenrollment_completion"
 ONE = "keyfactorcommand_orchestrator"
 MANY = "keyfactorcommand_orchestrators"
 GHOST = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
-"""A GUID that no orchestrator of a test has."""
+"""A GUID of no orchestrator in any test."""
 COOKIE = {"TF_PLUGIN_MAGIC_COOKIE": "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2"}
 
 UNKNOWN = msgpack.ExtType(0, b"\x00")
-"""How Terraform sends what it does not know yet."""
+"""Terraform's form of an unknown value."""
 NOT_NULL = msgpack.ExtType(12, msgpack.packb({1: False}))
-"""The same, with the knowledge that it will not be null (go-cty: refinements)."""
+"""The same for a value that is known not to be null (go-cty: refinements)."""
 
 
 @dataclass(frozen=True)
 class Said:
-    """A diagnostic as Terraform gets it."""
+    """A diagnostic."""
 
     severity: str
     summary: str
@@ -54,7 +54,7 @@ class Said:
 
 
 class PluginError(Exception):
-    """A call was answered with errors; the text has them all."""
+    """A call returned errors; the text has all of them."""
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Plugin:
     """A running plugin process.
 
     Attributes:
-        log: the lines on its stderr so far.
+        log: the lines on its stderr.
         said: the diagnostics of the last call.
     """
 
@@ -93,7 +93,7 @@ class Plugin:
         self.schema = self.stub.GetProviderSchema(pb.GetProviderSchema.Request(), timeout=30, wait_for_ready=True)
 
     def configure(self, **config: Any) -> list[Said]:
-        """Validates the provider block and takes it; both as before every walk of Terraform's."""
+        """Validate and configure the provider block, as Terraform does before every walk."""
         value = _value(self._filled(self.schema.provider, config))
         self._answer(self.stub.ValidateProviderConfig(pb.ValidateProviderConfig.Request(config=value), timeout=30))
         answer = self.stub.ConfigureProvider(
@@ -102,7 +102,7 @@ class Plugin:
         return self._answer(answer)
 
     def validate(self, kind: str, **config: Any) -> list[Said]:
-        """What Terraform would be told of a block; errors are not raised."""
+        """The diagnostics for a block; errors are not raised."""
         if kind in self.schema.data_source_schemas:
             value = _value(self._filled(self.schema.data_source_schemas[kind], config))
             request = pb.ValidateDataResourceConfig.Request(type_name=kind, config=value)
@@ -115,23 +115,23 @@ class Plugin:
     ) -> Plan:
         """A planned creation, update (with a prior state) or destruction (without a config)."""
         before = dict(prior) if prior is not None else None
-        given = None if config is None else self._filled(self.schema.resource_schemas[kind], config)
+        filled = None if config is None else self._filled(self.schema.resource_schemas[kind], config)
         request = pb.PlanResourceChange.Request(
             type_name=kind,
             prior_state=_value(before),
-            config=_value(given),
-            proposed_new_state=_value(self._proposed(kind, before, given)),
+            config=_value(filled),
+            proposed_new_state=_value(self._proposed(kind, before, filled)),
             prior_private=private,
         )
         answer = self.stub.PlanResourceChange(request, timeout=60)
         said = self._answer(answer)
         state = _plain(answer.planned_state)
-        if given is not None:
-            self._check_planned(kind, before, given, state)
+        if filled is not None:
+            self._check_planned(kind, before, filled, state)
         return Plan(kind, before, state, answer.planned_private, said)
 
     def apply(self, plan: Plan, **known: Any) -> dict[str, Any] | None:
-        """Carries a plan out; the new state.
+        """Carry out a plan; returns the new state.
 
         Raises:
             PluginError: it failed; `state` of the error is what Terraform would keep.
@@ -156,7 +156,7 @@ class Plugin:
         return state
 
     def read(self, kind: str, state: Mapping[str, Any]) -> dict[str, Any]:
-        """What a refresh makes of a state, through the upgrade that Terraform calls before it."""
+        """The state after an upgrade and a refresh."""
         raw = pb.RawState(json=json.dumps(state).encode())
         version = self.schema.resource_schemas[kind].version
         upgraded = self.stub.UpgradeResourceState(
@@ -166,36 +166,36 @@ class Plugin:
         request = pb.ReadResource.Request(type_name=kind, current_state=upgraded.upgraded_state)
         answer = self.stub.ReadResource(request, timeout=60)
         self._answer(answer)
-        found: dict[str, Any] = _plain(answer.new_state)
-        return found
+        refreshed: dict[str, Any] = _plain(answer.new_state)
+        return refreshed
 
     def take(self, kind: str, import_id: str) -> dict[str, Any]:
-        """An import, with the reading that follows."""
+        """An import and the read after it."""
         request = pb.ImportResourceState.Request(type_name=kind, id=import_id)
         answer = self.stub.ImportResourceState(request, timeout=60)
         self._answer(answer)
         return self.read(kind, _plain(answer.imported_resources[0].state))
 
     def data(self, kind: str, **config: Any) -> dict[str, Any]:
-        """What a data source gives."""
+        """The state of a data source."""
         value = _value(self._filled(self.schema.data_source_schemas[kind], config))
         answer = self.stub.ReadDataSource(pb.ReadDataSource.Request(type_name=kind, config=value), timeout=60)
         self._answer(answer)
-        found: dict[str, Any] = _plain(answer.state)
-        return found
+        state: dict[str, Any] = _plain(answer.state)
+        return state
 
     def stop(self) -> None:
-        """What Terraform sends on Ctrl-C."""
+        """Send what Terraform sends on Ctrl-C."""
         self.stub.StopProvider(pb.StopProvider.Request(), timeout=10)
 
     def shut_down(self) -> int:
-        """As Terraform ends it; its exit code."""
+        """End it as Terraform does; returns its exit code."""
         grpc_controller_pb2_grpc.GRPCControllerStub(self.channel).Shutdown(grpc_controller_pb2.Empty(), timeout=10)
         return self.process.wait(10)
 
     def _answer(self, answer: Any) -> list[Said]:
         self.said = _said(answer)
-        if any(each.severity == "error" for each in self.said):
+        if any(diagnostic.severity == "error" for diagnostic in self.said):
             raise PluginError("\n".join(map(str, self.said)))
         return self.said
 
@@ -206,14 +206,15 @@ class Plugin:
         return {name: config.get(name) for name in names}
 
     def _proposed(self, kind: str, prior: Mapping[str, Any] | None, config: Mapping[str, Any] | None) -> Any:
-        """As Terraform proposes it: computed values stay as they were (terraform: objchange.ProposedNew)."""
+        """The proposed state, in which computed values are unchanged (terraform: objchange.ProposedNew)."""
         if config is None:
             return None
         computed = self._computed(kind)
         return {name: (prior or {}).get(name) if name in computed else value for name, value in config.items()}
 
     def _computed(self, kind: str) -> set[str]:
-        return {each.name for each in self.schema.resource_schemas[kind].block.attributes if each.computed}
+        attributes = self.schema.resource_schemas[kind].block.attributes
+        return {attribute.name for attribute in attributes if attribute.computed}
 
     def _check_planned(self, kind: str, prior: Any, config: Any, planned: Any) -> None:
         """Terraform: objchange.AssertPlanValid."""
@@ -225,13 +226,13 @@ class Plugin:
 
 @contextmanager
 def plugin(environment: Mapping[str, str], *, configured: bool = True) -> Iterator[Plugin]:
-    """A plugin process with this environment besides an otherwise empty one.
+    """A plugin process with a minimal environment plus this one.
 
     Raises:
-        RuntimeError: it did not serve; has what it said instead.
+        RuntimeError: it did not serve; the text is its stderr.
     """
     with (
-        # Or it would take another plugin of the same test for a process of the same Terraform.
+        # Otherwise it would take another plugin of this test for a process of the same Terraform run.
         TemporaryDirectory(dir="/tmp") as temporary,
         subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "keyfactor_provider.terraform"],
@@ -280,12 +281,12 @@ def _channel(handshake: str) -> Any:
 
 
 def time_passes(command: Command, seconds: float = 61) -> None:
-    """Lets time pass on a Command's clock: by default as much as makes every reading of its a fresh one."""
+    """Advance Command's clock, by default so far that no reading is stale."""
     command.world(now=(command.now() + timedelta(seconds=seconds)).isoformat())
 
 
 class Resource:
-    """One resource over several runs: its state, and what Terraform does with it in a plan and an apply."""
+    """One resource over several runs, with the calls that Terraform makes in each command."""
 
     def __init__(self, kind: str = FLEET) -> None:
         self.kind = kind
@@ -293,7 +294,7 @@ class Resource:
         self.said: list[Said] = []
 
     def refresh(self, running: Plugin) -> None:
-        """Reads it."""
+        """Read it."""
         if self.state is not None:
             self.state = running.read(self.kind, self.state)
 
@@ -303,12 +304,12 @@ class Resource:
         return running.plan(self.kind, self.state, config)
 
     def up(self, running: Plugin, **config: Any) -> Plan:
-        """A whole run; a failed apply leaves its errors in `said` and the state that Terraform would keep."""
+        """Plan and apply; a failed apply leaves its errors in `said` and the state that Terraform would keep."""
         plan = self.plan(running, **config)
         if not plan.changes:
             return plan
-        # Terraform plans once more before it applies, and takes nothing that contradicts the first plan.
-        # It does so in another process; in this one the private data says that it is the same resource.
+        # Terraform plans again before it applies, and rejects a plan that contradicts the first one. It does so in
+        # another process; here the private data says that it is the same resource.
         again = running.plan(self.kind, self.state, config, plan.private if self.state is None else b"")
         assert plan.state is not None
         _check_result(plan.state, again.state)
@@ -320,21 +321,22 @@ class Resource:
         return plan
 
     def destroy(self, running: Plugin) -> None:
-        """A refresh, and a destruction as planned."""
+        """A refresh and a planned destruction."""
         self.refresh(running)
         self.state = running.apply(running.plan(self.kind, self.state, None))
 
     def phases(self) -> dict[str, str]:
         """The recorded phase of each member."""
-        return {member_id: each["phase"] for member_id, each in (self.state or {"members": {}})["members"].items()}
+        members = (self.state or {"members": {}})["members"]
+        return {member_id: member["phase"] for member_id, member in members.items()}
 
     def heard(self) -> str:
-        """What the last apply said."""
+        """The diagnostics of the last apply as text."""
         return "\n".join(map(str, self.said))
 
 
 def _check_result(planned: Any, actual: Any, path: str = "") -> None:
-    """Terraform: objchange.AssertObjectCompatible; what a plan knows must come true."""
+    """Assert that known values of a plan are in the result (terraform: objchange.AssertObjectCompatible)."""
     if planned == UNKNOWN:
         return
     if isinstance(planned, dict):
@@ -347,7 +349,7 @@ def _check_result(planned: Any, actual: Any, path: str = "") -> None:
 
 
 def _sorted(value: Any) -> Any:
-    """With every list in one order: all lists here that Terraform compares are sets."""
+    """The value with its lists sorted, since all lists here are sets in Terraform."""
     if isinstance(value, dict):
         return {key: _sorted(item) for key, item in value.items()}
     return sorted(value, key=str) if isinstance(value, list) else value
@@ -365,13 +367,13 @@ def _said(answer: Any) -> list[Said]:
     names = {pb.Diagnostic.ERROR: "error", pb.Diagnostic.WARNING: "warning"}
     return [
         Said(
-            names[each.severity],
-            each.summary,
-            each.detail,
+            names[diagnostic.severity],
+            diagnostic.summary,
+            diagnostic.detail,
             "".join(
                 step.attribute_name or f"[{step.element_key_string or step.element_key_int!r}]"
-                for step in each.attribute.steps
+                for step in diagnostic.attribute.steps
             ),
         )
-        for each in answer.diagnostics
+        for diagnostic in answer.diagnostics
     ]

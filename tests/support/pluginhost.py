@@ -1,4 +1,4 @@
-"""The native Pulumi plugin driven over its own protocol, without an engine; strict where the engine is."""
+"""Drives the native Pulumi plugin over its protocol, without an engine but as strict as one."""
 
 import signal
 import subprocess
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FLEET = "keyfactor:index:OrchestratorReenrollment"
 COMPLETION = "keyfactor:index:ReenrollmentCompletion"
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-"""How the engine writes a value that it does not know yet (sdk/go/common/resource/plugin)."""
+"""The engine's form of an unknown value (sdk/go/common/resource/plugin)."""
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
 _SECRET = "1b47061264138c4ac30d75fd1eb44270"
@@ -40,7 +40,7 @@ class PluginError(Exception):
 
 
 class InitFailed(PluginError):
-    """A resource stands and is not as it should be; the engine keeps its state, and the run fails."""
+    """A resource exists but is not as desired: the engine keeps its state, and the run fails."""
 
     def __init__(self, failed: Any) -> None:
         super().__init__("; ".join(failed.reasons))
@@ -49,7 +49,7 @@ class InitFailed(PluginError):
 
 @dataclass(frozen=True)
 class Told:
-    """A message as the engine gets it."""
+    """A message to the engine."""
 
     severity: str
     text: str
@@ -59,18 +59,26 @@ class Told:
         return f"{self.severity}: {self.text}"
 
 
-class _Engine(engine_pb2_grpc.EngineServicer):
+class EngineLog(engine_pb2_grpc.EngineServicer):
+    """The part of an engine that takes messages."""
+
     def __init__(self) -> None:
         self.told: list[Told] = []
 
+    @property
+    def said(self) -> list[str]:
+        """The texts of the messages."""
+        return [message.text for message in self.told]
+
     def Log(self, request: Any, _context: Any) -> empty_pb2.Empty:  # noqa: N802  # gRPC names it
+        """Keep the message."""
         self.told.append(Told(_SEVERITIES[request.severity], request.message, request.urn))
         return empty_pb2.Empty()
 
 
 @dataclass
 class Change:
-    """What Diff answered: whether there is something to do, and by path the kind of change and whose it is."""
+    """The response of Diff: whether there are changes, and by path their kind and whether they are of the inputs."""
 
     changes: bool
     paths: dict[str, tuple[str, bool]]
@@ -82,10 +90,10 @@ class Plugin:
 
     process: "subprocess.Popen[str]"
     stub: Any
-    engine: _Engine
+    engine: EngineLog
 
     def ask(self, method: str, request: Any, seconds: float = 60) -> Any:
-        """Calls a method.
+        """Call a method.
 
         Raises:
             InitFailed, PluginError: it failed.
@@ -111,25 +119,25 @@ class Plugin:
         self.ask("Configure", provider_pb2.ConfigureRequest(args=news, acceptSecrets=True, acceptResources=True))
 
     def invoke(self, function: str, **arguments: Any) -> dict[str, Any]:
-        """Calls a function of the package."""
+        """Call a function of the package."""
         request = provider_pb2.InvokeRequest(tok=f"keyfactor:index:{function}", args=struct(arguments))
-        answer = self.ask("Invoke", request)
-        if answer.failures:
-            raise PluginError("\n".join(f"{one.property}: {one.reason}" for one in answer.failures))
-        return plain(getattr(answer, "return"))
+        response = self.ask("Invoke", request)
+        if response.failures:
+            raise PluginError("\n".join(f"{failure.property}: {failure.reason}" for failure in response.failures))
+        return plain(getattr(response, "return"))
 
     def told(self, severity: str = "") -> str:
-        """What the plugin told the engine so far."""
-        return "\n".join(str(one) for one in self.engine.told if severity in ("", one.severity))
+        """All messages to the engine, or those of one severity."""
+        return "\n".join(str(message) for message in self.engine.told if severity in ("", message.severity))
 
 
 @dataclass
 class Resource:
-    """One resource over several runs, with the calls that the engine makes in a preview, an up, a refresh, a destroy.
+    """One resource over several runs, with the calls that the engine makes in each command.
 
     Attributes:
-        inputs, outputs: its state as the engine keeps it; None for no state.
-        reads_first: what the plugin last said of refresh_before_update.
+        inputs, outputs: the recorded state; None for no state.
+        reads_first: the last refresh_before_update of the plugin.
     """
 
     kind: str = FLEET
@@ -149,16 +157,16 @@ class Resource:
         """The checked inputs.
 
         Raises:
-            PluginError: there are failures; the text has them all.
+            PluginError: there are failures; the text has all of them.
         """
         request = provider_pb2.CheckRequest(**self._who(), olds=struct(self.inputs or {}), news=struct(news))
-        answer = running.ask("Check", request)
-        if answer.failures:
-            raise PluginError("\n".join(f"{one.property}: {one.reason}" for one in answer.failures))
-        return raw(answer.inputs)
+        response = running.ask("Check", request)
+        if response.failures:
+            raise PluginError("\n".join(f"{failure.property}: {failure.reason}" for failure in response.failures))
+        return raw(response.inputs)
 
     def diff(self, running: Plugin, inputs: Mapping[str, Any]) -> Change:
-        """What Diff says of checked inputs."""
+        """The response of Diff to checked inputs."""
         assert self.inputs is not None
         assert self.outputs is not None
         request = provider_pb2.DiffRequest(
@@ -168,18 +176,18 @@ class Resource:
             old_inputs=struct(self.inputs),
             news=struct(inputs),
         )
-        answer = running.ask("Diff", request)
-        assert not answer.replaces
+        response = running.ask("Diff", request)
+        assert not response.replaces
         paths = {
-            path: (provider_pb2.PropertyDiff.Kind.Name(one.kind), one.inputDiff)
-            for path, one in answer.detailedDiff.items()
+            path: (provider_pb2.PropertyDiff.Kind.Name(difference.kind), difference.inputDiff)
+            for path, difference in response.detailedDiff.items()
         }
-        changes = answer.changes == provider_pb2.DiffResponse.DIFF_SOME
+        changes = response.changes == provider_pb2.DiffResponse.DIFF_SOME
         assert changes or not paths
         return Change(changes, paths)
 
     def preview(self, running: Plugin, **news: Any) -> Change:
-        """A preview: read first where the plugin asked for it, then check, diff, and create or update as a preview."""
+        """A preview: a read if the plugin requested it, then check, diff, and create or update as a preview."""
         before = (self.id, self.inputs, self.outputs, self.reads_first, self.failed)
         try:
             if self.outputs is not None and self.reads_first:
@@ -208,14 +216,14 @@ class Resource:
         return change
 
     def up(self, running: Plugin, *, within: float = 0, **news: Any) -> Change:
-        """A run: read first where the plugin asked for it, then check, diff, and create or update.
+        """A run: a read if the plugin requested it, then check, diff, and create or update.
 
         Args:
-            within: seconds of `customTimeouts`; 0 where there are none.
+            within: seconds of `customTimeouts`; 0 for none.
 
         Raises:
-            InitFailed: the engine keeps the state that comes with it; after an update with the old inputs.
-            PluginError: the engine keeps the state as it was.
+            InitFailed: the engine keeps the state of this error; after an update, with the old inputs.
+            PluginError: the engine keeps the old state.
         """
         if self.outputs is not None and self.reads_first:
             self.refresh(running)
@@ -241,16 +249,16 @@ class Resource:
         return change
 
     def refresh(self, running: Plugin) -> None:
-        """Read, with what it gives put in place."""
+        """Read, and record the outputs and inputs."""
         request = provider_pb2.ReadRequest(
             **self._who(), id=self.id, properties=struct(self.outputs or {}), inputs=struct(self.inputs or {})
         )
-        answer = running.ask("Read", request)
-        self.id, self.outputs, self.inputs = answer.id, raw(answer.properties), raw(answer.inputs)
-        self.reads_first, self.failed = answer.refresh_before_update, False
+        response = running.ask("Read", request)
+        self.id, self.outputs, self.inputs = response.id, raw(response.properties), raw(response.inputs)
+        self.reads_first, self.failed = response.refresh_before_update, False
 
     def take(self, running: Plugin, import_id: str) -> None:
-        """An import."""
+        """Import the resource."""
         self.id = import_id
         self.refresh(running)
 
@@ -270,28 +278,28 @@ class Resource:
 
     def _take(self, running: Plugin, method: str, request: Any, inputs: dict[str, Any]) -> None:
         try:
-            answer = running.ask(method, request, 120)
+            response = running.ask(method, request, 120)
         except InitFailed as error:
             # After a failed update the engine keeps the old inputs with the new outputs.
             self.inputs = inputs if self.inputs is None else self.inputs
             self.id, self.outputs = self.id or error.failed.id, raw(error.failed.properties)
             self.reads_first, self.failed = error.failed.refresh_before_update, True
             raise
-        self.id = self.id or answer.id
-        self.inputs, self.outputs, self.failed = inputs, raw(answer.properties), False
-        self.reads_first = answer.refresh_before_update
+        self.id = self.id or response.id
+        self.inputs, self.outputs, self.failed = inputs, raw(response.properties), False
+        self.reads_first = response.refresh_before_update
 
     def _who(self) -> dict[str, Any]:
         return {"urn": self.urn, "name": self.name, "type": self.kind}
 
 
 def secret(value: Any) -> dict[str, Any]:
-    """A secret as the engine writes it."""
+    """A secret in the engine's format."""
     return {_SIGNATURE: _SECRET, "value": value}
 
 
 def is_secret(value: Any) -> bool:
-    """Whether a value is one."""
+    """Whether a value is a secret."""
     return isinstance(value, Mapping) and value.get(_SIGNATURE) == _SECRET
 
 
@@ -299,12 +307,12 @@ def is_secret(value: Any) -> bool:
 def plugin(
     environment: Mapping[str, str], settings: Mapping[str, Any] | None = None, *, reads_first: bool = True
 ) -> Iterator[Plugin]:
-    """A plugin process with this environment besides an otherwise empty one, configured as the engine does.
+    """A plugin process with a minimal environment plus this one, configured as by an engine.
 
     Args:
-        reads_first: whether this engine reads before it plans an update where the plugin asks for it.
+        reads_first: whether this engine supports refresh_before_update.
     """
-    engine = _Engine()
+    engine = EngineLog()
     server = grpc.server(ThreadPoolExecutor(4))
     engine_pb2_grpc.add_EngineServicer_to_server(engine, server)
     port = server.add_insecure_port("127.0.0.1:0")
@@ -331,7 +339,7 @@ def plugin(
 
 
 def start(arguments: list[str], environment: Mapping[str, str]) -> "subprocess.Popen[str]":
-    """A plugin process, which prints its port as its first line."""
+    """Start a plugin process; its first line is its port."""
     return subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "keyfactor_provider.plugin", *arguments],
         cwd=ROOT,
@@ -343,22 +351,22 @@ def start(arguments: list[str], environment: Mapping[str, str]) -> "subprocess.P
 
 
 def struct(values: Mapping[str, Any]) -> struct_pb2.Struct:
-    """Properties as the engine sends them."""
-    made = struct_pb2.Struct()
-    made.update({key: value for key, value in values.items() if value is not None})
-    return made
+    """Properties as the engine sends them, without None."""
+    message = struct_pb2.Struct()
+    message.update({key: value for key, value in values.items() if value is not None})
+    return message
 
 
 def raw(message: struct_pb2.Struct) -> dict[str, Any]:
-    """Properties as they are kept, with the marks of secrets."""
-    found: dict[str, Any] = json_format.MessageToDict(message)
-    return found
+    """Properties with the marks of secrets."""
+    properties: dict[str, Any] = json_format.MessageToDict(message)
+    return properties
 
 
 def plain(message: struct_pb2.Struct) -> dict[str, Any]:
     """Properties without the marks of secrets."""
-    found: dict[str, Any] = _opened(raw(message))
-    return found
+    properties: dict[str, Any] = _opened(raw(message))
+    return properties
 
 
 def _opened(value: Any) -> Any:
@@ -370,5 +378,5 @@ def _opened(value: Any) -> Any:
 
 
 def _plain_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """CheckConfig gets secrets in plain text (pulumi: provider_plugin.go)."""
+    """The settings for CheckConfig, which gets secrets in plain text (pulumi: provider_plugin.go)."""
     return {name: _opened(value) for name, value in settings.items()}

@@ -1,4 +1,4 @@
-"""Processes of tests: their environment, and waiting until something is so or until one is gone."""
+"""Helpers for processes in tests: environments, waiting and looking for one."""
 
 import os
 import time
@@ -6,23 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
-    """Looks again and again; fails the test after that time."""
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Wait for a condition; fails the test after this time."""
     deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, f"it was not so for {seconds} s"
+    while not condition():
+        assert time.monotonic() < deadline, f"the condition was not met within {seconds} s"
         time.sleep(0.02)
 
 
 def bare_environment() -> dict[str, str]:
-    """What a process can't do without, and what measures its coverage where that is asked for."""
+    """The variables that a process needs, and those that measure its coverage."""
     return {
         name: value for name, value in os.environ.items() if name in ("PATH", "HOME") or name.startswith("COVERAGE_")
     }
 
 
 def runs(pid: int, module: str) -> bool:
-    """Whether a process runs that module, and is more than a zombie that nobody has asked after."""
+    """Whether a process runs this module and is not a zombie."""
     try:
         return module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:

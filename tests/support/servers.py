@@ -1,4 +1,4 @@
-"""Small servers beside the stand-in: one that writes down who came, a proxy, a list of agents, and hostile ones."""
+"""Small servers for tests: one that records requests, a proxy, a list of agents, and hostile ones."""
 
 import gzip
 import json
@@ -14,13 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 
 
 class Listener(ThreadingHTTPServer):
-    """A server on a free port of this machine.
+    """A server on a free loopback port.
 
     Attributes:
-        seen: the headers of each request, its method and path in front.
-        answer: the status, content type and body that each gets.
-        reply: makes the answer instead, from the method and the path: status, headers and body.
-        tunnel_to: where a proxy's tunnels lead, whatever host they were asked for; none are given without it.
+        seen: the method, path and headers of each request.
+        answer: the status, content type and body of every response.
+        reply: if set, makes the response (status, headers and body) from the method and the path instead.
+        tunnel_to: as a proxy, open tunnels to this address, whatever the requested host; None refuses them.
     """
 
     daemon_threads = True
@@ -34,7 +34,7 @@ class Listener(ThreadingHTTPServer):
         self.host = f"127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, *_: object) -> None:
-        """Says nothing: a client may go away before it has its answer."""
+        """Print nothing: a client may disconnect before it has its response."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -87,7 +87,7 @@ def _pump(here: socket.socket, there: socket.socket) -> None:
 
 @contextmanager
 def listening() -> Iterator[Listener]:
-    """A listener, for the length of a `with`."""
+    """A listener that serves for the length of a `with`."""
     with Listener() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
@@ -97,14 +97,14 @@ def listening() -> Iterator[Listener]:
 
 
 def closed_port() -> int:
-    """A port of this machine on which nobody listens."""
+    """A loopback port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 Script = Callable[[], Iterator[bytes]]
-"""What a hostile server sends after a request, piece by piece; it hangs after the last one."""
+"""The pieces that a hostile server sends after a request; it hangs after the last one."""
 
 _PACE = 0.02
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -112,10 +112,10 @@ _CHUNKED = _HEAD + b"Transfer-Encoding: chunked\r\n"
 
 
 class Hostile:
-    """A raw server: reads the head of each request, and sends what its script gives.
+    """A raw server that reads the head of each request and sends the pieces of its script.
 
     Attributes:
-        requests: how many it has read.
+        requests: the number of requests that it has read.
     """
 
     def __init__(self, script: Script, *, pace: float, listens: bool) -> None:
@@ -127,7 +127,7 @@ class Hostile:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Ends it and every connection."""
+        """Close it and every connection."""
         self._over.set()
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -156,7 +156,7 @@ class Hostile:
 
 @contextmanager
 def hostile(script: Script, *, pace: float = _PACE, listens: bool = True) -> Iterator[Hostile]:
-    """A hostile server, for the length of a `with`.
+    """A hostile server that serves for the length of a `with`.
 
     Args:
         pace: seconds between two pieces.
@@ -168,13 +168,13 @@ def hostile(script: Script, *, pace: float = _PACE, listens: bool = True) -> Ite
 
 
 def compressed(body: bytes, encoding: str) -> bytes:
-    """A whole response with such a body."""
+    """A complete response with this body and Content-Encoding."""
     head = _HEAD + f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     return head + body
 
 
 def bomb(mib: int, layers: int = 1) -> bytes:
-    """So many MiB of blanks, compressed so many times over."""
+    """This many MiB of blanks, compressed `layers` times."""
     packer = zlib.compressobj(9, wbits=zlib.MAX_WBITS | 16)
     body = b"".join(packer.compress(b" " * 2**20) for _ in range(mib)) + packer.flush()
     for _ in range(layers - 1):
@@ -197,23 +197,23 @@ NEVER_ENDING: dict[str, Script] = {
         repeat(b"5\r\n\x00\x00\x00\xff\xff\r\n"),
     ),
 }
-"""Responses that never end, whatever a client does."""
+"""Responses that never end."""
 
 
 @dataclass
 class AgentList:
-    """Command's list of agents, as a `reply` of a listener: with or without a count, whatever happens meanwhile.
+    """Command's list of agents, as the `reply` of a listener.
 
     Attributes:
-        ids: the agents that there are, in the order of the list.
-        cap: the most that a page holds.
-        counts: whether it says X-Total-Count, or the pages that do.
-        total: what it says then, where that is not how many there are.
-        singles: whether it knows single agents; it answers an empty list otherwise.
+        ids: the agents, in the order of the list.
+        cap: the most agents on a page.
+        counts: whether responses have X-Total-Count, or the pages that have it.
+        total: the value of that header, if it is not the real number.
+        singles: whether it serves single agents; otherwise it responds with an empty list.
         before: called with the number of a page before it is made, and with 0 before a single agent is.
-        hidden: agents that no page shows.
-        empty: pages that come back empty, so many times each.
-        asked: the pages that were asked for, and the ids of single agents.
+        hidden: agents that are on no page.
+        empty: by number, how many times a page comes back empty.
+        asked: the numbers of the requested pages, and the ids of the requested single agents.
     """
 
     ids: list[str]
@@ -238,12 +238,14 @@ class AgentList:
         number, size = int(query["PageReturned"]), min(self.cap, int(query["ReturnLimit"]))
         self.asked.append(number)
         self.before(number)
-        matching = [each for each in self.ids if not query.get("QueryString") or each in query["QueryString"]]
-        shown = [each for each in matching if each not in self.hidden][(number - 1) * size : number * size]
+        matching = [
+            agent_id for agent_id in self.ids if not query.get("QueryString") or agent_id in query["QueryString"]
+        ]
+        shown = [agent_id for agent_id in matching if agent_id not in self.hidden][(number - 1) * size : number * size]
         if self.empty.get(number, 0):
             self.empty[number] -= 1
             shown = []
         total = len(matching) if self.total is None else self.total
         counts = self.counts if isinstance(self.counts, bool) else number in self.counts
         headers = {"X-Total-Count": str(total)} if counts else {}
-        return 200, headers, json.dumps([{"AgentId": each} for each in shown]).encode()
+        return 200, headers, json.dumps([{"AgentId": agent_id} for agent_id in shown]).encode()

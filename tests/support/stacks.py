@@ -1,4 +1,4 @@
-"""A stack of a test: a program in a folder of its own, run by one of the engines."""
+"""A stack of a test and its program, run by one of the engines."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from keyfactor_standins.engine.run import exported, state_file
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_PULUMI = shutil.which("pulumi")
-NO_REAL_PULUMI = "no pulumi CLI on the PATH: what both engines do was not compared"
+NO_REAL_PULUMI = "no pulumi CLI on the PATH: the engines were not compared"
 
 PROJECT = """
 name: fleets
@@ -25,7 +25,7 @@ requiredPulumiVersion: ">=3.238.0"
 """
 
 PROGRAM = '''
-"""Declares what fleets.json lists, and leaves everything else to the resources."""
+"""Declares the fleets of fleets.json."""
 import json
 from pathlib import Path
 
@@ -70,17 +70,17 @@ for fleet in json.loads(Path("fleets.json").read_text()):
 
 @dataclass
 class Ran:
-    """How one command of an engine ended."""
+    """The result of one command of an engine."""
 
     exit_code: int
     text: str
     posts: list[Any]
 
     def says(self, *parts: str) -> bool:
-        """Whether the whole output has all the parts; engines break lines at will."""
+        """Assert that the output has all the parts, wherever the engine breaks lines."""
         flat = " ".join(self.text.split())
         missing = [part for part in parts if " ".join(part.split()) not in flat]
-        assert not missing, f"not said: {missing}\nin:\n{self.text}"
+        assert not missing, f"missing: {missing}\nin:\n{self.text}"
         return True
 
     def names(self, *parts: str) -> bool:
@@ -93,8 +93,8 @@ class Stack:
     """A stack and the engine that runs it.
 
     Attributes:
-        trace: what each run left: its exit code, the calls that Command saw, and the state; two engines that
-            agree have equal traces.
+        trace: of each run the command, the exit code, the calls to Command, and the state; it is the same for two
+            engines that agree.
     """
 
     engine: str
@@ -123,21 +123,18 @@ class Stack:
             self._call("pulumi", "stack", "init", self.name, "--cwd", str(self.folder), "--non-interactive")
 
     def fleets(self, *fleets: Mapping[str, Any]) -> None:
-        """What the program declares from now on."""
+        """Set the fleets that the program declares."""
         (self.folder / "fleets.json").write_text(json.dumps(fleets))
 
     def config(self, text: str) -> None:
-        """The stack's config file, below `config:`."""
+        """Write the stack's config file; `text` is its part below `config:`."""
         file = self.folder / f"Pulumi.{self.name}.yaml"
-        kept = [
-            line
-            for line in (file.read_text().splitlines() if file.exists() else [])
-            if line.startswith("encryptionsalt")
-        ]
+        lines = file.read_text().splitlines() if file.exists() else []
+        kept = [line for line in lines if line.startswith("encryptionsalt")]
         file.write_text("\n".join([*kept, "config:", *(f"  {line}" for line in text.splitlines()), ""]))
 
     def run(self, command: str, *arguments: str, timeout: float = 120) -> Ran:
-        """Runs one command and adds what it left to the trace."""
+        """Run one command and add it to the trace."""
         before = len(self.command.posts())
         if command in ("up", "refresh", "destroy") and "--with-preview" not in arguments:
             arguments = ("--yes", "--skip-preview", *arguments)
@@ -148,24 +145,36 @@ class Stack:
         return result
 
     def command_line(self, command: str, *arguments: str) -> list[str]:
-        """The whole command line of a command."""
+        """The command line of a command."""
         where = ["--stack", self.name, "--cwd", str(self.folder)]
         if self.engine == "pulumi":
             return ["pulumi", command, *where, "--non-interactive", *arguments]
         return [sys.executable, "-m", "keyfactor_standins.engine", command, *where, *arguments]
 
+    def started(self) -> "subprocess.Popen[str]":
+        """Start `up` without a preview; stdout has its whole output."""
+        return subprocess.Popen(
+            self.command_line("up", "--yes", "--skip-preview"),
+            cwd=ROOT,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
     def later(self, **passed: float) -> None:
-        """Lets so much time pass in Command, as `timedelta` takes it; its clock stands from then on."""
+        """Let time pass in Command (arguments as for `timedelta`), and stop its clock there."""
         self.command.world(now=(self.command.now() + timedelta(**passed)).isoformat())
 
     def export(self) -> dict[str, Any]:
-        """The state as it is exported."""
+        """The exported state."""
         if self.engine != "pulumi":
             return exported(self.folder, self.name, self.environment)
         ran = self._call("pulumi", "stack", "export", "--stack", self.name, "--cwd", str(self.folder))
         assert ran.returncode == 0, ran.stderr
-        found: dict[str, Any] = json.loads(ran.stdout)
-        return found
+        deployment: dict[str, Any] = json.loads(ran.stdout)
+        return deployment
 
     def import_(self, deployment: Mapping[str, Any]) -> None:
         """Takes an exported state as that of this stack, which has none yet."""
@@ -179,13 +188,13 @@ class Stack:
             assert ran.returncode == 0, ran.stderr
 
     def resources(self) -> dict[str, Any]:
-        """What both engines have to record alike of each of this project's resources, by name."""
-        found = {}
+        """This project's resources by name, with the values that both engines must record alike."""
+        resources = {}
         for resource in self.export()["deployment"].get("resources", []):
             if "keyfactor:" in resource["type"]:
                 shown = {key: resource.get(key) for key in ("id", "inputs", "outputs", "dependencies")}
-                found[resource["urn"].split("::")[-1]] = _without_provider(shown)
-        return found
+                resources[resource["urn"].split("::")[-1]] = _without_provider(shown)
+        return resources
 
     def phases(self, name: str) -> dict[str, str]:
         """The recorded phase of each member of a fleet."""
@@ -207,6 +216,6 @@ class Stack:
 
 def _without_provider(value: Any) -> Any:
     if isinstance(value, dict):
-        # What a secret is encrypted to differs each time.
+        # The ciphertext of a secret differs each time.
         return {key: _without_provider(item) for key, item in value.items() if key not in ("__provider", "ciphertext")}
     return value

@@ -1,4 +1,4 @@
-"""States that the previous release recorded with the real engines go on as they were.
+"""States that the previous release recorded with the real engines stay usable.
 
 The fixtures are those of the tests of the CLI.
 """
@@ -28,7 +28,7 @@ def command() -> Iterator[Command]:
 
 
 def populate(command: Command, members: Mapping[str, Mapping[str, Any]]) -> None:
-    """The orchestrators of a state, as it recorded them."""
+    """Add the orchestrators of a state as they are recorded."""
     there = {one: member for one, member in members.items() if member["phase"] != "missing"}
     command.world(
         add=[

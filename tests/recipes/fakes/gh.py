@@ -1,4 +1,4 @@
-"""`gh` as far as the recipes use it, on a repository that is the file GH_FAKE; it refuses everything else."""
+"""The `gh` commands that the recipes use, on a repository in the file GH_FAKE; others are refused."""
 
 import json
 import os
@@ -11,7 +11,7 @@ Fields = dict[str, str]
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; its exit code."""
+    """Run one command; returns its exit code."""
     if not os.environ.get("GH_TOKEN"):
         print("gh: To use GitHub CLI in a GitHub Actions workflow, set the GH_TOKEN environment variable.")
         return 4
@@ -94,7 +94,7 @@ def _issue(issues: list[dict[str, Any]], number: str) -> dict[str, Any]:
 
 
 def _options(arguments: list[str], switches: tuple[str, ...]) -> tuple[list[str], Fields]:
-    """The words without a flag, and each flag with its value."""
+    """The positional words, and the options with their values."""
     words: list[str] = []
     flags: Fields = {}
     rest = iter(arguments)

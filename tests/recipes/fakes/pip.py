@@ -1,4 +1,4 @@
-"""`pip install` for a recipe's shell: refuses what is not this release and one of its extras, and installs nothing."""
+"""`pip install` for a recipe's shell: installs nothing, and refuses everything but extras of this release."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ EXTRAS = {"pulumi", "terraform", "cli", "testing", "all"}
 
 
 def main(arguments: list[str]) -> int:
-    """Check one command; its exit code."""
+    """Check one command; returns its exit code."""
     assert arguments[0] == "install", arguments
     for wanted in arguments[1:]:
         found = re.fullmatch(r"keyfactor-provider\[([a-z,]+)\]==(.+)", wanted)

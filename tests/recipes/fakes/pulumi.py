@@ -1,4 +1,4 @@
-"""`pulumi` for a recipe's shell: the engine stand-in, with the spelling of the CLI; `install` does nothing here."""
+"""`pulumi` for a recipe's shell: the engine stand-in with the command line of the CLI; `install` does nothing."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from keyfactor_standins.engine.run import exported
 
 
 def main(arguments: list[str]) -> int:
-    """Run one command; its exit code."""
+    """Run one command; returns its exit code."""
     line = [word for word in arguments if word != "--non-interactive"]
     match line:
         case ["install"]:
@@ -19,15 +19,16 @@ def main(arguments: list[str]) -> int:
         case ["stack", "output", name, "--stack", stack]:
             print(json.dumps(_outputs(stack)[name]))
             return 0
-        case ["stack", "export", *options]:
-            line = ["export", *options]
+        case ["stack", "export", "--stack", stack]:
+            print(json.dumps(exported(Path.cwd(), stack, os.environ)))
+            return 0
     return subprocess.run([sys.executable, "-m", "keyfactor_standins.engine", *line], check=False).returncode
 
 
 def _outputs(stack: str) -> dict[str, Any]:
-    """The outputs of a stack's program as the last `up` recorded them."""
+    """The recorded outputs of a stack."""
     resources = exported(Path.cwd(), stack, os.environ)["deployment"]["resources"]
-    outputs: dict[str, Any] = next(one["outputs"] for one in resources if one["type"] == "pulumi:pulumi:Stack")
+    outputs: dict[str, Any] = next(each["outputs"] for each in resources if each["type"] == "pulumi:pulumi:Stack")
     return outputs
 
 
