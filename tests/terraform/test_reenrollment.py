@@ -1,4 +1,4 @@
-"""keyfactorcommand_orchestrator_reenrollment over the plugin's protocol, through its life."""
+"""keyfactorcommand_orchestrator_reenrollment over the plugin's protocol."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keyfactor_standins.command.process import Command
 from tests.support.plugin import FLEET, GHOST, UNKNOWN, Plugin, PluginError, Resource, plugin, time_passes
 
 
-def test_another_spelling_of_the_same_is_no_change(command: Command, started: Plugin) -> None:
+def test_another_spelling_of_the_same_value_is_not_a_change(command: Command, started: Plugin) -> None:
     ids, fleet = command.ids()[:3], Resource()
     fleet.up(started, orchestrator_ids=ids, status="Requested", triggers={})
     for spelling in (
@@ -18,10 +18,7 @@ def test_another_spelling_of_the_same_is_no_change(command: Command, started: Pl
         assert not fleet.plan(started, **spelling, triggers={}).changes
 
 
-# A resource over its life.
-
-
-def test_rejected_members_are_a_warning_on_creation_and_the_only_ones_that_the_next_apply_requests(
+def test_rejected_members_are_a_warning_on_creation_and_only_they_are_retried(
     command: Command, started: Plugin
 ) -> None:
     ids, fleet = command.ids()[:5], Resource()
@@ -52,7 +49,7 @@ def test_rejected_members_are_a_warning_on_creation_and_the_only_ones_that_the_n
     assert not fleet.plan(started, **desired).changes
 
 
-def test_members_that_fail_in_an_update_are_an_error_with_the_state_kept(command: Command, started: Plugin) -> None:
+def test_members_that_fail_in_an_update_are_an_error_and_the_state_is_kept(command: Command, started: Plugin) -> None:
     ids, fleet = command.ids()[:4], Resource()
     fleet.up(started, orchestrator_ids=ids[:3], status="Requested")
     command.faults(refused=ids[3:])
@@ -63,7 +60,7 @@ def test_members_that_fail_in_an_update_are_an_error_with_the_state_kept(command
 
 
 @pytest.mark.parametrize("first", ["creation", "update"])
-def test_on_failure_warn_makes_it_a_warning(command: Command, started: Plugin, first: str) -> None:
+def test_with_on_failure_warn_failed_members_are_a_warning(command: Command, started: Plugin, first: str) -> None:
     ids, fleet = command.ids()[:3], Resource()
     if first == "update":
         fleet.up(started, orchestrator_ids=ids[:2], status="Requested", on_failure="warn")
@@ -74,7 +71,7 @@ def test_on_failure_warn_makes_it_a_warning(command: Command, started: Plugin, f
     assert fleet.phases()[ids[2]] == "rejected"
 
 
-def test_a_member_that_moves_on_between_plan_and_apply_contradicts_no_plan(command: Command, started: Plugin) -> None:
+def test_a_member_that_changes_after_the_plan_does_not_contradict_it(command: Command, started: Plugin) -> None:
     ids, fleet = command.ids()[:5], Resource()
     fleet.up(started, orchestrator_ids=ids[:4], status="Requested")
     time_passes(command)
@@ -98,7 +95,7 @@ def test_a_member_that_moves_on_between_plan_and_apply_contradicts_no_plan(comma
         ("Requested", {"act": "status", "status": 403}),
     ],
 )
-def test_a_creation_that_has_sent_a_call_keeps_its_state_although_nobody_was_reached(
+def test_a_creation_that_sent_a_call_keeps_its_state_even_if_no_member_was_reached(
     command: Command, status: str, fault: dict[str, Any]
 ) -> None:
     ids, fleet = command.ids()[:2], Resource()
@@ -109,7 +106,7 @@ def test_a_creation_that_has_sent_a_call_keeps_its_state_although_nobody_was_rea
     assert fleet.phases() == dict.fromkeys(ids, "unreached")
 
 
-def test_a_creation_that_finds_one_as_wished_and_one_missing_keeps_its_state(command: Command, started: Plugin) -> None:
+def test_a_creation_with_one_pending_and_one_missing_member_keeps_its_state(command: Command, started: Plugin) -> None:
     one, fleet = command.ids()[0], Resource()
     command.world(change={one: {"flag": 1}})
     fleet.up(started, orchestrator_ids=[one, GHOST], status="Requested")
@@ -117,7 +114,7 @@ def test_a_creation_that_finds_one_as_wished_and_one_missing_keeps_its_state(com
     assert command.posts() == []
 
 
-def test_a_creation_of_missing_orchestrators_alone_keeps_its_state(started: Plugin) -> None:
+def test_a_creation_with_only_missing_members_keeps_its_state(started: Plugin) -> None:
     fleet = Resource()
     fleet.up(started, orchestrator_ids=[GHOST], status="Requested")
     assert fleet.phases() == {GHOST: "missing"}
@@ -136,7 +133,7 @@ def test_with_command_down_a_creation_is_an_error_without_state(command: Command
     assert command.posts() == []
 
 
-def test_a_creation_whose_outcome_is_open_keeps_its_state(command: Command) -> None:
+def test_a_creation_whose_outcome_is_unknown_keeps_its_state(command: Command) -> None:
     ids, fleet = command.ids()[:3], Resource()
     command.faults(faults=[{"on": "POST /Agents/Set", "act": "reset", "applied": True}])
     with plugin({**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "2"}) as started:
@@ -144,7 +141,7 @@ def test_a_creation_whose_outcome_is_open_keeps_its_state(command: Command) -> N
     assert set(fleet.phases()) == set(ids)
 
 
-def test_a_refresh_that_can_not_read_command_fails_and_an_update_keeps_every_phase(command: Command) -> None:
+def test_if_command_cant_be_read_a_refresh_fails_and_an_update_keeps_every_phase(command: Command) -> None:
     ids, fleet = command.ids()[:3], Resource()
     with plugin(command.environment()) as started:
         fleet.up(started, orchestrator_ids=ids[:2], status="Requested")
@@ -165,7 +162,7 @@ def test_a_refresh_that_can_not_read_command_fails_and_an_update_keeps_every_pha
     }
 
 
-def test_a_moved_flag_is_drift_that_names_the_orchestrator_and_a_reenrollment_is_none(
+def test_a_changed_flag_is_drift_that_names_its_orchestrator_but_a_reenrollment_is_not(
     command: Command, started: Plugin
 ) -> None:
     ids, fleet = command.ids()[:4], Resource()
@@ -199,7 +196,7 @@ def test_a_warning_of_the_plan_is_not_repeated_by_the_apply(command: Command, st
 
 
 @pytest.mark.parametrize(("on_removal", "posts"), [(None, 1), ("unset", 1), ("retain", 0)])
-def test_a_destruction_takes_back_what_stands(
+def test_a_destruction_clears_the_flags_that_are_set(
     command: Command, started: Plugin, on_removal: str | None, posts: int
 ) -> None:
     ids, fleet = command.ids()[:3], Resource()
@@ -212,7 +209,7 @@ def test_a_destruction_takes_back_what_stands(
     assert command.posts() == [(0, tuple(ids[1:]))] * posts
 
 
-def test_a_release_that_fails_keeps_the_state_and_names_the_orchestrator(command: Command, started: Plugin) -> None:
+def test_a_flag_that_cant_be_cleared_keeps_the_state_and_is_named(command: Command, started: Plugin) -> None:
     ids, fleet = command.ids()[:3], Resource()
     fleet.up(started, orchestrator_ids=ids, status="Requested")
     command.faults(refused=ids[:1])
@@ -238,7 +235,7 @@ def test_a_release_that_fails_keeps_the_state_and_names_the_orchestrator(command
         ((0, 1, 2), "Required", ["due", "due", "pending"]),
     ],
 )
-def test_an_import_takes_orchestrators_over_as_they_stand(
+def test_an_import_adopts_orchestrators_in_their_current_state(
     command: Command, started: Plugin, flags: tuple[int, ...], status: str, phases: list[str]
 ) -> None:
     ids, fleet = command.ids()[:3], Resource()
@@ -260,7 +257,7 @@ def test_an_import_takes_orchestrators_over_as_they_stand(
         (GHOST, GHOST),
     ],
 )
-def test_an_import_of_what_is_not_there_is_refused(reader: Plugin, import_id: str, says: str) -> None:
+def test_an_import_of_an_unknown_orchestrator_is_refused(reader: Plugin, import_id: str, says: str) -> None:
     reader.configure()
     with pytest.raises(PluginError) as caught:
         reader.take(FLEET, import_id)
