@@ -1,7 +1,7 @@
 """Front end: the Pulumi dynamic resources.
 
-The path of the provider classes (`keyfactor_provider.dynamic.ReenrollmentProvider`) is part of every stack's
-state and never changes. The providers run in the SDK's provider host, the resources in the program.
+The path of the provider classes (`keyfactor_provider.dynamic.ReenrollmentProvider`) is part of every stack's state and
+never changes. The providers run in the SDK's provider host, the resources in the program.
 
 Raises:
     ImportError: the extra `pulumi` is not installed.

@@ -31,7 +31,7 @@ def orchestrators(
     at_least: int = 0,
     at_most: int | None = None,
 ) -> "LookupResult":
-    """Looks up orchestrators in Command, over every page of its list, while the program runs.
+    """Looks up orchestrators in Command, in all pages of its list, while the program runs.
 
     `.ids` of the result are the members for a fleet. An orchestrator must match every argument, and at least one of
     the values of each argument.

@@ -8,7 +8,7 @@
 | ignore_changes, replace_on_changes, hide_diffs | work, with the names of the arguments |
 | additional_secret_outputs | works, with the names of the arguments and outputs |
 | custom_timeouts | bound a fleet's create, update and delete; read is refused; a completion has `timeout` instead |
-| import_, id, urn | refused: a new fleet adopts the flags that already stand |
+| import_, id, urn | refused: a new fleet adopts flags that are already set |
 | provider, providers, version, plugin_download_url, env_var_mappings | refused: the provider is part of the program |
 """
 
@@ -21,7 +21,7 @@ import pulumi
 from keyfactor_provider.dynamic.forms import ORCHESTRATORS
 
 _PROVIDER: Final = "a dynamic resource's provider is part of the program; its settings are the config keys keyfactor:*"
-_ADOPTS: Final = "there is nothing to import or read: a new fleet adopts the flags that already stand"
+_ADOPTS: Final = "there is nothing to import or read: a new fleet adopts flags that are already set"
 
 REFUSED: Final = {
     "provider": _PROVIDER,

@@ -283,6 +283,6 @@ def _refuse_plain_secrets() -> None:
     for key in SECRET_KEYS:
         if config.get(key) and not pulumi.runtime.is_config_secret(f"{_CONFIG}:{key}"):
             raise pulumi.RunError(
-                f"{_CONFIG}:{key} stands in plain text in the stack's config, and so in its state. "
+                f"{_CONFIG}:{key} is in plain text in the stack's config, and therefore in its state. "
                 f"Set it again with: pulumi config set --secret {_CONFIG}:{key}"
             )

@@ -49,8 +49,8 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
         orchestrator_ids: the members' GUIDs, in any collection; order, duplicates, case and braces do not matter.
         status: the desired status: a ReenrollmentStatus, 0, 1 or 2, or its name.
         triggers: any strings; a change starts a new round.
-        on_removal: whether the flag of a pending member is cleared ("unset") or kept ("retain") when the member is
-            removed or the resource is destroyed.
+        on_removal: whether a flag that is still set is cleared ("unset") or kept ("retain") when its member is removed
+            or the resource is destroyed.
         on_failure: whether failed orchestrators fail the run or only cause a warning.
         waves: sizes of the waves in which members are requested, such as [5, "10%", "100%"]: numbers, or percents of
             the members; the last size repeats. Without waves and canaries all members are requested at once.

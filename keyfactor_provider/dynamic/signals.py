@@ -19,7 +19,7 @@ from pulumi.runtime.stack import Stack
 FAILED_AND_REPORTED: Final = 32
 """The exit code that tells the Python language host that the reason for the failure was already shown."""
 HANDING_OVER_SECONDS: Final = 3600.0
-"""For calls in progress when the provider host is told to end; each also has its own timeout."""
+"""Limit for calls in progress when the provider host has to end; each also has its own timeout."""
 
 
 class QuietEnd:

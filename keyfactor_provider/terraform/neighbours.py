@@ -53,12 +53,12 @@ class Neighbours:
         Raises:
             OSError: the folder can't be written to.
         """
-        claimed = sorted(members)
+        member_ids = sorted(members)
         with self._locked():
             for path in (self._file, *self._others()):
                 with path.open("a", encoding="utf-8") as file:
-                    file.write(_line([self._own, server, claimed]))
-            return self._of_others(server).intersection(claimed)
+                    file.write(_line([self._own, server, member_ids]))
+            return self._of_others(server).intersection(member_ids)
 
     def claimed(self, server: str) -> frozenset[str]:
         """The members on a server that others have claimed so far.

@@ -27,11 +27,7 @@ _FIELDS: Final = {
     "capabilities": ("capabilities", List(String()), "What it can do."),
     "blueprint": ("blueprint", String(), "The blueprint applied to it."),
     "thumbprint": ("thumbprint", String(), "The certificate that Command expects of it."),
-    "legacy_thumbprint": (
-        "legacy_thumbprint",
-        String(),
-        "The previous one, until it registers with the new one.",
-    ),
+    "legacy_thumbprint": ("legacy_thumbprint", String(), "The previous one, until it registers with the new one."),
     "last_thumbprint_used": ("last_thumbprint_used", String(), "The certificate that it last presented."),
     "last_error_code": ("last_error_code", Number(), "Of its last session."),
     "last_error_message": ("last_error_message", String(), "Of its last session."),

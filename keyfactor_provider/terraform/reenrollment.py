@@ -38,7 +38,7 @@ _GIVEN: Final = [
     Attribute(
         "status",
         String(),
-        "`Requested` (1): enroll at the next session, work goes on. `Required` (2): no work before a new certificate. "
+        "`Requested` (1): enroll at the next session, keep working. `Required` (2): no work before a new certificate. "
         "`None` (0): clear the flag.",
         required=True,
     ),

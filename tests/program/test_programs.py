@@ -240,7 +240,7 @@ def test_a_secret_in_plain_config_is_refused(program: Program, command: Command)
     stack.config(declared(LISTED) + "\nkeyfactor:password: hunter2")
     ran = stack.run("preview")
     assert ran.exit_code == 1
-    assert ran.says("keyfactor:password stands in plain text", "pulumi config set --secret keyfactor:password")
+    assert ran.says("keyfactor:password is in plain text", "pulumi config set --secret keyfactor:password")
     assert "hunter2" not in ran.text
     assert command.journal() == []
 
