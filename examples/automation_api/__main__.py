@@ -60,7 +60,8 @@ def main(arguments: Sequence[str]) -> int:
     """Run every environment of the file; returns the exit code."""
     (file,) = arguments
     environments = [Environment(**entry) for entry in yaml.safe_load(Path(file).read_text(encoding="utf-8"))]
-    if missing := [one.password_from for one in environments if not os.environ.get(one.password_from)]:
+    variables = [environment.password_from for environment in environments]
+    if missing := [name for name in variables if not os.environ.get(name)]:
         print(f"Set {', '.join(missing)}.", file=sys.stderr)
         return 1
     outcomes = run_all(environments, up)

@@ -177,7 +177,7 @@ def test_required_warns_of_orchestrators_that_it_may_block(command: Command) -> 
         running_host.check({"orchestrator_ids": ids, "status": "Required"})
         (blocked,) = [line for line in running_host.engine.said if "may block" in line]
         assert "2 orchestrators" in blocked
-        assert [each in blocked for each in ids] == [True, True, False]
+        assert [member in blocked for member in ids] == [True, True, False]
         assert "last error 7" in blocked
         assert "2026-01-01" in blocked
 

@@ -24,7 +24,7 @@ def shared() -> Iterator[Command]:
 def command(shared: Command) -> Iterator[Command]:
     """The shared Command, without flags and faults."""
     shared.calm()
-    shared.world(change={each: {"flag": 0} for each in shared.ids()}, now="2031-03-01T06:00:00Z")
+    shared.world(change={member: {"flag": 0} for member in shared.ids()}, now="2031-03-01T06:00:00Z")
     yield shared
     shared.world(now=None)
 
@@ -51,7 +51,7 @@ def test_the_line_of_a_new_fleet_names_its_members_by_machine_and_guid(command: 
         )
     assert line.startswith("edge: ")
     assert "3 orchestrators" in line
-    assert all(f"{names[each]} ({each})" in line for each in ids)
+    assert all(f"{names[member]} ({member})" in line for member in ids)
 
 
 def test_the_line_of_a_new_fleet_with_unknown_members_names_their_source(command: Command) -> None:
@@ -74,7 +74,7 @@ def test_the_line_of_a_fleet_with_unknown_members_names_the_flags_that_may_be_cl
     assert "wave-1" in line
     assert "up to 1" in line
     assert f"{names[ids[2]]} ({ids[2]})" in line
-    assert [each in line for each in ids] == [False, False, True]
+    assert [member in line for member in ids] == [False, False, True]
 
 
 @pytest.mark.parametrize("more", [{"on_removal": "retain"}, {"orchestrator_ids": "all of them"}])
@@ -166,7 +166,7 @@ def test_within_a_minute_of_a_request_a_flag_that_shows_as_cleared_is_no_drift(c
     ids = command.ids()[:2]
     with host(command.environment()) as running_host:
         running_host.up(orchestrator_ids=ids, status="Requested")
-        command.world(change={each: {"flag": 0} for each in ids})
+        command.world(change={member: {"flag": 0} for member in ids})
         running_host.refresh()
         assert set(running_host.phases().values()) == {"pending"}
         state = running_host.outputs
@@ -186,7 +186,7 @@ def test_a_destruction_names_the_members_whose_flags_were_cleared(command: Comma
         running_host.outputs = state
         (line,) = told(running_host, running_host.destroy)
     assert "2 orchestrators" in line
-    assert [f"{names[each]} ({each})" in line for each in ids] == [False, True, True]
+    assert [f"{names[member]} ({member})" in line for member in ids] == [False, True, True]
 
 
 # Every operation refuses a damaged state in one sentence.

@@ -18,7 +18,7 @@ def test_a_completion_times_out_and_is_created_once_all_have_reenrolled(command:
     done.up(started, members=fleet.state["members"], timeout=1)
     assert not done.state
     assert "2 of 2 orchestrators not complete" in done.heard()
-    assert all(each in done.heard() for each in ids)
+    assert all(member in done.heard() for member in ids)
     command.world(reenroll=ids)
     done.up(started, members=fleet.state["members"], timeout=1)
     assert done.state is not None
@@ -51,7 +51,7 @@ def test_a_completion_names_members_that_count_although_none_was_requested(comma
     fleet.up(started, orchestrator_ids=command.ids()[:1], status="None")
     done.up(started, members=(fleet.state or {})["members"], timeout=1)
     assert done.state is not None
-    assert [each.severity for each in done.said] == ["warning"]
+    assert [diagnostic.severity for diagnostic in done.said] == ["warning"]
     assert command.ids()[0] in done.heard()
 
 
@@ -95,17 +95,17 @@ def test_many_waiting_completions_block_no_other_call_and_all_end_at_once(
     with plugin({**command.environment(), "TF_LOG": "info"}) as started, ThreadPoolExecutor(len(waits)) as pool:
         fleet.up(started, orchestrator_ids=ids, status="Requested")
         members = (fleet.state or {})["members"]
-        waiting = [pool.submit(each.up, started, members=members, timeout=600) for each in waits]
+        futures = [pool.submit(wait.up, started, members=members, timeout=600) for wait in waits]
         wait_until(lambda: sum("waiting. 0 of 2" in line for line in started.log) == len(waits))
         fleet.refresh(started)
-        assert not any(each.done() for each in waiting)
+        assert not any(future.done() for future in futures)
         began = time.monotonic()
         ending(started)
-        for each in waiting:
-            each.result(10)
+        for future in futures:
+            future.result(10)
         assert time.monotonic() - began < 5
-    assert [each.state for each in waits] == [None] * len(waits)
-    assert all("was interrupted" in each.heard() for each in waits)
+    assert [wait.state for wait in waits] == [None] * len(waits)
+    assert all("was interrupted" in wait.heard() for wait in waits)
 
 
 def test_a_wait_can_be_stopped_while_command_is_slow(command: Command, started: Plugin) -> None:

@@ -76,8 +76,8 @@ def test_the_examples_of_a_page_apply(page: Path, tmp_path: Path) -> None:
             ids = sorted(set(GUIDS.findall(example)))
             command.world(
                 add=[
-                    {"agent_id": each, "client_machine": f"m{each[-2:]}", "status": 2, "thumbprint": "AB" * 20}
-                    for each in ids
+                    {"agent_id": member, "client_machine": f"m{member[-2:]}", "status": 2, "thumbprint": "AB" * 20}
+                    for member in ids
                 ]
             )
             module = Module(FIRST_FOUND, tmp_path / str(number), command)
@@ -97,7 +97,7 @@ def test_the_examples_of_a_page_apply(page: Path, tmp_path: Path) -> None:
 def test_the_example_requests_the_rest_once_the_canary_is_complete(tmp_path: Path) -> None:
     assert FIRST_FOUND is not None
     with running("--orchestrators", "12") as command:
-        edge = [each["agent_id"] for each in command.agents() if each["client_machine"].startswith("edge")]
+        edge = [agent["agent_id"] for agent in command.agents() if agent["client_machine"].startswith("edge")]
         module = Module(FIRST_FOUND, tmp_path / "example", command)
         module.write("terraform.tf.json", "")
         shutil.copytree(ROOT / "examples" / "terraform", module.folder, dirs_exist_ok=True)

@@ -107,7 +107,7 @@ def test_a_package_is_one_script_with_the_same_bytes_in_every_home(tmp_path: Pat
     for home, python in ((one, "/usr/bin/python3"), (another, "/opt/it's here/bin/python")):
         install.install(home, python)
     assert package(one) == package(another)
-    folders = {str(Path(each).parent) for each in package(one)}
+    folders = {str(Path(path).parent) for path in package(one)}
     assert folders >= {f"{ADDRESS}/{RELEASE}/{each}" for each in ("linux_amd64", "darwin_arm64", install.target())}
     assert len(package(one)) == len(folders)
     (content,) = set(package(one).values())

@@ -31,10 +31,10 @@ def test_an_orchestrator_that_is_not_there_is_an_error(reader: Plugin, identifie
 
 def test_several_orchestrators_of_one_machine_are_an_error_that_names_them(command: Command, started: Plugin) -> None:
     ids = command.ids()[:2]
-    command.world(change={each: {"client_machine": "twin"} for each in ids})
+    command.world(change={member: {"client_machine": "twin"} for member in ids})
     with pytest.raises(PluginError, match="2 orchestrators") as caught:
         started.data(ONE, agent_identifier="twin")
-    assert all(each in str(caught.value) for each in ids)
+    assert all(member in str(caught.value) for member in ids)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_orchestrators_are_found_by_filters(
     reader.configure()
     state = reader.data(MANY, **filters)
     assert len(state["ids"]) == machines
-    assert [each["agent_id"] for each in state["orchestrators"]] == state["ids"] == sorted(state["ids"])
+    assert [orchestrator["agent_id"] for orchestrator in state["orchestrators"]] == state["ids"] == sorted(state["ids"])
     assert set(state["ids"]) <= set(shared.ids())
 
 
@@ -69,7 +69,7 @@ def test_a_look_up_out_of_bounds_is_refused(reader: Plugin) -> None:
 def test_an_exclusion_that_matches_nothing_is_a_warning(reader: Plugin) -> None:
     reader.configure()
     reader.data(MANY, exclude=["nobody*"])
-    assert [each.severity for each in reader.said] == ["warning"]
+    assert [diagnostic.severity for diagnostic in reader.said] == ["warning"]
 
 
 def test_one_process_reads_the_list_only_once(command: Command, started: Plugin) -> None:

@@ -20,7 +20,7 @@ def test_after_a_replacement_that_destroys_first_every_flag_is_set(command: Comm
         new = applying.apply(applying.plan(FLEET, None, desired))
     assert new is not None
     assert new["pending_orchestrator_ids"] == ids
-    assert {command.flags()[each] for each in ids} == {"Requested"}
+    assert {command.flags()[member] for member in ids} == {"Requested"}
 
 
 @pytest.mark.parametrize("first", ["the new one", "the old one"])
@@ -38,7 +38,7 @@ def test_after_a_rename_without_a_moved_block_every_flag_is_set(command: Command
         else:
             old.destroy(applying)
             new.up(applying, **desired)
-    assert {command.flags()[each] for each in ids} == {"Requested"}
+    assert {command.flags()[member] for member in ids} == {"Requested"}
     assert set(new.phases().values()) == {"pending"}
 
 
@@ -66,7 +66,7 @@ def test_a_member_recorded_by_two_resources_is_pending_again_after_two_runs(comm
         with plugin(command.environment()) as later:
             one.up(later, orchestrator_ids=ids[:1], status="Requested")
             two.up(later, orchestrator_ids=ids[1:], status="Requested")
-    assert {command.flags()[each] for each in ids} == {"Requested"}
+    assert {command.flags()[member] for member in ids} == {"Requested"}
     assert two.phases() == dict.fromkeys(ids[1:], "pending")
 
 
@@ -81,7 +81,7 @@ def test_a_member_moved_between_resources_ends_with_its_flag_set(
     with plugin(command.environment()) as later:
         for name in order:
             fleets[name].up(later, orchestrator_ids=desired_of[name], status="Requested")
-    assert {command.flags()[each] for each in ids} == {"Requested"}
+    assert {command.flags()[member] for member in ids} == {"Requested"}
     assert fleets["two"].phases() == dict.fromkeys(ids[1:], "pending")
 
 
@@ -106,7 +106,7 @@ def test_the_flag_of_a_member_that_two_resources_remove_is_cleared_by_one_of_the
         one.refresh(planning)
         two.refresh(planning)
         desired_of = [(two.state, None), (one.state, {"orchestrator_ids": ids[:1], "status": "Requested"})]
-        plans = [planning.plan(FLEET, *each) for each in (desired_of if destruction_first else desired_of[::-1])]
+        plans = [planning.plan(FLEET, *change) for change in (desired_of if destruction_first else desired_of[::-1])]
     with plugin(command.environment()) as applying:
         for plan in plans:
             applying.apply(plan)

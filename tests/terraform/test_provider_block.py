@@ -31,7 +31,7 @@ def test_an_invalid_setting_is_refused_with_the_path_of_its_attribute(
 ) -> None:
     with pytest.raises(PluginError) as caught:
         reader.configure(**config)
-    assert [each.path for each in reader.said] == [path]
+    assert [diagnostic.path for diagnostic in reader.said] == [path]
     assert says in str(caught.value)
 
 
@@ -47,7 +47,7 @@ def test_an_invalid_setting_is_refused_with_the_path_of_its_attribute(
 def test_a_missing_setting_is_a_warning_and_the_plan_continues(config: dict[str, Any], says: str) -> None:
     with plugin({}, configured=False) as started:
         said = started.configure(**config)
-        assert [each.severity for each in said] == ["warning"]
+        assert [diagnostic.severity for diagnostic in said] == ["warning"]
         assert says in str(said[0])
         assert "keyfactor:" not in str(said[0])
         desired = {"orchestrator_ids": [GHOST], "status": "Requested"}
@@ -63,7 +63,7 @@ def test_an_invalid_proxy_is_refused_without_a_path(shared: Command) -> None:
     with plugin(environment, configured=False) as started:
         with pytest.raises(PluginError, match="The proxy that the environment names can't be used"):
             started.configure()
-        assert [each.path for each in started.said] == [""]
+        assert [diagnostic.path for diagnostic in started.said] == [""]
 
 
 def test_a_state_is_unchanged_while_the_provider_block_is_unknown(command: Command, started: Plugin) -> None:
@@ -91,13 +91,13 @@ def test_an_unverified_certificate_warns_in_every_run(reader: Plugin) -> None:
 
 
 def test_secrets_are_marked_and_everything_in_the_provider_block_is_optional(reader: Plugin) -> None:
-    attributes = {each.name: each for each in reader.schema.provider.block.attributes}
+    attributes = {attribute.name: attribute for attribute in reader.schema.provider.block.attributes}
     assert {name for name, each in attributes.items() if each.sensitive} == {
         "password",
         "client_secret",
         "access_token",
     }
-    assert all(each.optional and each.description for each in attributes.values())
+    assert all(attribute.optional and attribute.description for attribute in attributes.values())
 
 
 def test_destructions_are_planned_too(reader: Plugin) -> None:

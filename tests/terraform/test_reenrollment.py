@@ -12,7 +12,7 @@ def test_another_spelling_of_the_same_value_is_not_a_change(command: Command, st
     ids, fleet = command.ids()[:3], Resource()
     fleet.up(started, orchestrator_ids=ids, status="Requested", triggers={})
     for spelling in (
-        {"orchestrator_ids": [f"{{{each.upper()}}}" for each in ids], "status": "1"},
+        {"orchestrator_ids": [f"{{{member.upper()}}}" for member in ids], "status": "1"},
         {"orchestrator_ids": ids[::-1], "status": "requested"},
     ):
         assert not fleet.plan(started, **spelling, triggers={}).changes
@@ -25,7 +25,7 @@ def test_rejected_members_are_a_warning_on_creation_and_only_they_are_retried(
     desired = {"orchestrator_ids": ids, "status": "Requested"}
     command.faults(refused=ids[:2])
     fleet.up(started, **desired)
-    assert {each.severity for each in fleet.said} == {"warning"}
+    assert {diagnostic.severity for diagnostic in fleet.said} == {"warning"}
     assert "2 of 5 orchestrators failed" in fleet.heard()
     assert ids[0] in fleet.heard()
     assert "postcondition" in fleet.heard()
@@ -54,7 +54,7 @@ def test_members_that_fail_in_an_update_are_an_error_and_the_state_is_kept(comma
     fleet.up(started, orchestrator_ids=ids[:3], status="Requested")
     command.faults(refused=ids[3:])
     fleet.up(started, orchestrator_ids=ids, status="Requested")
-    (error,) = [each for each in fleet.said if each.severity == "error"]
+    (error,) = [diagnostic for diagnostic in fleet.said if diagnostic.severity == "error"]
     assert "1 of 4 orchestrators failed" in error.summary
     assert fleet.phases() == dict.fromkeys(ids[:3], "pending") | {ids[3]: "rejected"}
 
@@ -66,7 +66,7 @@ def test_with_on_failure_warn_failed_members_are_a_warning(command: Command, sta
         fleet.up(started, orchestrator_ids=ids[:2], status="Requested", on_failure="warn")
     command.faults(refused=ids[1:])
     fleet.up(started, orchestrator_ids=ids, status="Requested", on_failure="warn")
-    assert {each.severity for each in fleet.said} == {"warning"}
+    assert {diagnostic.severity for diagnostic in fleet.said} == {"warning"}
     assert "postcondition" not in fleet.heard()
     assert fleet.phases()[ids[2]] == "rejected"
 
@@ -99,7 +99,7 @@ def test_a_creation_that_sent_a_call_keeps_its_state_even_if_no_member_was_reach
     command: Command, status: str, fault: dict[str, Any]
 ) -> None:
     ids, fleet = command.ids()[:2], Resource()
-    command.world(change={each: {"flag": 2} for each in ids})
+    command.world(change={member: {"flag": 2} for member in ids})
     command.faults(faults=[{"on": "POST /Agents/Set", **fault}])
     with plugin({**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "1"}) as started:
         fleet.up(started, orchestrator_ids=ids, status=status)
@@ -118,7 +118,7 @@ def test_a_creation_with_only_missing_members_keeps_its_state(started: Plugin) -
     fleet = Resource()
     fleet.up(started, orchestrator_ids=[GHOST], status="Requested")
     assert fleet.phases() == {GHOST: "missing"}
-    assert {each.severity for each in fleet.said} == {"warning"}
+    assert {diagnostic.severity for diagnostic in fleet.said} == {"warning"}
 
 
 @pytest.mark.parametrize("act", [{"act": "status", "status": 503}, {"act": "reset"}])
@@ -128,7 +128,7 @@ def test_with_command_down_a_creation_is_an_error_without_state(command: Command
     with plugin({**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "1"}) as started:
         fleet.up(started, orchestrator_ids=ids, status="Requested")
     assert fleet.state is None
-    assert [each.severity for each in fleet.said] == ["error"]
+    assert [diagnostic.severity for diagnostic in fleet.said] == ["error"]
     assert "nothing is recorded" in fleet.heard()
     assert command.posts() == []
 
@@ -175,14 +175,14 @@ def test_a_changed_flag_is_drift_that_names_its_orchestrator_but_a_reenrollment_
     command.world(change={ids[2]: {"flag": 0}, ids[3]: {"flag": 2}})
     with plugin(command.environment()) as later:
         plan = fleet.plan(later, **desired)
-        assert {each.severity for each in plan.said} == {"warning"}
-        (cleared,) = [each for each in plan.said if ids[2] in each.detail]
-        (changed,) = [each for each in plan.said if ids[3] in each.detail]
+        assert {diagnostic.severity for diagnostic in plan.said} == {"warning"}
+        (cleared,) = [diagnostic for diagnostic in plan.said if ids[2] in diagnostic.detail]
+        (changed,) = [diagnostic for diagnostic in plan.said if ids[3] in diagnostic.detail]
         assert "cleared" in cleared.summary
         assert "changed" in changed.summary
         assert "Required" in changed.detail
         assert fleet.state is not None
-        assert [fleet.phases()[each] for each in ids[2:]] == ["cleared", "changed"]
+        assert [fleet.phases()[member] for member in ids[2:]] == ["cleared", "changed"]
         fleet.state = later.apply(plan)
     assert command.posts()[1:] == [(1, tuple(ids[2:]))]
 
@@ -243,7 +243,7 @@ def test_an_import_adopts_orchestrators_in_their_current_state(
     fleet.state = started.take(FLEET, f"{ids[0].upper()}, {{{ids[1]}}},{ids[2]}")
     assert fleet.state["status"] == status
     assert fleet.state["orchestrator_ids"] == ids
-    assert [fleet.phases()[each] for each in ids] == phases
+    assert [fleet.phases()[member] for member in ids] == phases
     assert command.posts() == []
     changes = fleet.plan(started, orchestrator_ids=ids, status=status).changes
     assert changes == ("due" in phases)

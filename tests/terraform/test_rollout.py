@@ -41,7 +41,7 @@ class Rollout:
 
     def failed(self) -> bool:
         """Whether the last apply ended with an error."""
-        return any(each.severity == "error" for each in self.fleet.said)
+        return any(diagnostic.severity == "error" for diagnostic in self.fleet.said)
 
 
 def test_a_wave_starts_once_the_one_before_is_finished(command: Command) -> None:
@@ -139,7 +139,7 @@ def test_an_apply_requests_no_member_that_its_plan_did_not_name(command: Command
     command.forget()
     with plugin(command.environment()) as applying:
         applying.apply(plan)
-    assert {each for _, members in command.posts() for each in members} <= {ids[1]}
+    assert {member for _, members in command.posts() for member in members} <= {ids[1]}
 
 
 def test_a_completion_of_queued_members_fails_at_once(command: Command) -> None:
@@ -163,7 +163,7 @@ def test_a_completion_tolerates_bad_members_within_its_budget(command: Command, 
     assert before is None
     done.up(started, members=members, timeout=0, max_failed="34%")
     assert done.state is not None
-    assert [each.severity for each in done.said] == ["warning"]
+    assert [diagnostic.severity for diagnostic in done.said] == ["warning"]
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_the_loop_stops_when_too_many_are_bad_and_ends_when_none_is_queued_or_pe
     daily, dead, failing = [ids[2], ids[7]], ids[3], ids[5]
     life = Life(
         control=command.said["control_url"],
-        hourly=[each for each in ids if each not in (*daily, dead)],
+        hourly=[member for member in ids if member not in (*daily, dead)],
         daily=daily,
         failing=[failing],
     )

@@ -42,12 +42,12 @@ class _Cast:
         """Sets up a run: faults, the events before it, and an hour since the last run."""
         rows = list(steps.items())
         self._command.faults(
-            refused=[self.id(row, each) for row, step in rows for each in step.refused],
-            rejected=[self.id(row, each) for row, step in rows for each in step.rejected],
+            refused=[self.id(row, member) for row, step in rows for member in step.refused],
+            rejected=[self.id(row, member) for row, step in rows for member in step.rejected],
         )
         self._command.world(
             now=f"2027-01-01T{run:02}:00:00Z",
-            reenroll=[self.id(row, each) for row, step in rows for each in step.reenroll],
+            reenroll=[self.id(row, member) for row, step in rows for member in step.reenroll],
             change={self.id(row, each): {"flag": flag} for row, step in rows for each, flag in step.change.items()},
             add=[
                 {"agent_id": self.id(row, GHOST), "client_machine": "late", "status": 2, "thumbprint": "AB" * 20}
@@ -61,7 +61,7 @@ class _Cast:
         """The posts for members of a row since then."""
         numbers = {self.id(row, member): member for member in (*range(_SIZE), GHOST)}
         return [
-            (status, tuple(sorted(numbers[each] for each in ids)))
+            (status, tuple(sorted(numbers[member] for member in ids)))
             for status, ids in self._command.posts()
             if ids[0] in numbers
         ]

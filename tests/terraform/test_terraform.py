@@ -108,13 +108,13 @@ def test_an_added_member_is_shown_as_one_change(module: Module, command: Command
     ids = command.ids()[:5]
     module.fleets(fleet("edge", ids[1:]))
     module.run("apply")
-    module.fleets(fleet("edge", [f"{{{each.upper()}}}" for each in ids[1:]]))
+    module.fleets(fleet("edge", [f"{{{member.upper()}}}" for member in ids[1:]]))
     assert module.run("plan", "-detailed-exitcode").exit_code == 0
     module.fleets(fleet("edge", ids))
     ran = module.run("plan", "-out", "saved")
     # The lists are known only after apply, so the plan shows them as a whole.
     records = [line for line in changed_lines(ran.text) if line.endswith("= {")]
-    assert [line for line in records if any(each in line for each in ids)] == [f'+ "{ids[0]}" = {{']
+    assert [line for line in records if any(member in line for member in ids)] == [f'+ "{ids[0]}" = {{']
     assert [line for line in changed_lines(ran.text) if ids[0] in line] == [f'+ "{ids[0]}" = {{', f'+ "{ids[0]}",']
     ran = module.run("apply", "saved")
     assert (ran.exit_code, ran.posts) == (0, [(1, (ids[0],))])
@@ -122,7 +122,7 @@ def test_an_added_member_is_shown_as_one_change(module: Module, command: Command
 
 def test_an_import_adopts_flags_that_are_set(module: Module, command: Command) -> None:
     ids = command.ids()[:3]
-    command.world(change={each: {"flag": 1} for each in ids})
+    command.world(change={member: {"flag": 1} for member in ids})
     module.fleets(fleet("edge", ids))
     ran = module.run("import", f"{FLEET}.edge", "edge-001,core")
     assert ran.exit_code == 1
@@ -135,7 +135,7 @@ def test_an_import_adopts_flags_that_are_set(module: Module, command: Command) -
 
 def test_an_import_block_with_nothing_to_request_makes_no_call(either: Module, command: Command) -> None:
     ids = command.ids()[:2]
-    command.world(change={each: {"flag": 2} for each in ids})
+    command.world(change={member: {"flag": 2} for member in ids})
     either.fleets(fleet("edge", ids, "Required"))
     block = {"to": f"{FLEET}.edge", "id": ",".join(ids)}
     either.write("import.tf.json", json.dumps({"import": block}))
@@ -212,7 +212,7 @@ def test_renaming_replacing_and_moving_leave_every_flag_set(module: Module, comm
     ids = command.ids()[:4]
 
     def all_set() -> bool:
-        return {command.flags()[each] for each in ids} == {"Requested"}
+        return {command.flags()[member] for member in ids} == {"Requested"}
 
     module.fleets(fleet("edge", ids[:3]), fleet("other", ids[3:]))
     module.run("apply")
@@ -291,7 +291,7 @@ def test_members_and_settings_known_only_after_apply_are_used(either: Module, co
 
 
 def test_data_sources_feed_a_fleet(module: Module, command: Command) -> None:
-    edge = [each["agent_id"] for each in command.agents() if each["client_machine"].startswith("edge")]
+    edge = [agent["agent_id"] for agent in command.agents() if agent["client_machine"].startswith("edge")]
     module.write(
         "look.tf",
         f"""

@@ -120,6 +120,6 @@ def test_a_message_is_a_summary_and_a_detail() -> None:
 def test_twenty_invalid_values_are_shown_and_the_rest_are_counted() -> None:
     diagnostics = Diagnostics()
     add_problems(diagnostics, [Problem(f"orchestrator_ids[{number}]", f"{number} is wrong") for number in range(25)])
-    shown = [each.detail for each in diagnostics.to_pb()]
+    shown = [diagnostic.detail for diagnostic in diagnostics.to_pb()]
     assert len(shown) == 21
     assert shown[-1].startswith("5 more")
