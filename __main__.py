@@ -1,4 +1,4 @@
-"""The stack that anyone runs first: any number of fleets, declared in the stack's config."""
+"""The stack at the root of this repository: any number of fleets, declared in the stack's config."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ EXAMPLE = """
 
 
 class Rule(msgspec.Struct, forbid_unknown_fields=True):
-    """Members by what they are; a text or a list of texts each."""
+    """Selects members by their properties; each takes one value or a list."""
 
     machine: str | list[str] = []
     platform: str | int | list[str | int] = []
@@ -39,7 +39,7 @@ class Fleet(msgspec.Struct, forbid_unknown_fields=True):
     orchestrators: list[str] | None = None
     rule: Rule | None = None
     triggers: dict[str, str | int | float | bool] = {}
-    # What may stand here the resource says itself, and better than a struct does.
+    # Validated by the resource, whose messages are better than a struct's.
     on_removal: Any = "unset"
     on_failure: Any = "error"
     waves: Any = None
@@ -57,12 +57,12 @@ def declared(config: pulumi.Config) -> list[Fleet]:
     """The fleets of the stack's config.
 
     Raises:
-        pulumi.RunError: there are none, or one can't be meant; names its key and shows an example.
+        pulumi.RunError: there are none, or one is invalid; names the key and shows an example.
     """
     key = "keyfactor-reenrollment:fleets"
 
-    def refuse(what: str) -> pulumi.RunError:
-        return pulumi.RunError(f"{key}{what}. Expected in Pulumi.{pulumi.get_stack()}.yaml:\nconfig:{EXAMPLE}")
+    def refuse(problem: str) -> pulumi.RunError:
+        return pulumi.RunError(f"{key}{problem}. Expected in Pulumi.{pulumi.get_stack()}.yaml:\nconfig:{EXAMPLE}")
 
     raw: Any = config.get_object("fleets")
     if not raw:
@@ -121,8 +121,8 @@ def declare(fleets: list[Fleet]) -> None:
 
 
 def summary(fleet: OrchestratorReenrollment) -> dict[str, pulumi.Output[Any]]:
-    """What a stack shows of a fleet: how many members are where, and their GUIDs."""
-    found: dict[str, pulumi.Output[Any]] = {}
+    """The outputs of a fleet: the number of members in each state, and their GUIDs."""
+    outputs: dict[str, pulumi.Output[Any]] = {}
     for name, ids in (
         ("reenrolled", fleet.reenrolled_orchestrator_ids),
         ("pending", fleet.pending_orchestrator_ids),
@@ -130,9 +130,9 @@ def summary(fleet: OrchestratorReenrollment) -> dict[str, pulumi.Output[Any]]:
         ("overdue", fleet.overdue_orchestrator_ids),
         ("failed", fleet.failed_orchestrator_ids),
     ):
-        found[name] = ids.apply(len)
-        found[f"{name}_ids"] = ids
-    return found
+        outputs[name] = ids.apply(len)
+        outputs[f"{name}_ids"] = ids
+    return outputs
 
 
 def _text(value: str | float | bool) -> str:

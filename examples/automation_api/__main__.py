@@ -1,7 +1,7 @@
-"""Rolls out in several Keyfactor Command environments, a few at a time, and ends with one table.
+"""Rolls out in several Keyfactor Command environments, a few at a time, and prints a table at the end.
 
-`python . environments.yaml` runs `up` of one stack for each environment. One that fails stops no other; the exit code
-is 1 then.
+`python . environments.yaml` runs `up` of one stack for each environment. If one fails, the others continue, and the
+exit code is 1.
 """
 
 import json
@@ -47,8 +47,8 @@ class Outcome:
     """How the run of an environment ended.
 
     Attributes:
-        failure: empty where it succeeded.
-        counts: of the fleet, by what the state has recorded; None where there is no state.
+        failure: empty if it succeeded.
+        counts: of the fleet, from the recorded state; None if there is no state.
     """
 
     environment: str
@@ -57,10 +57,11 @@ class Outcome:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run every environment of the file; the exit code."""
+    """Run every environment of the file; returns the exit code."""
     (file,) = arguments
     environments = [Environment(**entry) for entry in yaml.safe_load(Path(file).read_text(encoding="utf-8"))]
-    if missing := [one.password_from for one in environments if not os.environ.get(one.password_from)]:
+    variables = [environment.password_from for environment in environments]
+    if missing := [name for name in variables if not os.environ.get(name)]:
         print(f"Set {', '.join(missing)}.", file=sys.stderr)
         return 1
     outcomes = run_all(environments, up)
@@ -71,13 +72,13 @@ def main(arguments: Sequence[str]) -> int:
 def run_all(
     environments: Iterable[Environment], run: Callable[[Environment], Outcome], at_once: int = AT_ONCE
 ) -> list[Outcome]:
-    """The outcome of each environment, in their order; no more than `at_once` run at a time."""
+    """The outcome of each environment, in the same order; at most `at_once` run at a time."""
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         return list(pool.map(run, environments))
 
 
 def up(environment: Environment) -> Outcome:
-    """One run of an environment's stack, which is created where there is none."""
+    """One run of an environment's stack, which is created if necessary."""
 
     def program() -> None:
         OrchestratorReenrollment(
@@ -96,7 +97,7 @@ def up(environment: Environment) -> Outcome:
     failure, counts = "", None
     try:
         stack = automation.create_or_select_stack(environment.name, project_name=PROJECT, program=program)
-        # In the stack's config, and not in os.environ, since all environments share this process.
+        # In the stack's config and not in os.environ, because all environments share this process.
         for key, value, secret in (
             ("hostname", environment.hostname, False),
             ("username", environment.username, False),
@@ -113,18 +114,18 @@ def up(environment: Environment) -> Outcome:
 
 
 def recorded(deployment: automation.Deployment) -> dict[str, int | None] | None:
-    """The numbers that `keyfactor-reenrollment status` finds in an exported state."""
+    """The counts that `keyfactor-reenrollment status` reports for an exported state."""
     document = json.dumps({"version": deployment.version, "deployment": deployment.deployment})
-    line = ["keyfactor-reenrollment", "status", "-", "--json"]
-    ran = subprocess.run(line, input=document, capture_output=True, text=True, check=False)  # noqa: S603
-    if ran.returncode:
+    command = ["keyfactor-reenrollment", "status", "-", "--json"]
+    process = subprocess.run(command, input=document, capture_output=True, text=True, check=False)  # noqa: S603
+    if process.returncode:
         return None
-    fleets: list[dict[str, Any]] = json.loads(ran.stdout)["fleets"]
+    fleets: list[dict[str, Any]] = json.loads(process.stdout)["fleets"]
     return next((fleet["counts"] for fleet in fleets if fleet["name"] == "edge"), None)
 
 
 def error_line(output: str) -> str:
-    """The line that tells why, out of everything that a failed command has written."""
+    """The line with the reason, from all the output of a failed command."""
     lines = [line.strip() for line in output.splitlines()]
     errors = [line for line in lines if line.startswith("error: ") and line != "error: update failed"]
     return (errors or [line for line in lines if line] or ["no output"])[0].removeprefix("error: ")

@@ -1,4 +1,4 @@
-"""A canary that must be complete before the rest is asked."""
+"""A canary that must be complete before the rest is requested."""
 
 import pulumi
 
@@ -10,15 +10,15 @@ from keyfactor_provider import (
 )
 
 config = pulumi.Config()
-chosen = config.require_object("canary")
+canaries = config.require_object("canary")
 
-canary = OrchestratorReenrollment("canary", orchestrator_ids=chosen, status=ReenrollmentStatus.REQUESTED)
-# Created once every canary holds its new certificate and uses it; until then each run waits here.
+canary = OrchestratorReenrollment("canary", orchestrator_ids=canaries, status=ReenrollmentStatus.REQUESTED)
+# Created once every canary has re-enrolled and uses its new certificate; until then each run waits here.
 complete = ReenrollmentCompletion("canary-complete", fleet=canary, timeout=config.get_int("timeout") or 3600)
 
 OrchestratorReenrollment(
     "rest",
-    orchestrator_ids=orchestrators(machine="edge-*", exclude=chosen).ids,
+    orchestrator_ids=orchestrators(machine="edge-*", exclude=canaries).ids,
     status=ReenrollmentStatus.REQUESTED,
     opts=pulumi.ResourceOptions(depends_on=[complete]),
 )

@@ -1,4 +1,4 @@
-# A fleet that is rolled out in waves: every apply requests as many orchestrators as it may, and ends.
+# A fleet that is rolled out in waves: every apply requests as many orchestrators as the waves allow, and ends.
 
 terraform {
   required_version = ">= 1.2"
@@ -7,7 +7,7 @@ terraform {
       source = "terraform.local/keyfactor/keyfactorcommand"
     }
   }
-  # Put your remote backend here: the state must outlive the runner.
+  # Add your remote backend here, because the state must outlive the runner.
 }
 
 variable "orchestrator_ids" {
@@ -16,7 +16,7 @@ variable "orchestrator_ids" {
 }
 
 variable "canary_ids" {
-  description = "Members that are requested first; nobody else is before all of them are good."
+  description = "Members that are requested first; the others follow once all of them are good."
   type        = set(string)
   default     = []
 }

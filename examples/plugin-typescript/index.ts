@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 const config = new pulumi.Config();
 const canaries = config.requireObject<string[]>("canaries");
 
-// The canaries go first, and nobody else starts before each of them has re-enrolled and uses its new certificate.
+// The canaries go first. The others follow once each canary has re-enrolled and uses its new certificate.
 const fleet = new keyfactor.OrchestratorReenrollment("fleet", {
     orchestratorIds: keyfactor.getOrchestratorsOutput({ machine: ["edge-*"], atLeast: 2 }).ids,
     status: keyfactor.ReenrollmentStatus.Requested,
@@ -14,8 +14,8 @@ const fleet = new keyfactor.OrchestratorReenrollment("fleet", {
     overdueAfter: "2d",
 });
 
-// What must not run before a certificate is in use depends on a completion; give it orchestrators that are requested at
-// once, since nobody requests queued ones while it waits.
+// Let resources that need the new certificates in use depend on a completion. Its fleet must have no waves, because
+// queued orchestrators are not requested while it waits.
 const gateways = config.getObject<string[]>("gateways");
 if (gateways) {
     const requested = new keyfactor.OrchestratorReenrollment("gateways", {

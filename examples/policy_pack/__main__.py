@@ -1,6 +1,6 @@
-"""A policy pack on what a program declares: how many orchestrators may be requested at once, and what Required needs.
+"""A policy pack for fleets: how many orchestrators may be requested at once, and what Required needs.
 
-It looks at the inputs of each fleet, which a preview knows, and never at Keyfactor Command.
+It checks the inputs of each fleet, which a preview knows, and never reads Keyfactor Command.
 """
 
 import math
@@ -10,14 +10,14 @@ from typing import Any
 
 FLEET = "pulumi-python:dynamic/keyfactor:OrchestratorReenrollment"
 MOST = 500
-"""Orchestrators that may be requested at once, where the policy's config says nothing else."""
+"""The default for the number of orchestrators that may be requested at once."""
 
 
 def violations(inputs: Mapping[str, Any], most: int) -> Iterator[str]:
-    """What is wrong with a fleet, one sentence each.
+    """The rules that a fleet breaks, one sentence each.
 
     Args:
-        inputs: of the resource as the engine has them: `orchestrators` is a map from GUID to status, and is missing
+        inputs: of the resource, as the engine has them. `orchestrators` is a map from GUID to status, and is missing
             while the members are unknown.
         most: how many orchestrators may be requested at once.
     """
@@ -25,7 +25,7 @@ def violations(inputs: Mapping[str, Any], most: int) -> Iterator[str]:
     if status == "None":
         return
     if status == "Required" and not canaries:
-        yield "Required blocks orchestrators that can't enroll. Name some of them in canary_ids, to go first."
+        yield "Required blocks orchestrators that can't enroll. Name some of them in canary_ids to request them first."
     members = inputs.get("orchestrators")
     if not isinstance(members, Mapping):
         return
@@ -58,7 +58,7 @@ if __name__ == "__main__":
     )
 
     def validate(args: ResourceValidationArgs, report_violation: ReportViolation) -> None:
-        """Report what is wrong with a fleet."""
+        """Report the rules that a fleet breaks."""
         if args.resource_type == FLEET:
             for violation in violations(args.props, int(args.get_config().get("most", MOST))):
                 report_violation(violation, None)

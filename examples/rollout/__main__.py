@@ -1,4 +1,4 @@
-"""A fleet that is rolled out in waves: every run requests as many orchestrators as it may, and ends."""
+"""A fleet that is rolled out in waves: every run requests as many orchestrators as the waves allow, and ends."""
 
 import pulumi
 
@@ -18,7 +18,7 @@ edge = OrchestratorReenrollment(
     paused=config.get_bool("paused") or False,
 )
 
-# What a loop waits for: the members that are queued or pending. The overdue ones that max_failed allows do not count.
+# A loop waits for members that are queued or pending, but not for overdue ones, which max_failed allows.
 waiting = pulumi.Output.all(
     edge.queued_orchestrator_ids, edge.pending_orchestrator_ids, edge.overdue_orchestrator_ids
 ).apply(lambda ids: sorted({*ids[0], *ids[1]} - {*ids[2]}))

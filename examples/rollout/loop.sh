@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs a roll-out until nobody is queued or pending any more. The first run that fails ends it, with that exit code.
+# Runs a roll-out until no member is queued or pending. The first run that fails ends it, with the same exit code.
 #
 #   sh loop.sh STACK [SECONDS BETWEEN TWO RUNS, 3600]
 set -eu
@@ -10,7 +10,7 @@ while :; do
     pulumi up --stack "$stack" --yes --skip-preview --non-interactive
     waiting=$(pulumi stack output waiting --stack "$stack" --non-interactive)
     if [ "$waiting" = 0 ]; then
-        echo "Nobody is queued or pending."
+        echo "No member is queued or pending."
         exit 0
     fi
     echo "$waiting queued or pending; the next run follows in $pause s."

@@ -1,4 +1,4 @@
-"""A fleet given as a rule: whoever matches when the program runs."""
+"""A fleet given as a rule: all orchestrators that match when the program runs."""
 
 import pulumi
 
@@ -6,14 +6,14 @@ from keyfactor_provider import OrchestratorReenrollment, ReenrollmentStatus, orc
 
 config = pulumi.Config()
 
-found = orchestrators(
+members = orchestrators(
     machine="edge-*",
     platform="Native",
     exclude=config.get_object("exclude") or [],
-    # A typing error in the pattern must not turn into an empty fleet, or into a fleet of everything.
+    # A typo in the pattern must not result in an empty fleet, or in a fleet of all orchestrators.
     at_least=config.get_int("at-least") or 3,
     at_most=500,
 )
-OrchestratorReenrollment("edge", orchestrator_ids=found.ids, status=ReenrollmentStatus.REQUESTED)
+OrchestratorReenrollment("edge", orchestrator_ids=members.ids, status=ReenrollmentStatus.REQUESTED)
 
-pulumi.export("machines", sorted(orchestrator.machine for orchestrator in found))
+pulumi.export("machines", sorted(orchestrator.machine for orchestrator in members))

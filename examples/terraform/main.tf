@@ -1,4 +1,4 @@
-# A canary that must be complete before the rest is asked.
+# A canary that must be complete before the rest is requested.
 
 terraform {
   required_version = ">= 1.2"

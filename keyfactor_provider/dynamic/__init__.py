@@ -1,6 +1,6 @@
 """Front end: the Pulumi dynamic resources.
 
-The path of the provider classes (`keyfactor_provider.dynamic.ReenrollmentProvider`) stands in every stack's state: it
+The path of the provider classes (`keyfactor_provider.dynamic.ReenrollmentProvider`) is part of every stack's state and
 never changes. The providers run in the SDK's provider host, the resources in the program.
 
 Raises:

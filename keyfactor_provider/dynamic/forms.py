@@ -1,4 +1,4 @@
-"""A fleet between Pulumi's values and the decisions: what a program wrote, the inputs and the state that are kept."""
+"""Translates between Pulumi's values and `Desired`: a program's arguments, and the inputs that the engine stores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,9 +20,9 @@ from keyfactor_provider.status import ReenrollmentStatus
 
 PROVIDER: Final = "__provider"
 ORCHESTRATORS: Final = "orchestrators"
-"""The members as the engine keeps and compares them: a map from GUID to status, so that one more is one line."""
+"""The members in the inputs: a map from GUID to status, so that a diff shows an added member as one line."""
 RUN: Final = "run"
-"""What a program tells the check of its run, and what is never kept: see `About`."""
+"""What a program tells `check` about its run (see `_about_run`); never stored."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Written:
     """What a program wrote for a fleet.
 
     Attributes:
-        fleet: its name.
-        values: by the names of the arguments; UNKNOWN for what is known only during the run.
+        fleet: its name in messages.
+        values: by argument name; UNKNOWN for a value that is known only during the run.
         partly: whether the engine mixed old and new members, because `ignore_changes` names a part of the set.
-        preview: whether nothing is changed in this run.
-        failures: the file by which the program learns of a failure; empty where it does not want to know.
-        after: the resources that unknown arguments come from, by name.
+        preview: whether this is a preview.
+        failures: the file that tells the program of a failure; empty if the program does not need it.
+        after: the names of the resources that the arguments come from.
     """
 
     fleet: str
@@ -47,7 +47,7 @@ class Written:
 
 
 def written(news: Mapping[str, Any], olds: Mapping[str, Any]) -> Written:
-    """What the engine passes on to be checked.
+    """Parses the inputs that the engine passes to `check`.
 
     Args:
         olds: the inputs of the last run; empty for a new fleet.
@@ -55,33 +55,33 @@ def written(news: Mapping[str, Any], olds: Mapping[str, Any]) -> Written:
     values = {name: given(plain(news[name])) for name in GIVEN if name in news}
     stored = plain(news.get(ORCHESTRATORS))
     about = news.get(RUN)
-    told = about if isinstance(about, Mapping) else {}
-    kept = plain(olds.get(ORCHESTRATORS))
-    # A part of a set has no place of its own: the engine put back some of the old members and not all.
-    partly = stored is not None and set(stored) != set(kept or stored)
+    run = about if isinstance(about, Mapping) else {}
+    previous = plain(olds.get(ORCHESTRATORS))
+    # ignore_changes with a part of the set: the engine restored some of the old members, but not all.
+    partly = stored is not None and set(stored) != set(previous or stored)
     if stored is None and about is not None and "orchestrator_ids" not in values:
-        # The program says ignore_changes, and the engine left the members out for that.
-        stored = kept
+        # ignore_changes names the set, so the engine left it out.
+        stored = previous
     if stored is not None:
         values["orchestrator_ids"] = list(stored)
-    preview = bool(told.get("preview"))
+    preview = bool(run.get("preview"))
     if not preview:
-        # What comes from a resource that failed is left out: only --continue-on-error gets here, and holds this fleet
-        # back after its check.
+        # The engine leaves out values of failed resources. This happens only with --continue-on-error, which skips this
+        # fleet after its check.
         values = {"orchestrator_ids": UNKNOWN, "status": UNKNOWN, **values}
-    after = told.get("after")
+    after = run.get("after")
     return Written(
         fleet=str(news["fleet"]),
         values=values,
         partly=partly,
         preview=preview,
-        failures=str(told.get("failures") or ""),
+        failures=str(run.get("failures") or ""),
         after=tuple(sorted(str(name) for name in after)) if isinstance(after, list) else (),
     )
 
 
 def inputs(desired: Desired) -> dict[str, Any]:
-    """The inputs that the engine keeps and compares."""
+    """The inputs that the engine stores and compares."""
     kept: dict[str, Any] = {
         "fleet": desired.fleet,
         ORCHESTRATORS: dict.fromkeys(sorted(desired.members), desired.status.value),
@@ -96,13 +96,13 @@ def inputs(desired: Desired) -> dict[str, Any]:
 
 
 def unknown_inputs(checked: Checked, news: Mapping[str, Any], *, preview: bool) -> dict[str, Any]:
-    """The inputs of a fleet of which something is unknown, which only a preview takes, or wrong.
+    """The inputs of a fleet with invalid values, or with unknown ones, which only a preview accepts.
 
-    What is known stands there as it will in the run, defaults included: no preview shows it as changed.
+    Known values are the same as in the run, defaults included, so that a preview does not show them as changed.
     """
     kept = inputs(checked.known)
     for name in checked.unknown - {"orchestrator_ids"}:
-        # What is not known in a run comes from a resource that failed, and is not there.
+        # In a run, an unknown value comes from a failed resource and is absent.
         kept.pop(name, None)
         if name in news:
             kept[name] = news[name]
@@ -116,10 +116,10 @@ def unknown_inputs(checked: Checked, news: Mapping[str, Any], *, preview: bool) 
 
 
 def desired_of(kept: Mapping[str, Any]) -> Desired:
-    """What is desired by the inputs that `inputs` wrote.
+    """Parses the inputs that `inputs` wrote.
 
     Raises:
-        InputError: one that is needed is missing, because it comes from a resource that failed.
+        InputError: a required input is missing, because it comes from a failed resource.
     """
     if missing := [name for name in (ORCHESTRATORS, "status") if kept.get(name) is None]:
         names = [name.replace(ORCHESTRATORS, "orchestrator_ids") for name in missing]
@@ -136,12 +136,12 @@ def desired_of(kept: Mapping[str, Any]) -> Desired:
 
 
 def is_known(kept: Mapping[str, Any]) -> bool:
-    """Whether everything that is needed is there and known."""
+    """Whether all required inputs are present and none is unknown."""
     return not has_unknown(kept) and kept.get(ORCHESTRATORS) is not None and kept.get("status") is not None
 
 
 def plain(value: Any) -> Any:
-    """An engine's value as the decisions take it."""
+    """A value of the SDK as `check` takes it: UNKNOWN in place of the SDK's `Unknown`."""
     if isinstance(value, Unknown):
         return UNKNOWN
     if isinstance(value, Mapping):
@@ -152,7 +152,7 @@ def plain(value: Any) -> Any:
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether anything in an engine's value is not known yet."""
+    """Whether any part of a value of the SDK is unknown."""
     if isinstance(value, Mapping):
         return any(has_unknown(item) for item in value.values())
     if isinstance(value, list):

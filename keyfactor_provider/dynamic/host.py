@@ -1,4 +1,4 @@
-"""The provider host's side of one process: what its providers share, and the engine's values made plain."""
+"""What the providers of one host process share."""
 
 import os
 import sys
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from keyfactor_provider.reenrollment.desired import Checked
 
 LOG_SECONDS: Final = 10.0
-"""For the engine to take a message."""
+"""Timeout for handing a message to the engine."""
 
 _TIMED: Final = (provider_pb2.CreateRequest, provider_pb2.UpdateRequest, provider_pb2.DeleteRequest)
 
 
 class Host:
-    """What the providers of one host process share: its operations, configured once."""
+    """The state that the providers of one host process share."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -37,12 +37,12 @@ class Host:
         self._operations: Operations | None = None
         self._failures: Path | None = None
         self.previewed: dict[str, tuple[Checked, Written]] = {}
-        """What was checked in a preview, by fleet: what a diff announces."""
+        """What a preview has checked, by fleet; `diff` announces it."""
         self.read: set[str] = set()
-        """The fleets that were read in this process: their records are as new as a run needs them."""
+        """The fleets that this process has refreshed, so that their records are current."""
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Takes the stack's config, secrets in plain text."""
+        """Takes the stack's config, with its secrets in plain text."""
         from keyfactor_provider.command.settings import CONFIG_KEYS
         from keyfactor_provider.command.sources import as_text
 
@@ -54,7 +54,7 @@ class Host:
             self._configured = True
 
     def operations(self) -> "Operations":
-        """Built on first use, with the stack's config."""
+        """The operations, built on first use with the stack's config."""
         with self._lock:
             if self._operations is None:
                 from keyfactor_provider.command.client import CommandClient
@@ -66,12 +66,12 @@ class Host:
             return self._operations
 
     def reports_failures_to(self, path: Any) -> None:
-        """Takes the file by which the program of this run learns of a failure; see `QuietEnd`."""
+        """Sets the file that tells the program of this run about a failure; see `QuietEnd`."""
         if isinstance(path, str) and path:
             self._failures = Path(path)
 
     def note_failure(self) -> None:
-        """A step has failed, and the engine is about to say why."""
+        """Records that a step has failed, which the engine is about to report."""
         if self._failures is not None:
             with suppress(OSError):
                 self._failures.touch()
@@ -81,14 +81,14 @@ class EngineLog:
     """Shows messages under the stack.
 
     Args:
-        address: of the engine: the host's last argument, after the flags of `pulumi --logflow -v=9 --tracing ...`.
+        address: of the engine. It is the host's last argument; flags such as `--logflow` and `--tracing` precede it.
     """
 
     def __init__(self, address: str) -> None:
         self._engine = engine_pb2_grpc.EngineStub(grpc.insecure_channel(address))
 
     def tell(self, message: Message) -> None:
-        """Shows a message; on standard error where the engine does not take it: no message is worth a failed run."""
+        """Shows a message, on stderr if the engine does not accept it: a message must not fail a run."""
         level = engine_pb2.WARNING if message.severity == "warning" else engine_pb2.INFO
         text = message.text().encode("utf-8", "replace").decode("utf-8")
         try:
@@ -100,14 +100,14 @@ class EngineLog:
 
 
 HOST = Host()
-"""Of this process: the SDK builds a provider for each call."""
+"""One per process, because the SDK builds a new provider for each call."""
 
 
 def time_allowed() -> float | None:
-    """The seconds that `custom_timeouts` gives the call under way; None where it gives none.
+    """The `custom_timeouts` of the current call in seconds; None if there are none.
 
-    The engine sends them with each create, update and delete, however they were set (options, transforms, the state).
-    The SDK's host does not hand them on to the provider, so they are read from its call, which waits for this one.
+    The engine sends them with each create, update and delete, whether they come from options, transforms or the state.
+    The SDK's host does not pass them to the provider, so they are read from the stack frame of the host's call.
     """
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:

@@ -1,26 +1,26 @@
-"""What a program writes as arguments, made into what the SDK can carry, and refused where it is written."""
+"""A program's arguments: converted to values that the SDK can carry, and refused at the line that is wrong."""
 
 import sys
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Awaitable, Iterable, Mapping
 from types import FrameType
 from typing import Any, Final
 from uuid import UUID
 
 import pulumi
 
-from keyfactor_provider.errors import InputError, Problem
+from keyfactor_provider.errors import InputError
 from keyfactor_provider.reenrollment.desired import UNKNOWN, check
 
 MISSING: Final = "nothing (None)"
-"""A None that an Output came to: the SDK leaves None out, as it does what a failed resource never gave."""
+"""Stands for a None in an Output, which the SDK would drop just as it drops values of failed resources."""
 
 _SDK: Final = ("keyfactor_provider", "pulumi")
 
 
 def members(value: Any) -> Any:
-    """The members as the SDK takes them, which knows lists of texts alone."""
-    if isinstance(value, (pulumi.Output, Awaitable)):
-        return pulumi.Output.from_input(value).apply(lambda found: pulumi.Output.from_input(_settled(found)))
+    """The members as a list of strings, the only collection that the SDK accepts."""
+    if _is_later(value):
+        return pulumi.Output.from_input(value).apply(lambda resolved: pulumi.Output.from_input(_settled(resolved)))
     plain = _listed(value)
     if not isinstance(plain, list):
         return plain
@@ -31,46 +31,36 @@ def members(value: Any) -> Any:
 
 
 def later(value: Any) -> Any:
-    """A value, with the None that an Output comes to kept."""
-    if isinstance(value, (pulumi.Output, Awaitable)):
-        return pulumi.Output.from_input(value).apply(lambda found: MISSING if found is None else found)
+    """A value in which MISSING replaces an Output's None."""
+    if _is_later(value):
+        return pulumi.Output.from_input(value).apply(lambda resolved: MISSING if resolved is None else resolved)
     return value
 
 
 def given(value: Any) -> Any:
-    """What comes from an engine: MISSING as the None that it stands for, a None in a list as what is not known."""
+    """A value from the engine: MISSING becomes None again, and a None in a list becomes UNKNOWN."""
     if isinstance(value, list):
         return [UNKNOWN if item is None else None if item == MISSING else item for item in value]
     return None if isinstance(value, str) and value == MISSING else value
 
 
 def refuse_wrong(name: str, arguments: Mapping[str, Any]) -> None:
-    """Refuses invalid values, as far as the program itself knows them.
+    """Refuses invalid values among those that the program already knows.
 
     Args:
-        name: what messages call the fleet.
-        arguments: as they were written, those that are None left out unless they are needed.
+        name: of the fleet in messages.
+        arguments: as written; optional ones that are None are left out.
 
     Raises:
-        pulumi.RunError: names the line of the program, and every such value.
+        pulumi.RunError: names the line of the program and each invalid value.
     """
     checked = check(name, {key: _known(value) for key, value in arguments.items()})
     if checked.problems:
-        refuse(name, checked.problems)
-
-
-def refuse(name: str, problems: Sequence[Problem]) -> None:
-    """Ends the program with the line of it that declares a fleet, and what is wrong there.
-
-    Raises:
-        pulumi.RunError: always.
-    """
-    error = InputError(name, problems)
-    raise pulumi.RunError(f"{_line_of_program()}{error}")
+        raise pulumi.RunError(f"{_line_of_program()}{InputError(name, checked.problems)}")
 
 
 def has_later(value: Any) -> bool:
-    """Whether the program does not know all of a value while it runs."""
+    """Whether a value contains an Output or awaitable, so that the program does not know it yet."""
     if isinstance(value, Mapping):
         return any(has_later(item) for item in value.values())
     return _is_later(value) or (isinstance(value, list) and any(map(_is_later, value)))
@@ -89,10 +79,10 @@ def _known(value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    """Any collection as a list; what is none stays as it is, for the message that refuses it."""
+    """Any collection as a list; other values stay as they are, for the message that refuses them."""
     if isinstance(value, (str, bytes, Mapping)):
         return value
-    return list(value) if isinstance(value, (Sequence, Set, Iterator, Iterable)) else value
+    return list(value) if isinstance(value, Iterable) else value
 
 
 def _settled(value: Any) -> Any:
@@ -105,7 +95,7 @@ def _member(value: Any) -> Any:
 
 
 def _line_of_program() -> str:
-    """`FILE:LINE: ` of the innermost code that is neither the SDK's nor this project's; empty where there is none."""
+    """`FILE:LINE: ` of the innermost frame outside the SDK and this project; empty if there is none."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in _SDK:

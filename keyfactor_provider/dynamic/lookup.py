@@ -1,4 +1,4 @@
-"""The look-up of orchestrators as a program calls it."""
+"""The look-up of orchestrators, for programs."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from keyfactor_provider.operations.lookup import Filter, LookupResult, Orchestrator
 
 MOCKED: Final = "keyfactor:index:orchestrators"
-"""The token under which a unit test's `Mocks.call` is asked for the orchestrators that Command has."""
+"""The token that a unit test's `Mocks.call` gets when it is to return the orchestrators in Command."""
 
 
 def orchestrators(
@@ -32,35 +32,35 @@ def orchestrators(
     at_least: int = 0,
     at_most: int | None = None,
 ) -> "LookupResult":
-    """Looks up orchestrators in Command, over every page of its list, while the program runs.
+    """Looks up orchestrators in Command, in all pages of its list, while the program runs.
 
-    `.ids` of the answer are the members for a fleet. Every argument that is given must match; of several
-    values in one argument, any.
+    `.ids` of the result are the members for a fleet. An orchestrator must match every argument, and at least one of
+    the values of each argument.
 
-    Under `pulumi.runtime.set_mocks` the orchestrators come from the test: `Mocks.call` is asked for the token
-    `keyfactor:index:orchestrators`, with the filters as its arguments, and answers
-    `{"orchestrators": [{"id": GUID, "machine": NAME, ...}]}`, in the names of `Orchestrator`. They are filtered here
-    as Command's are.
+    Under `pulumi.runtime.set_mocks` the orchestrators come from the test: `Mocks.call` gets the token
+    `keyfactor:index:orchestrators` and the filters as arguments, and returns
+    `{"orchestrators": [{"id": GUID, "machine": NAME, ...}]}` with the field names of `Orchestrator`. The filters apply
+    to them as to Command's list.
 
     Args:
-        machine: ClientMachine; * and ? stand for any text, case does not matter.
+        machine: ClientMachine; * and ? are wildcards, case does not matter.
         platform: Unknown, .NET, Java, Mac, Android, Native, Bash or Universal, or its number.
         capability: a whole capability, in any case.
         identity: Username, with * and ?.
         exclude: GUIDs, or ClientMachine with * and ?.
         status: New, Approved or Disapproved, or its number. Not for the members of a fleet.
-        seen_within: how long ago it was seen at most. Not for the members of a fleet.
+        seen_within: how recently it must have been seen. Not for the members of a fleet.
         with_certificate: True for orchestrators with a client certificate, False for those without one, which sign in
             with OAuth or Basic and never re-enroll.
-        at_least: fewer are refused.
-        at_most: more are refused.
+        at_least: the smallest number of matches that is accepted.
+        at_most: the largest.
 
     Raises:
-        pulumi.RunError: Command can't be read, an argument is wrong, or a bound is broken.
+        pulumi.RunError: Command can't be read, an argument is invalid, or the number of matches is out of bounds.
     """
     from keyfactor_provider.operations.lookup import Filter, find
 
-    wanted = Filter(
+    filters = Filter(
         machine=_several(machine),
         platform=_several(platform),
         capability=_several(capability),
@@ -74,38 +74,39 @@ def orchestrators(
     )
     run = Run.current()
     try:
-        # As `pulumi.runtime.invoke` does: hooks and applies of other resources go on meanwhile.
-        everyone = _of_the_test(wanted) if run.mocked else _sync_await(run.everyone())
-        found = find(everyone, wanted)
+        # As in `pulumi.runtime.invoke`, so that hooks and applies of other resources continue meanwhile.
+        agents = _from_mocks(filters) if run.mocked else _sync_await(run.everyone())
+        result = find(agents, filters)
     except ProviderError as error:
         raise pulumi.RunError(str(error)) from None
-    if found.unmatched:
-        pulumi.log.warn(f"The look-up with {wanted.describe()}: exclude {', '.join(found.unmatched)} excludes nobody.")
-    return found
+    if result.unmatched:
+        unmatched = ", ".join(result.unmatched)
+        pulumi.log.warn(f"Look-up with {filters.describe()}: exclude {unmatched} matches no orchestrator.")
+    return result
 
 
-def _of_the_test(wanted: "Filter") -> "list[Orchestrator]":
-    """What a unit test's mocks say that Command has.
+def _from_mocks(filters: "Filter") -> "list[Orchestrator]":
+    """The orchestrators that a unit test's mocks return.
 
     Raises:
-        pulumi.RunError: they say nothing, or what can't be read.
+        pulumi.RunError: they return none, or something invalid.
     """
     import msgspec
 
     from keyfactor_provider.operations.lookup import Orchestrator
 
-    given: dict[str, Any] = {}
-    for each in fields(wanted):
-        value = getattr(wanted, each.name)
-        given[each.name] = value.total_seconds() if isinstance(value, timedelta) else value
-    given = {key: value for key, value in given.items() if value or value is False}
-    answer = pulumi.runtime.invoke(MOCKED, given).value or {}
+    arguments: dict[str, Any] = {}
+    for field in fields(filters):
+        value = getattr(filters, field.name)
+        if value or value is False:
+            arguments[field.name] = value.total_seconds() if isinstance(value, timedelta) else value
+    response = pulumi.runtime.invoke(MOCKED, arguments).value or {}
     try:
-        listed = msgspec.convert(answer["orchestrators"], list[Orchestrator], strict=False)
-        return [msgspec.structs.replace(each, id=guid.canonical(each.id)) for each in listed]
+        agents = msgspec.convert(response["orchestrators"], list[Orchestrator], strict=False)
+        return [msgspec.structs.replace(agent, id=guid.canonical(agent.id)) for agent in agents]
     except (KeyError, TypeError, ValueError) as error:
         raise pulumi.RunError(
-            f"Mocks.call gave no orchestrators for {MOCKED}: {error}. "
+            f"Mocks.call returned no orchestrators for {MOCKED}: {error}. "
             'Return {"orchestrators": [{"id": "3f2504e0-4f89-11d3-9a0c-0305e82c3301", "machine": "edge-001"}]}.'
         ) from None
 

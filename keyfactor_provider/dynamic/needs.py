@@ -1,4 +1,4 @@
-"""What a resource of a program depends on: by its options, and by the outputs among its inputs."""
+"""The dependencies of a resource: those in its options, and those of the outputs among its inputs."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import pulumi
 
 Need = Callable[[], Awaitable[Iterable[pulumi.Resource]]]
-"""Gives resources that another one depends on, once they are known."""
+"""Returns dependencies once they are known."""
 
 
 def needs_of(opts: pulumi.ResourceOptions | None, *inputs: Any) -> list[Need]:
-    """What gives the resources that a resource depends on, by its options and by its inputs."""
+    """The dependencies in a resource's options and inputs."""
     needs: list[Need] = [value.resources for value in _outputs(inputs)]
     depends_on = opts.depends_on if opts else None
     if depends_on is not None:
@@ -30,15 +30,15 @@ def _outputs(value: Any) -> Iterable[pulumi.Output[Any]]:
 
 
 async def resolved(depends_on: Any) -> Iterable[pulumi.Resource]:
-    """The resources behind a `depends_on`, those inside components included."""
+    """The resources in a `depends_on`, including those inside components."""
     if isinstance(depends_on, (pulumi.Output, Awaitable)):
         depends_on = await pulumi.Output.from_input(depends_on).future()
-    found: list[pulumi.Resource] = []
+    resources: list[pulumi.Resource] = []
     for item in [depends_on] if isinstance(depends_on, pulumi.Resource) else depends_on or ():
         if isinstance(item, (pulumi.Output, Awaitable)):
-            found += await resolved(item)
+            resources += await resolved(item)
             continue
-        found.append(item)
+        resources.append(item)
         if isinstance(item, pulumi.ComponentResource):
-            found += await resolved(list(item._childResources))
-    return found
+            resources += await resolved(list(item._childResources))
+    return resources

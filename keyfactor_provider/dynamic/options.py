@@ -1,25 +1,27 @@
-"""The resource options of a program: which of them work, in which names, and which are refused because they would not.
+"""Resource options: which of them work, with which names, and which are refused because they would have no effect.
 
 | option | what happens |
 |---|---|
 | parent, depends_on, aliases, protect, retain_on_delete, delete_before_replace | work, as on any resource |
 | replacement_trigger, replace_with, deleted_with, state_migrations | work, as on any resource |
 | transformations, transforms, hooks | work; this project's hooks are added after every transformation |
-| ignore_changes, replace_on_changes, hide_diffs | work, in the names of the arguments |
-| additional_secret_outputs | works, in the names of the arguments and outputs |
-| custom_timeouts | a fleet's create, update and delete are bounded; read is refused, and a completion has `timeout` |
-| import_, id, urn | refused: a new fleet adopts the flags that already stand |
+| ignore_changes, replace_on_changes, hide_diffs | work, with the names of the arguments |
+| additional_secret_outputs | works, with the names of the arguments and outputs |
+| custom_timeouts | bound a fleet's create, update and delete; read is refused; a completion has `timeout` instead |
+| import_, id, urn | refused: a new fleet adopts flags that are already set |
 | provider, providers, version, plugin_download_url, env_var_mappings | refused: the provider is part of the program |
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from typing import Any, Final
 
 import pulumi
 
+from keyfactor_provider.dynamic.forms import ORCHESTRATORS
+
 _PROVIDER: Final = "a dynamic resource's provider is part of the program; its settings are the config keys keyfactor:*"
-_ADOPTS: Final = "there is nothing to import or read: a new fleet adopts the flags that already stand"
+_ADOPTS: Final = "there is nothing to import or read: a new fleet adopts flags that are already set"
 
 REFUSED: Final = {
     "provider": _PROVIDER,
@@ -31,37 +33,33 @@ REFUSED: Final = {
     "id": _ADOPTS,
     "urn": _ADOPTS,
 }
-"""Options that have no effect on these resources, with the reason."""
+"""Options that have no effect on these resources, and why."""
 
 PUBLIC: Final = "orchestrator_ids"
-STORED: Final = "orchestrators"
-"""What the engine keeps the members under: a map by GUID, so that one member more is one line of a diff."""
-
 LISTS: Final = ("failed_orchestrator_ids", "pending_orchestrator_ids", "reenrolled_orchestrator_ids")
-"""Outputs that name members."""
+"""Outputs that list members."""
 
-_PATH: Final = re.compile(rf'(?:\["(?:{PUBLIC}|{STORED})"\]|(?:{PUBLIC}|{STORED}))(?P<part>[.\[].*)?')
+_PATH: Final = re.compile(rf'(?:\["(?:{PUBLIC}|{ORCHESTRATORS})"\]|(?:{PUBLIC}|{ORCHESTRATORS}))(?P<part>[.\[].*)?')
 _BY_PLACE: Final = re.compile(r"\[\d+\]")
 
 
-def refuse_without_effect(subject: str, opts: pulumi.ResourceOptions, refused: Iterable[str] = REFUSED) -> None:
+def refuse_without_effect(subject: str, opts: pulumi.ResourceOptions) -> None:
     """Refuses options that would be ignored.
 
     Args:
-        subject: what they are given to, such as `Fleet "edge"`.
-        refused: names of options.
+        subject: the resource that they belong to, such as `Fleet "edge"`.
 
     Raises:
         pulumi.RunError: names the first one.
     """
-    for name in refused:
-        # A list of providers is empty where somebody merges options.
+    for name in REFUSED:
+        # Merged options have an empty list of providers.
         if getattr(opts, name, None) not in (None, [], {}):
             raise pulumi.RunError(f"{subject}: the option {name} has no effect: {REFUSED[name]}. Remove it.")
 
 
 def refuse_unknown_names(subject: str, opts: pulumi.ResourceOptions | None, arguments: Collection[str]) -> None:
-    """Refuses a misspelt name in the options of the resource itself; a transformation may name what others have.
+    """Refuses unknown names in a resource's own options; those of a transformation may belong to other resources.
 
     Raises:
         pulumi.RunError: names the option and the name.
@@ -70,26 +68,26 @@ def refuse_unknown_names(subject: str, opts: pulumi.ResourceOptions | None, argu
         for path in getattr(opts, option, None) or ():
             head = re.split(r"[.\[]", path.removeprefix('["').removeprefix("["), maxsplit=1)[0].removesuffix('"]')
             if path != "*" and head not in arguments:
-                expected = ", ".join(sorted({*arguments} - {STORED}))
+                expected = ", ".join(sorted({*arguments} - {ORCHESTRATORS}))
                 raise pulumi.RunError(f"{subject}: {option} names {path!r}; expected one of {expected}, or *.")
 
 
 def in_stored_names(subject: str, opts: pulumi.ResourceOptions) -> None:
-    """Rewrites, in place, the paths in options from the names of the arguments to those that the engine keeps.
+    """Rewrites the paths in options, in place, from argument names to the names that the engine stores.
 
     Raises:
-        pulumi.RunError: a path names one member of the set where the engine can't tell it from another.
+        pulumi.RunError: a path names a single member where the engine can't identify it.
     """
     opts.ignore_changes = _each(subject, "ignore_changes", opts.ignore_changes)
     opts.replace_on_changes = _each(subject, "replace_on_changes", opts.replace_on_changes)
     opts.hide_diffs = _each(subject, "hide_diffs", opts.hide_diffs)
     if opts.additional_secret_outputs is not None:
-        named = {
+        names = {
             name
             for path in opts.additional_secret_outputs
             for name in (("members", *LISTS) if _PATH.fullmatch(path) else (path,))
         }
-        opts.additional_secret_outputs = sorted(named)
+        opts.additional_secret_outputs = sorted(names)
 
 
 def _each(subject: str, option: str, paths: list[str] | None) -> list[str] | None:
@@ -105,20 +103,20 @@ def _stored(subject: str, option: str, path: str) -> str:
         part = ""
     if part and (option == "ignore_changes" or _BY_PLACE.match(part)):
         raise pulumi.RunError(
-            f"{subject}: {option} names {path}, a part of a set. Expected {PUBLIC}, which means every change of the "
+            f"{subject}: {option} names {path}, a part of a set. Expected {PUBLIC}, which covers every change of "
             "members."
         )
-    return f"{STORED}{part}"
+    return f"{ORCHESTRATORS}{part}"
 
 
 def time_limits(subject: str, opts: pulumi.ResourceOptions, instead: str = "") -> None:
-    """Refuses `custom_timeouts` that nothing heeds.
+    """Refuses `custom_timeouts` that have no effect.
 
     Args:
-        instead: the argument of a resource that has its own way to say it.
+        instead: the argument to use instead, for a resource that has one.
 
     Raises:
-        pulumi.RunError: there are such.
+        pulumi.RunError: names the option.
     """
     timeouts: Any = opts.custom_timeouts
     if timeouts is None:

@@ -1,8 +1,8 @@
-"""The program's side of one run: what its resources share, and the hooks that fail or wait in it.
+"""The program's side of one run: what its resources share, and the hooks that fail it or wait in it.
 
 One process may run several programs, in turn or side by side (the Automation API), and a component provider has no
-program of its own. So nothing here outlives a run, and a hook's name is the name of one resource: an engine takes each
-name once, whatever process of a run it comes from.
+program at all, so nothing here outlives a run. Each hook is named after one resource, because an engine accepts a hook
+name only once in a run, whichever process registers it.
 """
 
 import asyncio
@@ -41,7 +41,7 @@ _runs: "WeakKeyDictionary[Any, Run]" = WeakKeyDictionary()
 
 
 class Run:
-    """What the resources of one program run share, or those of one component that a provider constructs."""
+    """The state shared by the resources of one program run, or of one component that a provider constructs."""
 
     def __init__(self) -> None:
         self.mocked = isinstance(pulumi.runtime.settings.get_monitor(), MockMonitor)
@@ -58,13 +58,12 @@ class Run:
 
     @classmethod
     def current(cls) -> "Run":
-        """The run that is under way in this program.
+        """The current run of this program.
 
         Raises:
-            pulumi.RunError: no engine is there or it is too old, or a secret stands in the stack's config in plain
-                text.
+            pulumi.RunError: there is no engine, it is too old, or the stack's config holds a secret in plain text.
         """
-        # A component provider has no root resource, and a connection of its own for each component.
+        # A component provider has no root resource, but a separate connection for each component.
         key = pulumi.runtime.get_root_resource() or pulumi.runtime.settings.get_monitor()
         if key is None:
             raise pulumi.RunError("No Pulumi engine: this is not a run of a Pulumi program. Run it with `pulumi up`.")
@@ -74,32 +73,32 @@ class Run:
 
     @property
     def failures(self) -> str:
-        """The file by which the provider host says that a step has failed; empty where nobody wants to know."""
+        """The file by which the provider host reports a failed step; empty if the program does not need it."""
         return str(self._quiet_end.failures) if self._quiet_end else ""
 
     def name(self, kind: str, name: str, parent: pulumi.Resource | None) -> str:
-        """What messages and claims call a resource, which no other one of this kind has in this run.
+        """The name of a resource in messages and claims, unique among the resources of its kind in this run.
 
         Args:
             kind: "re-enrollment" or "completion".
             name: its logical name.
-            parent: of its options: the same logical name in two components is two resources.
+            parent: from its options, since the same logical name in two components means two resources.
         """
         within = "" if parent is None or isinstance(parent, Stack) else _name_of(parent)
-        kind_of_parent = parent.pulumi_resource_type.rpartition(":")[2] if parent is not None and within else ""
-        found = f"{within}/{name}" if within else name
-        # Components that providers construct know nothing of each other, and may be called alike.
-        if within and (pulumi.runtime.get_root_resource() is None or f"{kind} {found}" in self._names):
-            found = f"{kind_of_parent} {found}"
-        number, candidate = 1, found
+        base = f"{within}/{name}" if within else name
+        # Components that providers construct may have equal names, since they can't see each other.
+        root = pulumi.runtime.get_root_resource()
+        if parent is not None and within and (root is None or f"{kind} {base}" in self._names):
+            base = f"{parent.pulumi_resource_type.rpartition(':')[2]} {base}"
+        number, candidate = 1, base
         while f"{kind} {candidate}" in self._names:
             number += 1
-            candidate = f"{found} ({number})"
+            candidate = f"{base} ({number})"
         self._names.add(f"{kind} {candidate}")
         return candidate
 
     def fleet_hooks(self, name: str, needs: Sequence[Need]) -> pulumi.ResourceHookBinding | None:
-        """The hooks of a fleet: it is held back where one that it needs has failed, and judged once it is carried out.
+        """The hooks of a fleet: before its step, skip it if a dependency has failed; afterwards, report its outcome.
 
         Args:
             name: see `name`.
@@ -107,9 +106,9 @@ class Run:
 
         async def reenrollment(args: pulumi.ResourceHookArgs) -> None:
             if args.new_outputs is None:
-                await self._hold_back(needs)
+                await self._skip_after_failure(needs)
             else:
-                await self._judge(args)
+                await self._report(args)
 
         if (hook := self._hook(f"re-enrollment of {name}", reenrollment)) is None:
             return None
@@ -125,11 +124,11 @@ class Run:
 
         Args:
             name: see `name`.
-            members: of the fleet that it waits for.
+            members: of the fleet to wait for.
         """
 
         async def completion(args: pulumi.ResourceHookArgs) -> None:
-            await self._hold_back(needs)
+            await self._skip_after_failure(needs)
             await self._wait(name, await members.future() or {}, args)
 
         hook = self._hook(f"completion {name}", completion)
@@ -147,7 +146,7 @@ class Run:
         return CommandClient(load(pulumi.Config(_CONFIG).get, os.environ))
 
     async def everyone(self) -> "Sequence[Orchestrator]":
-        """Every agent that Command lists, read once in a run.
+        """Every agent in Command's list, which is read once per run.
 
         Raises:
             SettingsError, CommandError: Command can't be read.
@@ -159,7 +158,7 @@ class Run:
 
     @asynccontextmanager
     async def _using_command(self) -> "AsyncIterator[Operations]":
-        """The operations that look-ups and waits of this run share; closed when nobody uses them any more."""
+        """The operations that look-ups and waits of this run share; closed after the last use."""
         from keyfactor_provider.operations.operations import Operations
 
         if self._operations is None:
@@ -175,7 +174,7 @@ class Run:
                 await asyncio.to_thread(operations.close)
 
     def _hook(self, name: str, call: Callable[[pulumi.ResourceHookArgs], Any]) -> pulumi.ResourceHook | None:
-        """A hook whose failure ends the program quietly; none in a preview, in which no hook is called."""
+        """A hook whose failure ends the program without a traceback; None in a preview, which calls no hooks."""
         if pulumi.runtime.is_dry_run():
             return None
 
@@ -189,9 +188,9 @@ class Run:
 
         return pulumi.ResourceHook(name, guarded)
 
-    async def _judge(self, args: pulumi.ResourceHookArgs) -> None:
-        record = from_state(await _laid_open(args.new_outputs or {}))
-        before = from_state(await _laid_open(args.old_outputs)) if args.old_outputs else None
+    async def _report(self, args: pulumi.ResourceHookArgs) -> None:
+        record = from_state(await _unwrapped(args.new_outputs or {}))
+        before = from_state(await _unwrapped(args.old_outputs)) if args.old_outputs else None
         failure = report.failure(record)
         if failure is None or record.on_failure == "warn":
             await asyncio.to_thread(_show, report.outcome(record, before), args.urn)
@@ -203,8 +202,8 @@ class Run:
         self._failed.add(args.urn)
         raise failure
 
-    async def _hold_back(self, needs: Sequence[Need]) -> None:
-        # Only --continue-on-error gets here after a failure: it counts a failed hook as success.
+    async def _skip_after_failure(self, needs: Sequence[Need]) -> None:
+        # A run gets here after a failure only with --continue-on-error, which counts a failed hook as success.
         if not self._failed:
             return
         for need in needs:
@@ -220,11 +219,11 @@ class Run:
     async def _wait(self, name: str, members: Mapping[str, Any], args: pulumi.ResourceHookArgs) -> None:
         from keyfactor_provider.operations.waiting import Wait
 
-        inputs = await _laid_open(args.new_inputs or {})
-        # A number arrives as a float; the provider's check has refused what is no number of orchestrators.
+        inputs = await _unwrapped(args.new_inputs or {})
+        # Numbers arrive as floats; the provider's check has refused invalid ones.
         budget = amount(inputs.get("max_failed")) or "0"
         async with self._using_command() as operations:
-            recorded = members_from_state(await _laid_open(members))
+            recorded = members_from_state(await _unwrapped(members))
             wait = Wait(operations.run.progress, name, recorded, float(inputs["timeout"]), time.monotonic, budget)
             while True:
                 step = await asyncio.to_thread(wait.step)
@@ -236,24 +235,23 @@ class Run:
 
 
 def _name_of(parent: pulumi.Resource) -> str:
-    # A component that another process constructs is known here by its URN alone, which comes later.
+    # A component that another process constructs has only a URN here, which is known later.
     return getattr(parent, "_name", "")
 
 
-async def _laid_open(value: Any) -> Any:
-    """A hook's argument without its secrets: the SDK gives each of them as an Output."""
+async def _unwrapped(value: Any) -> Any:
+    """A hook's argument with its secrets unwrapped, which the SDK passes as Outputs."""
     if isinstance(value, pulumi.Output):
-        return await _laid_open(await value.future())
+        return await _unwrapped(await value.future())
     if isinstance(value, Mapping):
-        return {key: await _laid_open(item) for key, item in value.items()}
-    return [await _laid_open(item) for item in value] if isinstance(value, list) else value
+        return {key: await _unwrapped(item) for key, item in value.items()}
+    return [await _unwrapped(item) for item in value] if isinstance(value, list) else value
 
 
 def _show(message: Message, urn: str = "") -> None:
-    """Shows a message on a resource, also on one that a hook holds: pulumi.log would wait until it is made.
+    """Shows a message on a resource, even while a hook delays it; pulumi.log would wait until the resource exists.
 
-    It waits for the engine's answer, so it runs in a thread of its own; a message that the engine does not take is no
-    reason to fail a run.
+    Blocks until the engine answers, so call it in a thread. Errors are ignored: a message must not fail a run.
     """
     engine = pulumi.runtime.settings.get_engine()
     level = engine_pb2.WARNING if message.severity == "warning" else engine_pb2.INFO
@@ -269,12 +267,12 @@ def _require_engine() -> None:
     try:
         pulumi.require_pulumi_version(ENGINE_NEEDED)
     except pulumi.RunError:
-        # The engine is ending the run already, and says why.
+        # The engine ends the run and reports the reason itself.
         raise
     except Exception as error:
         raise pulumi.RunError(
             f"OrchestratorReenrollment needs the Pulumi CLI {ENGINE_NEEDED}: {error}. "
-            "An older one would end with success although orchestrators failed. Update the CLI."
+            "With an older one, runs succeed even if orchestrators failed. Update the CLI."
         ) from None
 
 
@@ -285,6 +283,6 @@ def _refuse_plain_secrets() -> None:
     for key in SECRET_KEYS:
         if config.get(key) and not pulumi.runtime.is_config_secret(f"{_CONFIG}:{key}"):
             raise pulumi.RunError(
-                f"{_CONFIG}:{key} stands in plain text in the stack's config, and so in its state. "
+                f"{_CONFIG}:{key} is in plain text in the stack's config, and therefore in its state. "
                 f"Set it again with: pulumi config set --secret {_CONFIG}:{key}"
             )

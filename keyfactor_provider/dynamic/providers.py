@@ -27,7 +27,7 @@ from keyfactor_provider.reenrollment.state import from_state, to_state
 
 
 class _Stateless(ResourceProvider):
-    """A provider that is stored by its path alone: no credentials in state, and no leak in the pickler."""
+    """A provider that is pickled by its path alone: no credentials in the state, and no leak in the pickler."""
 
     serialize_as_secret_always = False
 
@@ -39,7 +39,7 @@ class _Stateless(ResourceProvider):
 
 
 class ReenrollmentProvider(_Stateless):
-    """OrchestratorReenrollment in the provider host."""
+    """The provider of OrchestratorReenrollment."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         written = forms.written(news, _olds)
@@ -75,10 +75,10 @@ class ReenrollmentProvider(_Stateless):
         ahead = forecast(record, desired)
         looks = ahead.unfinished and desired.fleet not in HOST.read
         changes = ahead.changes or looks or not HOST.operations().before.unchanged(desired.fleet, record)
-        # Refresh calls diff too, with its arguments turned and without a check before it.
+        # A refresh calls diff too, with the arguments swapped and without a check before it.
         if previewed is not None and previewed[0].desired == desired:
             _announce(record, *previewed)
-        # An unknown answer lets the engine compare the inputs itself, which alone makes replace_on_changes work.
+        # With None the engine compares the inputs itself, and only then does replace_on_changes work.
         return DiffResult(changes=None if changes and record.desired() != desired else changes)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -110,7 +110,7 @@ class ReenrollmentProvider(_Stateless):
 
 
 class CompletionProvider(_Stateless):
-    """ReenrollmentCompletion in the provider host: it only records; the waiting is the program's."""
+    """The provider of ReenrollmentCompletion. It only records; the program does the waiting."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         problems = []
@@ -152,7 +152,7 @@ def _without_provider(props: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with_program_hint(error: ProviderError) -> ProviderError:
-    """A copy, without a traceback of its own: an outage's error is raised for every fleet of the process."""
+    """A copy of the error with a hint: in an outage, every fleet of the process raises the same error object."""
     hinted = copy(error)
     hinted.next_step += (
         " Refresh and destroy use the stack config of the last `pulumi up`; if it has changed since, run them with "
@@ -161,5 +161,5 @@ def _with_program_hint(error: ProviderError) -> ProviderError:
     return hinted
 
 
-# The path in every stack's state, which never changes.
+# This path is part of every stack's state and never changes.
 ReenrollmentProvider.__module__ = CompletionProvider.__module__ = "keyfactor_provider.dynamic"

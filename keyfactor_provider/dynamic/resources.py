@@ -17,12 +17,12 @@ from keyfactor_provider.reenrollment.record import Record
 from keyfactor_provider.reenrollment.state import MemberState, members_from_state
 from keyfactor_provider.status import ReenrollmentStatus
 
-_NEITHER: Final = frozenset({"self", "name", "opts"})
-"""Parameters that are no arguments of a resource."""
+_NOT_ARGUMENTS: Final = frozenset({"self", "name", "opts"})
+"""Parameters that are not arguments of a resource."""
 
 
 class _Resource(Resource):
-    """A dynamic resource that sees its options as they are registered, after every transformation."""
+    """A dynamic resource that sees its options as they will be registered, after every transformation."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class _Resource(Resource):
         super().__init__(provider, name, props, opts)
 
     def _get_providers(self, t: str, pkg: str | None, opts: pulumi.ResourceOptions) -> Any:
-        # The one call of the SDK between the last transformation and the registration, with its own copy of them.
+        # The SDK's only call between the last transformation and the registration; `opts` is its own copy.
         self._finish(opts)
         return super()._get_providers(t, pkg, opts)
 
@@ -46,36 +46,35 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
 
     Args:
         name: of the resource, and of the fleet in messages.
-        orchestrator_ids: their GUIDs, in any collection; order, duplicates, case and braces do not matter.
-        status: what to set: a ReenrollmentStatus, 0, 1 or 2, or its name.
-        triggers: any texts; a change of them starts a new round.
-        on_removal: whether a request that still stands is cleared when a member leaves or the resource is destroyed
-            ("unset"), or left ("retain").
-        on_failure: whether failed orchestrators end the run with an error or a warning.
+        orchestrator_ids: the members' GUIDs, in any collection; order, duplicates, case and braces do not matter.
+        status: the desired status: a ReenrollmentStatus, 0, 1 or 2, or its name.
+        triggers: any strings; a change starts a new round.
+        on_removal: whether a flag that is still set is cleared ("unset") or kept ("retain") when its member is removed
+            or the resource is destroyed.
+        on_failure: whether failed orchestrators fail the run or only cause a warning.
         waves: sizes of the waves in which members are requested, such as [5, "10%", "100%"]: numbers, or percents of
             the members; the last size repeats. Without waves and canaries all members are requested at once.
         canary_ids: members that are requested first; the others follow once all of them have re-enrolled.
         max_failed: how many members may be bad (rejected, not found or overdue) before the roll-out halts: a number, or
             a percent of those started so far, such as "2%".
-        overdue_after: after how long a requested member is overdue, such as "48h" or "2d", or seconds; 7 days where
-            there are waves or canaries, else never.
+        overdue_after: after how long a requested member is overdue, such as "48h" or "2d", or seconds. The default is
+            7 days with waves or canaries, otherwise never.
         paused: whether no further members are requested.
-        opts: as of any resource; keyfactor_provider/dynamic/options.py says what each of them does.
+        opts: resource options; keyfactor_provider/dynamic/options.py says what each of them does.
 
     Raises:
-        pulumi.RunError: a value or an option can't be used, the engine is too old, a secret stands in plain config,
-            or the members come from a look-up that must not rule a fleet. A wrong value comes with the line of the
-            program.
+        pulumi.RunError: a value or an option is invalid, the engine is too old, a secret is in plain config, or the
+            members come from a look-up that can't define a fleet. For a value, it names the line of the program.
     """
 
-    # The SDK reads these annotations while a program runs, and knows no TypedDict.
+    # The SDK evaluates these annotations at run time and does not support TypedDict.
     if TYPE_CHECKING:
         members: pulumi.Output[Mapping[str, MemberState]]
     else:
         members: pulumi.Output[Mapping[str, Any]]
-    """What is recorded of each, by GUID; `MemberState` names the fields."""
+    """What is recorded of each member, by GUID; `MemberState` has the fields."""
     trouble: pulumi.Output[str]
-    """What went wrong between this project and Command in the last run; empty when nothing did."""
+    """What went wrong with Command in the last run; empty if nothing did."""
 
     def __init__(
         self,
@@ -96,8 +95,7 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
         run = Run.current()
         _refuse_unstable(name, orchestrator_ids)
         members = inputs.members(orchestrator_ids)
-        # The SDK waits for every property of every resource in turn, over and over (wait_for_rpcs): what need not be
-        # one is none.
+        # Defaults are left out, because the SDK awaits every property of every resource repeatedly (wait_for_rpcs).
         optional = {
             key: value
             for key, value, default in (
@@ -114,8 +112,8 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
         }
         inputs.refuse_wrong(name, {"orchestrator_ids": members, "status": status, **optional})
         subject = f'Fleet "{name}"'
-        arguments = signature(OrchestratorReenrollment).parameters.keys() - _NEITHER
-        options.refuse_unknown_names(subject, opts, {*arguments, options.STORED})
+        arguments = signature(OrchestratorReenrollment).parameters.keys() - _NOT_ARGUMENTS
+        options.refuse_unknown_names(subject, opts, {*arguments, forms.ORCHESTRATORS})
         fleet = run.name("re-enrollment", name, opts.parent if opts else None)
 
         def finish(opts: pulumi.ResourceOptions) -> None:
@@ -173,19 +171,19 @@ class OrchestratorReenrollment(_Resource, module="keyfactor", name="Orchestrator
 class ReenrollmentCompletion(_Resource, module="keyfactor", name="ReenrollmentCompletion"):
     """The completion of a fleet's round, for the next wave to depend on.
 
-    It is created once every member has re-enrolled and uses its new certificate. It waits in the program,
-    before it is created: a wait that fails or is killed leaves nothing behind, and the next run waits again.
+    It is created once every member has re-enrolled and uses its new certificate. The program waits before it creates
+    the resource, so a wait that fails or is killed leaves nothing behind, and the next run waits again.
 
     Args:
         name: of the resource.
         fleet: the fleet to wait for.
-        timeout: seconds after which the run fails, naming the members that are not complete; 0 looks once.
+        timeout: seconds after which the run fails, naming the members that are not complete; 0 checks once.
         max_failed: how many members may be bad (rejected, not found or overdue), and how many may not be complete when
             a positive timeout is over: a number, or a percent of the members.
-        opts: as of any resource; keyfactor_provider/dynamic/options.py says what each of them does.
+        opts: resource options; keyfactor_provider/dynamic/options.py says what each of them does.
 
     Raises:
-        pulumi.RunError: an option can't be used, the engine is too old, or a secret stands in plain config.
+        pulumi.RunError: an option is invalid, the engine is too old, or a secret is in plain config.
     """
 
     def __init__(
@@ -223,35 +221,35 @@ class ReenrollmentCompletion(_Resource, module="keyfactor", name="ReenrollmentCo
 
 
 def _refuse_unstable(name: str, orchestrator_ids: Any) -> None:
-    """Refuses members from a look-up under whose filters orchestrators come and go.
+    """Refuses members from a look-up whose filters do not always match the same orchestrators.
 
     Raises:
         pulumi.RunError: names the filters.
     """
-    # Any attribute of an Output is another Output, so its kind is looked at first.
+    # The type is checked first, because an Output has every attribute.
     if isinstance(orchestrator_ids, list) and (unstable := getattr(orchestrator_ids, "unstable", ())):
         raise pulumi.RunError(
-            f'Fleet "{name}": its members come from a look-up by {" and ".join(unstable)}, under which they '
-            "would leave and enter the fleet by themselves. Use machine, platform, capability or identity."
+            f'Fleet "{name}": its members come from a look-up by {" and ".join(unstable)}, so they would '
+            "leave and enter the fleet by themselves. Use machine, platform, capability or identity."
         )
 
 
 def _about_run(run: Run, members: Any, needs: Sequence[Need]) -> Any:
-    """What the provider's check is told of the run, and takes out of the inputs again; None under mocks.
+    """What the program tells the provider's `check` about the run, which removes it from the inputs; None under mocks.
 
-    - `preview`: nothing is changed in this run.
-    - `failures`: the file in which the provider reports a failure.
-    - `after`: the resources that the arguments come from, which a preview names where they are unknown.
+    - `preview`: whether this is a preview.
+    - `failures`: the file by which the provider reports a failure.
+    - `after`: the resources that the arguments come from, which a preview names if they are unknown.
 
-    All of it is unknown where the members come from a resource that failed: only then may they be left out, and not
-    because of `ignore_changes`.
+    It is unknown as a whole if the members come from a failed resource. That tells `check` that they are missing for
+    this reason, and not because of `ignore_changes`.
     """
     if run.mocked:
         return None
     if pulumi.runtime.is_dry_run():
         return {"preview": True, "failures": run.failures, "after": _names(needs)}
-    told = {"failures": run.failures}
-    return pulumi.Output.from_input(members).apply(lambda _: told) if inputs.has_later(members) else told
+    about = {"failures": run.failures}
+    return pulumi.Output.from_input(members).apply(lambda _: about) if inputs.has_later(members) else about
 
 
 async def _names(needs: Sequence[Need]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How a program and a provider host end when they are signalled: quietly, and with what was achieved handed over."""
+"""How a program and a provider host end on a signal: without a traceback, and with their results handed over."""
 
 import asyncio
 import ctypes
@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -15,17 +16,17 @@ import pulumi
 from pulumi.runtime.stack import Stack
 
 FAILED_AND_REPORTED: Final = 32
-"""The exit code by which the Python language host knows that the user has been told why a program failed."""
+"""The exit code that tells the Python language host that the reason for the failure was already shown."""
 HANDING_OVER_SECONDS: Final = 3600.0
-"""For the calls under way when the provider host is told to end; each of them has a timeout of its own."""
+"""Limit for calls in progress when the provider host has to end; each also has its own timeout."""
 
 
 class QuietEnd:
-    """Ends a program without a traceback when the CLI interrupts it because of a failure of this project.
+    """Ends a program without a traceback when the CLI interrupts it because a step of this project failed.
 
     After any failed step the CLI sends SIGINT to the program, and the language host prints two KeyboardInterrupt
-    tracebacks around the message. Before a failure of ours SIGINT does what it always does, until the program is over:
-    the CLI interrupts a program that is slow to leave after a successful run, too.
+    tracebacks around the message. Without a failed step of this project, SIGINT has its usual effect, but is ignored
+    once the program is over: the CLI also interrupts a program that is slow to exit after a successful run.
 
     Args:
         loop: the event loop that runs the program.
@@ -36,15 +37,15 @@ class QuietEnd:
         self._folder = TemporaryDirectory(prefix="keyfactor-reenrollment-")
         self._failed = False
         self.failures = Path(self._folder.name) / "failed"
-        """The provider host, another process, makes this file when a step of it fails."""
+        """The provider host, another process, creates this file when one of its steps fails."""
 
     @classmethod
     def install(cls) -> "QuietEnd | None":
-        """Takes SIGINT over from Python's own handler.
+        """Replaces Python's own handler of SIGINT.
 
         Returns:
-            None where the program is not the CLI's to interrupt (an inline program of the Automation API, a component
-            provider, a test), or where the user's code handles SIGINT itself.
+            None if the CLI does not interrupt this program (an inline program of the Automation API, a component
+            provider, a test) or if the user's code handles SIGINT itself.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -61,25 +62,25 @@ class QuietEnd:
         return end
 
     def note_failure(self) -> None:
-        """A step of this run has failed, and the user is being told why."""
+        """Records that a step of this run has failed, which is being reported to the user."""
         self._failed = True
 
     def _interrupted(self, signum: int, frame: FrameType | None) -> None:
         if self._loop.is_closed():
-            # The program is over, and the interpreter is clearing up: there is nothing left to interrupt.
+            # The program is over and the interpreter is shutting down.
             return
         if not self._failed and not self.failures.exists():
             signal.default_int_handler(signum, frame)
-        # Not os._exit: the user's `finally` blocks and exit handlers run.
+        # Not os._exit, so that the user's `finally` blocks and exit handlers run.
         sys.exit(FAILED_AND_REPORTED)
 
 
 def hand_over_on_sigterm() -> None:
-    """Lets SIGTERM end this provider host as Ctrl-C ends the CLI: calls under way finish, no new ones are taken.
+    """Lets SIGTERM end this provider host as Ctrl-C ends the CLI: calls in progress finish, new ones are rejected.
 
-    The SDK's host dies of SIGTERM at once, and what a call under way has done is lost. This project's code is loaded
-    in a worker thread of it, where Python installs no signal handlers. So the signal gets a C handler that does
-    nothing (`abs`), and the main thread, which it wakes, runs the pending call that was left for it.
+    The SDK's host exits on SIGTERM at once and loses the results of calls in progress. This code is loaded in one of
+    its worker threads, where Python can't install a signal handler. So the signal gets a C handler that does nothing
+    (`abs`). It wakes the main thread, which then runs the pending call that was added here.
     """
     server = _server_of_the_host()
     if server is None or os.name != "posix" or sys.implementation.name != "cpython":
@@ -87,12 +88,12 @@ def hand_over_on_sigterm() -> None:
 
     def hand_over() -> None:
         server.stop(HANDING_OVER_SECONDS).wait()
-        # The host ends by itself on SIGINT, but a host in the background job of a shell ignores that signal.
+        # Not by SIGINT, on which the host ends too: in the background job of a shell it ignores that signal.
         os._exit(0)
 
     def in_main_thread(_: Any) -> int:
         if sys.exc_info()[0] is not None:
-            # SIGINT woke it: the host is ending already.
+            # SIGINT woke the thread, so the host is already ending.
             return 0
         threading.Thread(target=hand_over, daemon=True).start()
         return 0
@@ -106,17 +107,22 @@ def hand_over_on_sigterm() -> None:
 
 
 _kept: list[Any] = []
-"""What C code points to must not be collected."""
+"""Keeps what C code points to from being garbage-collected."""
 
 
 def _server_of_the_host() -> Any:
-    """The gRPC server in `main` of `pulumi.dynamic.__main__`, whose thread waits there; None in any other process."""
+    """The gRPC server in `main` of `pulumi.dynamic.__main__`, where the main thread waits; None in other processes."""
+    for frame in _frames_of_the_main_thread():
+        spec = frame.f_globals.get("__spec__")
+        if frame.f_code.co_name == "main" and spec is not None and spec.name == "pulumi.dynamic.__main__":
+            return frame.f_locals.get("server")
+    return None
+
+
+def _frames_of_the_main_thread() -> Iterator[FrameType]:
+    """The innermost frame first."""
     main = threading.main_thread().ident
     frame = sys._current_frames().get(main) if main is not None else None
     while frame is not None:
-        if frame.f_code.co_name == "main" and frame.f_globals.get("__spec__") is not None:
-            spec = frame.f_globals["__spec__"]
-            if spec.name == "pulumi.dynamic.__main__":
-                return frame.f_locals.get("server")
+        yield frame
         frame = frame.f_back
-    return None

@@ -8,10 +8,10 @@ from keyfactor_provider.version import RELEASE
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Serve the Terraform that started this, or `install`; the exit code.
+    """Serve the Terraform process that started this one, or install the provider; returns the exit code.
 
     Args:
-        arguments: none, `install`, or the release that Terraform has chosen, which its start script passes.
+        arguments: none, `install`, or the release that Terraform has selected, which the start script passes.
     """
     from keyfactor_provider.terraform.serving import COOKIE, serve
 
@@ -27,14 +27,14 @@ def main(arguments: Sequence[str]) -> int:
         )
         return 1
     if arguments and arguments[0] != RELEASE:
-        # Terraform shows the first line on stdout as the reason why a plugin did not start, and nothing of stderr.
+        # Terraform shows the first line on stdout as the reason why a plugin did not start, and ignores stderr.
         print(
             f"Terraform selected release {arguments[0]} of this provider, and {sys.executable} has {RELEASE}. Run: "
             f"pip install 'keyfactor-provider[terraform]=={arguments[0]}'; or, to use {RELEASE}: "
             "terraform-provider-keyfactorcommand install && terraform init -upgrade"
         )
         return 1
-    # gRPC's own log goes to stderr past all levels.
+    # gRPC logs to stderr without regard to the log level.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from keyfactor_provider.terraform import logs
     from keyfactor_provider.terraform.neighbours import Neighbours
@@ -52,8 +52,8 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         if provider.shared.neighbours is not None:
             provider.shared.neighbours.leave()
-    # Every call has its answer by now. A look at Command that a wait has given up may go on for a minute, and a plain
-    # return would wait for its thread.
+    # Every call has been answered, but a thread may still read Command for an abandoned wait, for up to a minute. A
+    # plain return would wait for it.
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""The provider block: its attributes, and the settings that they and the environment make."""
+"""The provider block: its attributes, and the settings from them and from the environment."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from keyfactor_provider.command.sources import as_text
 from keyfactor_provider.vocabulary import Vocabulary
 
 ATTRIBUTES: Final[Mapping[str, str]] = {key: SETTINGS[key].attribute for key in CONFIG_KEYS}
-"""Every setting's key and its attribute here, named as in Keyfactor's own provider where that has it."""
+"""The attribute of each setting by its key, named as in Keyfactor's own provider where that has it."""
 
 _TYPES: Final = {"text": String(), "list": String(), "number": Number(), "flag": Bool()}
 
@@ -21,22 +21,22 @@ VOCABULARY: Final = Vocabulary("terraform plan", "terraform apply", "the provide
 
 
 def describe(setting: Setting) -> str:
-    """What an attribute is for, its default and its variable."""
+    """An attribute's description, with its default and its environment variable."""
     default = f" Default: `{setting.default}`." if setting.default else ""
     return f"{setting.description}.{default} Or `{setting.environment[0]}`."
 
 
 SCHEMA: Final = Schema(
     attributes=[
-        Attribute(each.attribute, _TYPES[each.kind], describe(each), optional=True, sensitive=each.secret)
-        for each in (SETTINGS[key] for key in ATTRIBUTES)
+        Attribute(setting.attribute, _TYPES[setting.kind], describe(setting), optional=True, sensitive=setting.secret)
+        for setting in (SETTINGS[key] for key in ATTRIBUTES)
     ],
     description="Declares which orchestrators of Keyfactor Command must enroll for a new certificate.",
 )
 
 
 def settings(config: Mapping[str, Any]) -> Settings:
-    """The settings, of which what the block names comes first.
+    """The settings; the provider block comes before other sources.
 
     Raises:
         SettingsError: they are wrong or missing.

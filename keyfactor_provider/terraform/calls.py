@@ -1,4 +1,4 @@
-"""What Terraform's calls for a resource carry, in and out, and what a resource offers to be called."""
+"""The interface between `servicer` and the resources and data sources."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ from tf.utils import Diagnostics
 from keyfactor_provider.terraform.shared import Shared
 
 State = dict[str, Any]
-"""The attributes of a resource or a data source by name: plain values, in which the unknown stands as it came."""
+"""The attributes of a resource or data source by name: plain values, with unknown values as they came."""
 
 
 @dataclass
 class Call:
-    """One call of Terraform's for a resource.
+    """One call from Terraform for a resource.
 
     Attributes:
-        private: what the plan of this change left for its apply.
+        private: the data that the plan of this change stored for its apply.
     """
 
     diagnostics: Diagnostics
@@ -27,14 +27,14 @@ class Call:
 
 @dataclass(frozen=True)
 class Planned:
-    """A planned change; the state is None for a destruction, and what is unknown in it is left to apply."""
+    """A planned change. The state is None for a destruction; its unknown values are known after apply."""
 
     state: State | None
     private: Mapping[str, Any] = field(default_factory=dict)
 
 
 class _Kind(Protocol):
-    """What resources and data sources have in common; made anew for each call."""
+    """What resources and data sources have in common; each call gets a new instance."""
 
     def __init__(self, shared: Shared, /) -> None: ...
 
@@ -47,33 +47,33 @@ class _Kind(Protocol):
         """Its attributes."""
 
     def validate(self, diagnostics: Diagnostics, config: State, /) -> None:
-        """Refuses what can't be meant, as far as it is known."""
+        """Refuses invalid values, as far as they are known."""
 
 
 class Resource(_Kind, Protocol):
-    """A managed resource. Whatever it raises as a `ProviderError` becomes the error of the call."""
+    """A managed resource. A `ProviderError` becomes the error of the call."""
 
     def plan(self, call: Call, prior: State | None, config: State | None, /) -> Planned:
-        """What an apply would do: a creation without prior state, a destruction without a config."""
+        """What an apply would do. Without prior state it is a creation, without a config a destruction."""
 
     def create(self, call: Call, planned: State, /) -> State:
-        """Carries a planned creation out; its state. With an error there is none."""
+        """Carries out a planned creation and returns the state; an exception leaves none."""
 
     def read(self, call: Call, state: State, /) -> State:
-        """The state as a refresh finds it."""
+        """The state after a refresh."""
 
     def update(self, call: Call, prior: State, planned: State, /) -> State:
-        """Carries a planned update out; its state. With an error the prior one stands."""
+        """Carries out a planned update and returns the state; an exception leaves the prior state."""
 
     def delete(self, call: Call, prior: State, /) -> None:
-        """Carries a planned destruction out; with an error diagnostic the prior state stands."""
+        """Carries out a planned destruction; an error diagnostic leaves the prior state."""
 
     def import_(self, call: Call, import_id: str, /) -> State | None:
-        """The state of what is there already, by an ID; None together with an error diagnostic."""
+        """The state of an existing object by its ID; None together with an error diagnostic."""
 
 
 class DataSource(_Kind, Protocol):
-    """A data source. Whatever it raises as a `ProviderError` becomes the error of the call."""
+    """A data source. A `ProviderError` becomes the error of the call."""
 
     def read(self, call: Call, config: State, /) -> State:
-        """The config with the computed attributes."""
+        """The config, completed by the computed attributes."""

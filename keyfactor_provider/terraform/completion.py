@@ -1,4 +1,4 @@
-"""keyfactorcommand_reenrollment_completion."""
+"""The resource keyfactorcommand_reenrollment_completion."""
 
 import time
 import uuid
@@ -22,7 +22,7 @@ from keyfactor_provider.terraform.values import UNKNOWN, has_unknown, is_unknown
 
 _DEFAULT_SECONDS: Final = 3600
 _TURN: Final = 0.01
-"""Seconds between two looks of different completions."""
+"""Seconds between the observations of two completions."""
 
 
 class Completion:
@@ -44,14 +44,14 @@ class Completion:
                 Attribute(
                     "members",
                     Map(MEMBER),
-                    "`members` of a keyfactorcommand_orchestrator_reenrollment. A new round waits anew.",
+                    "`members` of a keyfactorcommand_orchestrator_reenrollment. A new round is waited for again.",
                     required=True,
                 ),
                 Attribute(
                     "timeout",
                     Number(),
-                    f"Seconds to wait at most, {_DEFAULT_SECONDS} by default; then the apply fails, naming those that "
-                    "are not complete, and the next one waits again. 0 looks once.",
+                    f"Seconds to wait at most, {_DEFAULT_SECONDS} by default; then the apply fails, naming the members "
+                    "that are not complete, and the next one waits again. 0 checks once.",
                     optional=True,
                 ),
                 Attribute(
@@ -68,7 +68,7 @@ class Completion:
         )
 
     def validate(self, diagnostics: Diagnostics, config: State) -> None:
-        """Refuses a timeout and a budget that can't be used."""
+        """Refuses an invalid timeout or budget."""
         timeout, max_failed = config["timeout"], config["max_failed"]
         if timeout is not None and not is_unknown(timeout) and not 0 <= timeout <= MOST_SECONDS:
             diagnostics.add_error(
@@ -84,7 +84,7 @@ class Completion:
             )
 
     def plan(self, _call: Call, prior: State | None, config: State | None) -> Planned:
-        """A new round is waited for; the progress of one that is complete is no change."""
+        """Plans to wait for a new round. Progress of a complete round is not a change."""
         if config is None:
             return Planned(None)
         if prior is None:
@@ -92,29 +92,29 @@ class Completion:
         return Planned({**config, "members": _awaited(prior["members"], config["members"]), "id": prior["id"]})
 
     def create(self, call: Call, planned: State) -> State:
-        """Waits; where that fails there is no state, so that the next apply waits again."""
+        """Waits. If that fails there is no state, so the next apply waits again."""
         self._wait(call, planned)
         return {**planned, "id": str(uuid.uuid4())}
 
     def read(self, _call: Call, state: State) -> State:
-        """As it is: it tells of something that has happened."""
+        """Unchanged, because it records a past event."""
         return state
 
     def update(self, call: Call, prior: State, planned: State) -> State:
-        """Waits where the round is a new one."""
+        """Waits if there is a new round."""
         if planned["members"] != prior["members"]:
             self._wait(call, planned)
         return planned
 
     def delete(self, _call: Call, _prior: State) -> None:
-        """Nothing of it is anywhere but in the state."""
+        """Does nothing, because a completion exists only in the state."""
 
     def import_(self, _call: Call, _ids: str) -> None:
-        """Nothing to take over."""
+        """Refused, because there is nothing to import."""
         raise ProviderError(
             "A keyfactorcommand_reenrollment_completion can't be imported",
-            "there is nothing in Command that it stands for",
-            "Declare it: it is created at once when the round is complete.",
+            "it has no counterpart in Command",
+            "Declare it instead: it is created at once if the round is complete.",
         )
 
     def _wait(self, call: Call, planned: State) -> None:
@@ -124,14 +124,14 @@ class Completion:
         wait = Wait(self._shared.operations.run.progress, "", members, timeout, time.monotonic, budget)
         progress = "it is not complete"
         while True:
-            looking = self._shared.looks.submit(_look, wait)
-            either: list[futures.Future[Any]] = [looking, self._shared.stopping]
+            observation = self._shared.looks.submit(_observe, wait)
+            either: list[futures.Future[Any]] = [observation, self._shared.stopping]
             futures.wait(either, return_when=futures.FIRST_COMPLETED)
-            if not looking.done():
-                # Nothing is lost with a look that nobody waits for: it changes nothing.
-                looking.cancel()
+            if not observation.done():
+                # It only reads, so it can be abandoned.
+                observation.cancel()
                 raise _interrupted(progress)
-            step = looking.result()
+            step = observation.result()
             for message in step.messages:
                 progress = message.detail
                 with self._shared.tell.into(call.diagnostics):
@@ -143,11 +143,11 @@ class Completion:
                 raise _interrupted(progress)
 
 
-def _look(wait: Wait) -> Step:
+def _observe(wait: Wait) -> Step:
     try:
         return wait.step()
     finally:
-        # A call that needs Command now gets its turn before the look of the next completion.
+        # Lets calls that need Command run before the observation of the next completion.
         time.sleep(_TURN)
 
 
@@ -156,7 +156,7 @@ def _interrupted(progress: str) -> ProviderError:
 
 
 def _awaited(prior: Any, config: Any) -> Any:
-    """The members of a plan: those of the round that was waited for, until a new one begins."""
+    """The planned members: the prior ones, unless a new round has begun."""
     if is_unknown(config) or any(map(is_unknown, config.values())):
         return config
     if any(has_unknown([member["status"], member["baseline_thumbprint"]]) for member in config.values()):
@@ -165,8 +165,8 @@ def _awaited(prior: Any, config: Any) -> Any:
 
 
 def _rounds(members: State) -> dict[str, str]:
-    """The rounds of members of which the rest may not be known yet."""
-    telling = {
+    """The rounds of members whose other attributes may be unknown."""
+    known = {
         member_id: {
             "status": member["status"],
             "phase": Phase.PENDING.value if is_unknown(member["phase"]) else member["phase"],
@@ -174,4 +174,4 @@ def _rounds(members: State) -> dict[str, str]:
         }
         for member_id, member in members.items()
     }
-    return round_of(members_of(telling))
+    return round_of(members_of(known))

@@ -1,4 +1,4 @@
-"""What a Terraform user reads: messages and errors as a summary, and a detail below it."""
+"""Shows messages and errors as Terraform's diagnostics: a summary with a detail below it."""
 
 import re
 import threading
@@ -14,27 +14,27 @@ from keyfactor_provider.text import MOST_NAMED
 
 
 class Telling:
-    """Takes what operations tell in a call of Terraform's into the answer to that call.
+    """Adds the messages of operations to the response of the call that they run in.
 
-    Calls come on several threads, and an operation tells on the thread of its call. Terraform itself says which
-    resource a diagnostic is about.
+    Calls come on several threads, and an operation reports on the thread of its call. Terraform itself shows which
+    resource a diagnostic belongs to.
     """
 
     def __init__(self) -> None:
-        self._here = threading.local()
+        self._local = threading.local()
 
     @contextmanager
     def into(self, diagnostics: Diagnostics) -> Iterator[None]:
-        """For the length of a call."""
-        self._here.diagnostics = diagnostics
+        """Takes messages into these diagnostics, for the duration of a call."""
+        self._local.diagnostics = diagnostics
         try:
             yield
         finally:
-            self._here.diagnostics = None
+            self._local.diagnostics = None
 
     def __call__(self, message: Message) -> None:
         """Shows a message: a warning to the user, anything else in the log."""
-        diagnostics: Diagnostics | None = getattr(self._here, "diagnostics", None)
+        diagnostics: Diagnostics | None = getattr(self._local, "diagnostics", None)
         if message.severity == "info" or diagnostics is None:
             LOG.info(message.text())
         elif message.severity == "warning":
@@ -44,17 +44,17 @@ class Telling:
 
 
 def add_error(diagnostics: Diagnostics, error: ProviderError, path: Iterable[str] = ()) -> None:
-    """An error of the project's, its four parts in the places where Terraform shows them."""
+    """Adds an error, its four parts in the places where Terraform shows them."""
     diagnostics.add_error(capitalised(error.what), _detail(error), path=list(path))
 
 
 def add_failure(diagnostics: Diagnostics, error: ProviderError, more: str = "") -> None:
-    """Failed members where the run goes on."""
+    """Adds failed members as a warning, because the run continues."""
     diagnostics.add_warning(capitalised(error.what), f"{_detail(error)}{more}")
 
 
 def add_problems(diagnostics: Diagnostics, problems: Iterable[Problem]) -> None:
-    """Invalid values, each with the path of its attribute; a set's elements have none (Terraform)."""
+    """Adds invalid values with the path of their attribute; elements of a set have no path (Terraform)."""
     by_attribute: dict[str, list[str]] = {}
     for problem in problems:
         attribute = re.split(r"[\[.,]", problem.property)[0]
@@ -69,17 +69,17 @@ def add_problems(diagnostics: Diagnostics, problems: Iterable[Problem]) -> None:
 
 
 def add_settings_error(diagnostics: Diagnostics, error: SettingsError, attributes: Mapping[str, str]) -> None:
-    """A wrong setting, with the path of its attribute where it stands in the provider block."""
+    """Adds an invalid setting, with the path of its attribute if it comes from the provider block."""
     add_error(diagnostics, error, [attributes[error.key]] if error.key in attributes else [])
 
 
 def add_settings_warning(diagnostics: Diagnostics, error: SettingsError, more: str) -> None:
-    """A setting that is still missing."""
+    """Adds a missing setting as a warning."""
     diagnostics.add_warning(capitalised(error.what), f"{_detail(error)}{more}")
 
 
 def capitalised(text: str) -> str:
-    """A summary as Terraform writes them."""
+    """A summary with a capital, as Terraform writes them."""
     return text[:1].upper() + text[1:]
 
 

@@ -1,4 +1,4 @@
-"""A fleet between Terraform's attributes and the decisions: what a configuration gives, and the state of a resource."""
+"""Translates between Terraform's attributes and `Desired` and `Record`, for configurations and for state."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -12,6 +12,7 @@ from keyfactor_provider.reenrollment.desired import UNKNOWN as NOT_KNOWN_YET
 from keyfactor_provider.reenrollment.desired import Desired, check
 from keyfactor_provider.reenrollment.record import Member, Record
 from keyfactor_provider.reenrollment.state import VERSION, from_state, members_from_state, members_to_state
+from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.terraform.values import UNKNOWN, Object, is_unknown
 
 MEMBER: Final = Object(
@@ -30,10 +31,10 @@ MEMBER: Final = Object(
         "overdue": Bool(),
     }
 )
-"""What is recorded of one orchestrator; what is not recorded of it is null."""
+"""The record of one orchestrator; fields without a value are null."""
 
 _KEPT_BY_A_REQUEST: Final = ("status", "baseline_thumbprint", "machine")
-"""What a request leaves as it is, where that is known."""
+"""Fields that a request does not change once they have a value."""
 
 LISTS: Final = (
     "failed_orchestrator_ids",
@@ -52,12 +53,12 @@ _LIST_MEANINGS: Final = (
 )
 
 COMPUTED: Final = [
-    Attribute("id", String(), "Names the resource to this provider; random.", computed=True),
+    Attribute("id", String(), "Identifies the resource to this provider; random.", computed=True),
     *(
         Attribute(name, Set(String()), meaning, computed=True)
         for name, meaning in zip(LISTS, _LIST_MEANINGS, strict=True)
     ),
-    Attribute("failure", String(), "Why the last apply failed, in one line; empty when it did not.", computed=True),
+    Attribute("failure", String(), "Why the last apply failed, in one line; empty if it did not.", computed=True),
     Attribute(
         "members",
         Map(MEMBER),
@@ -71,29 +72,29 @@ COMPUTED: Final = [
 
 
 def given(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """What a configuration or a plan gives, as `check` takes it."""
+    """The given attributes of a configuration or a plan, as `check` takes them."""
     return {name: _plain(attributes.get(name)) for name in GIVEN}
 
 
 def desired_of(attributes: Mapping[str, Any], name: str) -> Desired:
-    """What is desired by attributes that were checked and are known."""
+    """Parses attributes that were checked and are known."""
     desired = check(name, given(attributes)).desired
-    assert desired is not None, "what an apply is given was checked by its plan, and is known by now"
+    assert desired is not None, "the plan has checked these attributes, and an apply knows them all"
     return desired
 
 
 def record_of(attributes: Mapping[str, Any]) -> Record:
-    """The record that a state holds.
+    """Parses a state.
 
     Raises:
-        RecordError: it is damaged.
+        RecordError: the state is damaged.
     """
     known = {name: attributes.get(name) for name in GIVEN if name not in ("orchestrator_ids", "status")}
     return from_state(
         {
             "version": VERSION,
             "fleet": attributes["id"],
-            "status": _status(attributes["status"]),
+            "status": ReenrollmentStatus.parse(attributes["status"]).value,
             "members": _without_nulls(attributes["members"] or {}),
             "triggers": known.pop("triggers") or {},
             "on_removal": known.pop("on_removal") or "unset",
@@ -104,54 +105,54 @@ def record_of(attributes: Mapping[str, Any]) -> Record:
 
 
 def members_of(attribute: Mapping[str, Any]) -> dict[str, Member]:
-    """The members that a `members` attribute holds.
+    """Parses a `members` attribute.
 
     Raises:
-        RecordError: it is damaged.
+        RecordError: the state is damaged.
     """
     return members_from_state(_without_nulls(attribute))
 
 
 def upgraded(state: Mapping[str, Any], version: int) -> dict[str, Any]:
-    """A state of an older version with the names of today, and the lists and the verdict that it had none of."""
+    """A state of an older version in today's form, with the lists and the failure that it lacks."""
     if version >= VERSION:
         return dict(state)
     members = members_to_state(members_of(state.get("members") or {}))
-    newer = {**state, "members": {member_id: MEMBER.encode(member) for member_id, member in members.items()}}
+    current = {**state, "members": {member_id: MEMBER.encode(member) for member_id, member in members.items()}}
     # A completion has members too, but no lists of them.
-    return settled(newer) if "orchestrator_ids" in newer else newer
+    return settled(current) if "orchestrator_ids" in current else current
 
 
 def computed(record: Record) -> dict[str, Any]:
     """The computed attributes of a record."""
-    members = {one: MEMBER.encode(member) for one, member in members_to_state(record.members).items()}
+    members = {member_id: MEMBER.encode(member) for member_id, member in members_to_state(record.members).items()}
     return {"id": record.fleet, "members": members, **_derived(record)}
 
 
 def unknown(name: Any = UNKNOWN) -> dict[str, Any]:
-    """The computed attributes of a change of which only an apply can tell the outcome."""
+    """The computed attributes of a change whose outcome is known only after apply."""
     return {"id": name, "members": UNKNOWN, "failure": UNKNOWN} | dict.fromkeys(LISTS, UNKNOWN)
 
 
 def expected(record: Record, desired: Desired, ahead: fleet.Forecast) -> dict[str, Any]:
-    """The computed attributes of a change, as far as they are known before it.
+    """The computed attributes of a change, as far as they are known in advance.
 
-    A plan shows, element by element, who moves; what becomes of those that are requested is left to apply, and so are
-    the lists and the verdict, since Terraform takes no result but a planned one.
+    A plan shows which members change. Members to request are unknown until apply, and so are the lists and `failure`,
+    because Terraform accepts no result that differs from the plan.
     """
     requested = {*ahead.first, *ahead.again, *ahead.cleared}
     members = {}
     for member_id, member in members_to_state(fleet.members_of(record, desired)).items():
-        shown = MEMBER.encode(member)
+        planned = MEMBER.encode(member)
         if member_id in requested:
-            kept = {name: shown[name] for name in _KEPT_BY_A_REQUEST if shown[name] is not None}
-            shown = dict.fromkeys(shown, UNKNOWN) | kept
-        members[member_id] = shown
+            kept = {name: planned[name] for name in _KEPT_BY_A_REQUEST if planned[name] is not None}
+            planned = dict.fromkeys(planned, UNKNOWN) | kept
+        members[member_id] = planned
     return unknown(record.fleet) | {"members": members}
 
 
 def settled(attributes: dict[str, Any]) -> dict[str, Any]:
-    """Attributes whose lists and verdict agree with their members."""
+    """The attributes, with lists and `failure` that agree with the members."""
     return attributes | _derived(record_of(attributes))
 
 
@@ -165,12 +166,6 @@ def _derived(record: Record) -> dict[str, Any]:
         record.overdue_ids(),
     )
     return {**dict(zip(LISTS, lists, strict=True)), "failure": failure.what if failure else ""}
-
-
-def _status(value: Any) -> str:
-    from keyfactor_provider.status import ReenrollmentStatus
-
-    return ReenrollmentStatus.parse(value).value
 
 
 def _without_nulls(members: Mapping[str, Any]) -> dict[str, Any]:

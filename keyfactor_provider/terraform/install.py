@@ -1,9 +1,9 @@
 """`terraform-provider-keyfactorcommand install`: puts the provider where a plain `terraform init` finds it.
 
 That is the implied filesystem mirror under the user's home, in its unpacked layout (Terraform and OpenTofu: "Implied
-Local Mirror Directories"). What is put there is one start script, whose bytes depend on the release and on nothing
-else. So its checksum, which Terraform writes into a project's lock file, is the same for everybody. The script finds
-this Python by a file outside the package, the *pointer*, or else the console script on the PATH.
+Local Mirror Directories"). The package there is one start script whose bytes depend only on the release, so that its
+checksum, which Terraform writes into a project's lock file, is the same on every machine. The script finds this Python
+through a file outside the package, the *pointer*, or else through the console script on the PATH.
 """
 
 import os
@@ -18,13 +18,13 @@ from keyfactor_provider.terraform.provider import ADDRESS
 from keyfactor_provider.version import RELEASE
 
 MIRROR: Final = ".terraform.d/plugins"
-"""Under the user's home; Terraform and OpenTofu look there without being told."""
+"""Under the user's home; Terraform and OpenTofu search it by default."""
 _POINTERS: Final = ".terraform.d/keyfactorcommand"
-"""Under the user's home; a file for each release, whose one line is the path of a Python that has it."""
+"""Under the user's home: one file per release, with the path of a Python that has it."""
 
 _MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64", "i686": "386"}
 _TEAM: Final = ("linux_amd64", "linux_arm64", "darwin_amd64", "darwin_arm64")
-"""Platforms that `terraform providers lock -platform=...` finds in the mirror, whatever this machine is."""
+"""Platforms that `terraform providers lock -platform=...` finds in the mirror on any machine."""
 
 SCRIPT: Final = f"""\
 #!/bin/sh
@@ -46,10 +46,9 @@ exit 1
 
 
 def install(home: Path, python: str) -> Path:
-    """Puts this release into the mirror under a home; the path of the start script for this machine.
+    """Puts this release into the mirror under a home, and returns the path of this machine's start script.
 
-    Whatever is there already is replaced at once, so that several installations and a running Terraform do not meet a
-    half-written file.
+    Files are replaced atomically, so that concurrent installations and a running Terraform never see part of a file.
 
     Args:
         python: the path of the Python that has this package.
@@ -60,27 +59,27 @@ def install(home: Path, python: str) -> Path:
     pointers = home / _POINTERS
     pointers.mkdir(parents=True, exist_ok=True)
     _replace(pointers / RELEASE, os.fsencode(python) + b"\n", 0o644, pointers)
-    for each in {*_TEAM, target()}:
-        folder = home / MIRROR / ADDRESS / RELEASE / each
+    for name in {*_TEAM, target()}:
+        folder = home / MIRROR / ADDRESS / RELEASE / name
         folder.mkdir(parents=True, exist_ok=True)
         _replace(folder / _NAME, SCRIPT.encode(), 0o755, pointers)
     return home / MIRROR / ADDRESS / RELEASE / target() / _NAME
 
 
 def target() -> str:
-    """This machine as Terraform names it."""
+    """Terraform's name for the platform of this machine."""
     machine = platform.machine().lower()
     return f"{platform.system().lower()}_{_MACHINES.get(machine, machine)}"
 
 
 def main(system: str = os.name) -> int:
-    """Install for this user; 1 where that can't work."""
+    """Install for this user; returns the exit code."""
     if system != "posix":
         print("The provider's start script needs a POSIX shell.", file=sys.stderr)
         return 1
-    # As the script will start it. A checkout that is not installed into this Python could not be found then.
-    started = [sys.executable, "-E", "-P", "-c", "import keyfactor_provider.terraform"]
-    if subprocess.run(started, cwd="/", stderr=subprocess.DEVNULL, check=False).returncode:  # noqa: S603  # our own
+    # Started as the script does, which can't find a checkout that is not installed into this Python.
+    probe = [sys.executable, "-E", "-P", "-c", "import keyfactor_provider.terraform"]
+    if subprocess.run(probe, cwd="/", stderr=subprocess.DEVNULL, check=False).returncode:  # noqa: S603  # our own
         print(
             f"{sys.executable} does not have keyfactor-provider installed with its extra. Run: "
             "pip install 'keyfactor-provider[terraform]'",
@@ -89,7 +88,7 @@ def main(system: str = os.name) -> int:
         return 1
     import pwd
 
-    # As Terraform finds it: an empty HOME counts as none.
+    # As in Terraform, an empty HOME counts as unset.
     home = Path(os.environ.get("HOME") or pwd.getpwuid(os.getuid()).pw_dir).absolute()
     try:
         script = install(home, sys.executable)
@@ -104,7 +103,7 @@ _NAME: Final = f"terraform-provider-keyfactorcommand_v{RELEASE}"
 
 
 def _replace(path: Path, content: bytes, mode: int, scratch: Path) -> None:
-    """Never writes beside the script: every file in a package's folder counts for its checksum."""
+    """Writes atomically, by way of `scratch`: any file next to the script would change the package's checksum."""
     with tempfile.NamedTemporaryFile(dir=scratch, prefix=".", delete=False) as file:
         file.write(content)
     Path(file.name).chmod(mode)

@@ -1,4 +1,4 @@
-"""Logs in the form that Terraform shows at their own level: hclog's JSON lines on stderr (go-plugin)."""
+"""Logs as hclog's JSON lines on stderr, so that Terraform shows them at their own level (go-plugin)."""
 
 import json
 import logging
@@ -12,7 +12,7 @@ from keyfactor_provider.text import safe
 LOG: Final = logging.getLogger("keyfactorcommand")
 
 MOST_CHARACTERS: Final = 2000
-"""Of one message or one line of a traceback."""
+"""Limit for one message or one line of a traceback."""
 
 _LEVELS: Final = {
     "TRACE": logging.DEBUG,
@@ -28,7 +28,7 @@ class Hclog(logging.Formatter):
     """One record as one line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line; a traceback goes into a field of its own."""
+        """The line, with a traceback in a separate field."""
         at = datetime.fromtimestamp(record.created, UTC)
         line = {
             "@level": _NAMES.get(record.levelname, record.levelname.lower()),
@@ -37,9 +37,8 @@ class Hclog(logging.Formatter):
             "@timestamp": at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
         }
         if record.exc_info:
-            # Terraform writes it line by line; an exception's own text may hold what somebody else sent.
-            trace = self.formatException(record.exc_info).split("\n")
-            line["traceback"] = "\n".join(_indented(each) for each in trace)
+            # An exception's text may contain untrusted input.
+            line["traceback"] = "\n".join(map(_indented, self.formatException(record.exc_info).split("\n")))
         return json.dumps(line)
 
 
@@ -55,13 +54,13 @@ def _requests_are_details(record: logging.LogRecord) -> bool:
 
 
 def start(environment: "os._Environ[str] | dict[str, str]") -> None:
-    """Sends all logging of this process to Terraform, at the level that it asks for (TF_LOG, TF_LOG_PROVIDER)."""
-    asked = environment.get("TF_LOG_PROVIDER") or environment.get("TF_LOG") or ""
+    """Sends all logs of this process to Terraform, at the level in TF_LOG_PROVIDER or TF_LOG."""
+    level = environment.get("TF_LOG_PROVIDER") or environment.get("TF_LOG") or ""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Hclog())
     handler.addFilter(_requests_are_details)
-    handler.setLevel(_LEVELS.get(asked.upper(), logging.DEBUG if asked else logging.WARNING))
+    handler.setLevel(_LEVELS.get(level.upper(), logging.DEBUG if level else logging.WARNING))
     logging.basicConfig(handlers=[handler], level=logging.DEBUG, force=True)
-    # Below WARNING these tell of every byte, headers among them.
-    for chatty in ("httpcore", "asyncio"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    # Below WARNING these log every byte, including headers.
+    for name in ("httpcore", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)

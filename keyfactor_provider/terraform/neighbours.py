@@ -1,10 +1,10 @@
-"""The other plugin processes of one Terraform: there is one for each provider configuration (alias).
+"""The other plugin processes of the same Terraform, which starts one for each provider configuration (alias).
 
-Terraform starts them for a plan or an apply side by side, and ends all of them before it goes on, so those that run at
-the same time belong to one configuration. Each has a file of this user's alone. What a process claims it writes into
-its own file, from which a process that starts later takes it, and into those of the others, where it stays although
-the process that claimed it may end first. What is not noticed: a claim of a process that ended before the other began,
-as where one provider block needs a resource of the other.
+Terraform runs them side by side for a plan or an apply and ends all of them before it continues, so processes that run
+at the same time belong to one configuration. Each has a file that only this user can access. A process writes a claim
+to its own file, which later processes copy when they start, and to the files of the others, where it outlives the
+process. A claim goes unnoticed if its process ends before the other one starts, for example because one provider block
+depends on a resource of the other.
 """
 
 import fcntl
@@ -20,12 +20,12 @@ from keyfactor_provider.terraform.logs import LOG
 
 
 class Neighbours:
-    """What this process claims, and what the others of the same Terraform do.
+    """The claims of this process, and those of the others of the same Terraform.
 
     Args:
-        folder: of the files, for all plugin processes of this user; made where it is missing.
-        family: the process that started this one and the others.
-        own: this process.
+        folder: of the files of all plugin processes of this user; created if missing.
+        family: the ID of the process that started this one and the others.
+        own: the ID of this process.
     """
 
     def __init__(self, folder: Path, family: int, own: int) -> None:
@@ -39,32 +39,32 @@ class Neighbours:
 
     @classmethod
     def of_this_process(cls) -> "Neighbours | None":
-        """Those of the Terraform that started this process; None where they can't be known, which is logged."""
+        """The neighbours of this process; None if they can't be determined, which is logged."""
         folder = Path(tempfile.gettempdir()) / f"keyfactorcommand-{os.getuid()}"
         try:
             return cls(folder, os.getppid(), os.getpid())
         except (OSError, ValueError) as error:
-            LOG.warning("An orchestrator in fleets of two provider aliases will not be noticed: %s", error)
+            LOG.warning("Can't detect an orchestrator in fleets of two provider aliases: %s", error)
             return None
 
     def claim(self, server: str, members: Iterable[str]) -> frozenset[str]:
-        """Tells the others which members of a server's this process has fleets for; those that they have claimed.
+        """Claims members on a server for the fleets of this process; returns those that others have claimed.
 
         Raises:
-            OSError: the folder can't be written to any more.
+            OSError: the folder can't be written to.
         """
-        wanted = sorted(members)
+        member_ids = sorted(members)
         with self._locked():
-            for each in (self._file, *self._others()):
-                with each.open("a", encoding="utf-8") as file:
-                    file.write(_line([self._own, server, wanted]))
-            return self._of_others(server).intersection(wanted)
+            for path in (self._file, *self._others()):
+                with path.open("a", encoding="utf-8") as file:
+                    file.write(_line([self._own, server, member_ids]))
+            return self._of_others(server).intersection(member_ids)
 
     def claimed(self, server: str) -> frozenset[str]:
-        """The members of a server's that the others have claimed so far.
+        """The members on a server that others have claimed so far.
 
         Raises:
-            OSError: the folder can't be read any more.
+            OSError: the folder can't be read.
         """
         with self._locked():
             return self._of_others(server)
@@ -79,7 +79,7 @@ class Neighbours:
 
     def _of_others(self, server: str) -> frozenset[str]:
         claims = _claims(self._file)
-        return frozenset(each for by, of, members in claims if of == server and by != self._own for each in members)
+        return frozenset().union(*(members for by, on, members in claims if on == server and by != self._own))
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -88,7 +88,7 @@ class Neighbours:
         try:
             status = os.fstat(handle)
             if status.st_uid != os.getuid() or stat.S_IMODE(status.st_mode) & 0o077:
-                raise PermissionError(f"{self._folder} is not this user's alone")
+                raise PermissionError(f"{self._folder} is accessible to other users")
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
         finally:

@@ -21,28 +21,27 @@ _FIELDS: Final = {
     "client_machine": ("machine", String(), "Its machine; not unique."),
     "username": ("identity", String(), "Its identity in Command."),
     "agent_platform": ("platform", Number(), "Command's number for its platform."),
-    "version": ("version", String(), "Its own."),
+    "version": ("version", String(), "Its version."),
     "status": ("status", Number(), "1 New, 2 Approved, 3 Disapproved."),
     "last_seen": ("last_seen", String(), "As Command writes it, UTC."),
     "capabilities": ("capabilities", List(String()), "What it can do."),
     "blueprint": ("blueprint", String(), "The blueprint applied to it."),
     "thumbprint": ("thumbprint", String(), "The certificate that Command expects of it."),
-    "legacy_thumbprint": ("legacy_thumbprint", String(), "The one before, until it registers with the new one."),
+    "legacy_thumbprint": ("legacy_thumbprint", String(), "The previous one, until it registers with the new one."),
     "last_thumbprint_used": ("last_thumbprint_used", String(), "The certificate that it last presented."),
     "last_error_code": ("last_error_code", Number(), "Of its last session."),
     "last_error_message": ("last_error_message", String(), "Of its last session."),
     "auth_certificate_reenrollment": ("flag", String(), "Its flag: None, Requested or Required."),
 }
-"""Named as in Keyfactor's own provider, each with the field that it shows."""
+"""Attributes, named as in Keyfactor's own provider, with the field of an orchestrator that each shows."""
 
 _ORCHESTRATOR: Final = Object({name: of for name, (_, of, _) in _FIELDS.items()})
-
 
 _MOST_HOURS: Final = 10 * 365 * 24
 
 
 class OneOrchestrator:
-    """One orchestrator, by its GUID or its machine."""
+    """One orchestrator, by its GUID or its machine name."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -57,7 +56,7 @@ class OneOrchestrator:
         """Its attributes."""
         return Schema(
             attributes=[
-                Attribute("agent_identifier", String(), "Its GUID, or its machine's name.", required=True),
+                Attribute("agent_identifier", String(), "Its GUID or its machine name.", required=True),
                 Attribute("id", String(), "Its GUID.", computed=True),
                 *(Attribute(name, of, text, computed=True) for name, (_, of, text) in _FIELDS.items()),
             ],
@@ -65,32 +64,32 @@ class OneOrchestrator:
         )
 
     def validate(self, _diagnostics: Diagnostics, _config: State) -> None:
-        """Any text may be a machine's name."""
+        """Accepts any string, since it may be a machine name."""
 
     def read(self, _call: Call, config: State) -> State:
-        """Looks it up; several of one name are never guessed among."""
-        wanted = config["agent_identifier"]
-        found = self._find(wanted)
-        if len(found) != 1:
-            names = listed([named(each.machine, each.id) for each in found], rest="")
+        """Looks it up; fails if several orchestrators have the name."""
+        identifier = config["agent_identifier"]
+        agents = self._find(identifier)
+        if len(agents) != 1:
+            names = listed([named(agent.machine, agent.id) for agent in agents], rest="")
             raise LookupRefused(
-                f'Looking up orchestrator "{safe(wanted)}"',
-                f"{count(len(found))} have that name: {names}" if found else "not found in Command",
-                "Set agent_identifier to the GUID of the one you mean." if found else "Correct agent_identifier.",
+                f'Looking up orchestrator "{safe(identifier)}"',
+                f"{count(len(agents))} have that name: {names}" if agents else "not found in Command",
+                "Set agent_identifier to the GUID of the one you mean." if agents else "Correct agent_identifier.",
             )
-        return {**config, "id": found[0].id, **_shown(found[0])}
+        return {**config, "id": agents[0].id, **_shown(agents[0])}
 
-    def _find(self, wanted: str) -> Sequence[Any]:
-        operations = self._shared.operations
+    def _find(self, identifier: str) -> Sequence[Any]:
+        lookups = self._shared.operations.lookups
         try:
-            agent = operations.lookups.agent(guid.canonical(wanted))
+            agent = lookups.agent(guid.canonical(identifier))
         except ValueError:
-            return [each for each in operations.lookups.everyone() if each.machine.lower() == wanted.lower()]
+            return [agent for agent in lookups.everyone() if agent.machine.lower() == identifier.lower()]
         return [agent] if agent else []
 
 
 class Orchestrators:
-    """The orchestrators that match every filter given."""
+    """The orchestrators that match all given filters."""
 
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
@@ -104,17 +103,17 @@ class Orchestrators:
     def get_schema(cls) -> Schema:
         """Its attributes."""
         texts = {
-            "machine": "Machine names; `*` and `?` stand for any text, case does not matter.",
+            "machine": "Machine names; `*` and `?` are wildcards, case does not matter.",
             "platform": "Unknown, .NET, Java, Mac, Android, Native, Bash or Universal, or its number.",
-            "capability": "Capabilities of which it must have one, whole and in any case.",
+            "capability": "Whole names of capabilities, of which it must have one; case does not matter.",
             "identity": "Identities in Command (Username), with `*` and `?`.",
             "exclude": "GUIDs, or machine names with `*` and `?`.",
             "status": "New, Approved or Disapproved, or its number. Not for the members of a re-enrollment.",
         }
         numbers = {
-            "seen_within_hours": "How long ago it was seen at most. Not for the members of a re-enrollment.",
-            "at_least": "Fewer are refused.",
-            "at_most": "More are refused.",
+            "seen_within_hours": "How recently it must have been seen. Not for the members of a re-enrollment.",
+            "at_least": "The smallest number of matches that is accepted.",
+            "at_most": "The largest number of matches that is accepted.",
         }
         return Schema(
             attributes=[
@@ -129,13 +128,13 @@ class Orchestrators:
                 ),
                 Attribute("id", String(), "Always `orchestrators`.", computed=True),
                 Attribute("ids", List(String()), "Their GUIDs, sorted.", computed=True),
-                Attribute("orchestrators", List(_ORCHESTRATOR), "Each of them, in the same order.", computed=True),
+                Attribute("orchestrators", List(_ORCHESTRATOR), "Their attributes, in the same order.", computed=True),
             ],
-            description="The orchestrators of Keyfactor Command that match every filter given.",
+            description="The orchestrators of Keyfactor Command that match all given filters.",
         )
 
     def validate(self, diagnostics: Diagnostics, config: State) -> None:
-        """Refuses filters that nothing can match."""
+        """Refuses invalid filters."""
         if has_unknown(config):
             return
         hours = config["seen_within_hours"]
@@ -159,18 +158,18 @@ class Orchestrators:
             add_problems(diagnostics, error.problems)
 
     def read(self, call: Call, config: State) -> State:
-        """Looks them up over every page of Command's list."""
+        """Looks them up in all pages of Command's list."""
         from keyfactor_provider.operations.lookup import find
 
-        found = find(self._shared.operations.lookups.everyone(), _filter(config))
-        if found.unmatched:
-            entries = listed([safe(entry) for entry in found.unmatched], rest="")
-            call.diagnostics.add_warning("Entries of exclude match nothing", f"They exclude nobody: {entries}.")
+        result = find(self._shared.operations.lookups.everyone(), _filter(config))
+        if result.unmatched:
+            entries = listed([safe(entry) for entry in result.unmatched], rest="")
+            call.diagnostics.add_warning("Entries of exclude match no orchestrator", f"Not matched: {entries}.")
         return {
             **config,
             "id": "orchestrators",
-            "ids": list(found.ids),
-            "orchestrators": [_shown(each) for each in found],
+            "ids": list(result.ids),
+            "orchestrators": [_shown(agent) for agent in result],
         }
 
 
@@ -179,9 +178,9 @@ def _filter(config: State) -> Any:
 
     hours = config["seen_within_hours"]
     names = ("machine", "platform", "capability", "identity", "exclude", "status")
-    several: dict[str, Any] = {name: tuple(config[name] or ()) for name in names}
+    lists: dict[str, Any] = {name: tuple(config[name] or ()) for name in names}
     return Filter(
-        **several,
+        **lists,
         seen_within=None if hours is None else timedelta(hours=float(hours)),
         with_certificate=config["with_certificate"],
         at_least=config["at_least"] or 0,

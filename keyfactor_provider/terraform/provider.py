@@ -1,4 +1,4 @@
-"""The provider itself, as `tf` and `servicer` call it."""
+"""The provider: its block, its resources and its data sources."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,7 +19,7 @@ from keyfactor_provider.terraform.shared import Shared
 from keyfactor_provider.terraform.values import has_unknown, is_unknown
 
 ADDRESS: Final = "terraform.local/keyfactor/keyfactorcommand"
-"""Where Terraform looks for it until it is in a public registry."""
+"""The source address until the provider is in a public registry."""
 
 _RESOURCES: Final[tuple[type[Resource], ...]] = (Reenrollment, Completion)
 _DATA_SOURCES: Final[tuple[type[DataSource], ...]] = (OneOrchestrator, Orchestrators)
@@ -29,14 +29,14 @@ class CommandProvider(Provider):
     """The provider, as `tf` and `servicer` call it.
 
     Attributes:
-        shared: what its resources get.
+        shared: passed to each of its resources.
     """
 
     def __init__(self) -> None:
         self.shared = Shared()
 
     def get_model_prefix(self) -> str:
-        """What the names of all resources begin with."""
+        """The prefix of all resource names."""
         return "keyfactorcommand_"
 
     def full_name(self) -> str:
@@ -44,11 +44,11 @@ class CommandProvider(Provider):
         return ADDRESS
 
     def get_provider_schema(self, _diags: Diagnostics) -> Schema:
-        """The provider block: everything in it is optional."""
+        """The schema of the provider block, in which everything is optional."""
         return block.SCHEMA
 
     def validate_config(self, diags: Diagnostics, config: Mapping[str, Any]) -> None:
-        """Refuses what is wrong; what is not known yet, or missing, may still come."""
+        """Refuses invalid settings, but not unknown or missing ones."""
         if has_unknown(config):
             return
         try:
@@ -59,7 +59,7 @@ class CommandProvider(Provider):
             add_settings_error(diags, error, dict(block.ATTRIBUTES))
 
     def configure_provider(self, diags: Diagnostics, config: Mapping[str, Any]) -> None:
-        """Takes the settings for this process, and says what is to be said about them once."""
+        """Takes the settings for this process, and reports problems with them once."""
         from keyfactor_provider.command.client import CommandClient
         from keyfactor_provider.operations.operations import Operations
 
@@ -69,9 +69,9 @@ class CommandProvider(Provider):
         def connect() -> CommandClient:
             if unknown:
                 raise MissingSettings(
-                    "Keyfactor Command can't be asked yet",
+                    "Keyfactor Command can't be read yet",
                     f"the provider block's {unknown[0]} is known only after apply",
-                    "Existing orchestrators are not looked at.",
+                    "Existing orchestrators are not refreshed.",
                 )
             settings = block.settings(config)
             url = urlsplit(settings.base_url)
@@ -98,9 +98,9 @@ class CommandProvider(Provider):
         return list(_DATA_SOURCES)
 
     def resource(self, kind: type[Resource]) -> Resource:
-        """A resource type at work for one call."""
+        """A resource for one call."""
         return kind(self.shared)
 
     def data_source(self, kind: type[DataSource]) -> DataSource:
-        """A data source at work for one call."""
+        """A data source for one call."""
         return kind(self.shared)

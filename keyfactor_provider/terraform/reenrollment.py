@@ -1,4 +1,4 @@
-"""keyfactorcommand_orchestrator_reenrollment."""
+"""The resource keyfactorcommand_orchestrator_reenrollment."""
 
 import uuid
 from collections.abc import Mapping
@@ -24,10 +24,9 @@ from keyfactor_provider.terraform.values import has_unknown, is_unknown, known_o
 from keyfactor_provider.text import listed
 
 _ENDS_WELL: Final = (
-    " Terraform ends this apply with success all the same, unless the resource has a postcondition on"
-    ' self.failure == "" (see its documentation).'
+    ' This apply still succeeds, unless the resource has a postcondition on self.failure == "" (see its documentation).'
 )
-"""An error on a creation would make Terraform destroy and create the resource next."""
+"""A creation can't end with an error, because Terraform would then destroy and re-create the resource."""
 
 _GIVEN: Final = [
     Attribute(
@@ -39,36 +38,36 @@ _GIVEN: Final = [
     Attribute(
         "status",
         String(),
-        "`Requested` (1): enroll at the next session, work goes on. `Required` (2): no work before a new certificate. "
+        "`Requested` (1): enroll at the next session, keep working. `Required` (2): no work before a new certificate. "
         "`None` (0): clear the flag.",
         required=True,
     ),
-    Attribute("triggers", Map(String()), "Any strings; a change starts a new round for everyone.", optional=True),
+    Attribute("triggers", Map(String()), "Any strings; a change starts a new round for all members.", optional=True),
     Attribute(
         "on_removal",
         String(),
-        "Whether the flag of an orchestrator is cleared when it is removed or the resource is destroyed: "
-        "`unset` (default) or `retain`.",
+        "What happens to an orchestrator's flag when it is removed or the resource is destroyed: `unset` (default) "
+        "clears it, `retain` keeps it.",
         optional=True,
     ),
     Attribute(
         "on_failure",
         String(),
-        "How failed orchestrators end an apply: `error` (default) or `warn`. On creation both are a warning: "
-        "carry the documented postcondition.",
+        "How failed orchestrators end an apply: `error` (default) or `warn`. On creation both are a warning, so add "
+        "the documented postcondition.",
         optional=True,
     ),
     Attribute(
         "waves",
         List(String()),
         'Sizes of the waves in which orchestrators are requested, such as `[5, "10%", "100%"]`: numbers, or percents '
-        "of the members; the last size repeats. Without waves everybody is requested at once.",
+        "of the members; the last size repeats. Without waves all are requested at once.",
         optional=True,
     ),
     Attribute(
         "canary_ids",
         Set(String()),
-        "GUIDs of the members that are requested first; nobody else is before each of them has re-enrolled.",
+        "GUIDs of the members that are requested first; the others follow once each of them has re-enrolled.",
         optional=True,
     ),
     Attribute(
@@ -81,11 +80,11 @@ _GIVEN: Final = [
     Attribute(
         "overdue_after",
         String(),
-        "After how long a requested orchestrator is overdue, such as `48h` or `2d`, or seconds; `7d` by default where "
-        "there are waves or canaries, else never.",
+        "After how long a requested orchestrator is overdue, such as `48h` or `2d`, or seconds; by default `7d` with "
+        "waves or canaries, otherwise never.",
         optional=True,
     ),
-    Attribute("paused", Bool(), "Whether nobody new is requested; `false` by default.", optional=True),
+    Attribute("paused", Bool(), "Whether to request no further members; `false` by default.", optional=True),
 ]
 
 
@@ -110,14 +109,14 @@ class Reenrollment:
         )
 
     def validate(self, diagnostics: Diagnostics, config: State) -> None:
-        """Refuses what can't be used, as far as it is known."""
+        """Refuses invalid values, as far as they are known."""
         add_problems(diagnostics, check("", fleetstate.given(config)).problems)
 
     def plan(self, call: Call, prior: State | None, config: State | None) -> Planned:
-        """What an apply would do; decided from the state alone, with a look at Command for warnings."""
+        """What an apply would do, decided from the state alone; Command is read only for warnings."""
         if config is None:
             return Planned(None)
-        # The second plan of a replacement has no prior state, but what the first one left.
+        # The second plan of a replacement has no prior state, but the private data of the first one.
         name = prior["id"] if prior else call.private.get("owner") or str(uuid.uuid4())
         record = fleetstate.record_of(prior) if prior else Record(name)
         checked = check(name, fleetstate.given(config))
@@ -135,7 +134,7 @@ class Reenrollment:
             return Planned(planned | fleetstate.unknown(*([name] if prior else [])), {"owner": name})
         ahead = forecast(record, checked.desired)
         private = {"owner": name, "first": list(ahead.first)}
-        # An apply plans again, and its warnings would follow the result; only a plan reads first.
+        # An apply plans again, where warnings would come too late. Only a plan refreshes first.
         if (prior is None or ahead.changes) and (prior is None or self._shared.was_read(name)):
             with self._shared.tell.into(call.diagnostics):
                 before.announce(record, checked.desired, ahead, looks=False)
@@ -144,12 +143,12 @@ class Reenrollment:
         if not ahead.changes:
             return Planned(prior | planned, private)
         if checked.desired.on_failure == "warn":
-            # Failed members are no error then, and Terraform takes no result but the planned one.
+            # Failed members are not an error then, and Terraform accepts no result that differs from the plan.
             return Planned(planned | fleetstate.unknown(name), private)
         return Planned(planned | fleetstate.expected(record, checked.desired, ahead), private)
 
     def create(self, call: Call, planned: State) -> State:
-        """Requests what the plan named; members that failed are in the state, and a warning says so."""
+        """Requests the members that the plan named; failed ones are in the state, with a warning."""
         name = call.private.get("owner") or str(uuid.uuid4())
         desired = fleetstate.desired_of(planned, name)
         with self._shared.tell.into(call.diagnostics):
@@ -157,14 +156,14 @@ class Reenrollment:
             self._shared.tell(report.outcome(record, None))
         failure = report.failure(record)
         if failure is not None and record.trouble and not record.having(*set(Phase) - {Phase.DUE}):
-            failure.next_step = "Nothing was requested and nothing is recorded: the next apply starts anew."
+            failure.next_step = "Nothing was requested and nothing is recorded. The next apply starts over."
             raise failure
         if failure is not None:
             add_failure(call.diagnostics, failure, _ENDS_WELL if record.on_failure == "error" else "")
         return planned | fleetstate.computed(record)
 
     def read(self, call: Call, state: State) -> State:
-        """What Command shows of the members; the resource stays even if they are all gone."""
+        """Observes the members; the resource stays even if all of them are gone."""
         if not self._shared.readable:
             return state
         self._shared.note_read(state["id"])
@@ -173,7 +172,7 @@ class Reenrollment:
         return state | fleetstate.computed(record)
 
     def update(self, call: Call, prior: State, planned: State) -> State:
-        """Brings the members to what is planned."""
+        """Requests and clears as planned."""
         name = prior["id"]
         desired = fleetstate.desired_of(planned, name)
         with self._shared.tell.into(call.diagnostics):
@@ -192,7 +191,7 @@ class Reenrollment:
         return fleetstate.settled({name: known_of(planned[name], after[name]) for name in after})
 
     def delete(self, call: Call, prior: State) -> None:
-        """Clears the flags that the resource owns and that stand."""
+        """Clears the owned flags that are still set."""
         with self._shared.tell.into(call.diagnostics):
             try:
                 elsewhere = self._shared.claimed_elsewhere()
@@ -201,17 +200,17 @@ class Reenrollment:
                 add_error(call.diagnostics, error)
 
     def import_(self, call: Call, ids: str) -> State | None:
-        """Takes over orchestrators as they stand, by their GUIDs separated by commas."""
-        wrong, members = [], []
-        for each in ids.split(","):
+        """Adopts orchestrators in their current state, by their GUIDs separated by commas."""
+        invalid, members = [], []
+        for text in ids.split(","):
             try:
-                members.append(guid.canonical(each.strip()))
+                members.append(guid.canonical(text.strip()))
             except ValueError:
-                wrong.append(repr(each.strip()))
-        if wrong:
+                invalid.append(repr(text.strip()))
+        if invalid:
             raise ProviderError(
                 "Invalid import ID",
-                f"not an orchestrator's GUID: {listed(wrong)}",
+                f"not an orchestrator's GUID: {listed(invalid)}",
                 "Expected GUIDs such as 3f2504e0-4f89-11d3-9a0c-0305e82c3301, separated by commas.",
             )
         with self._shared.tell.into(call.diagnostics):
@@ -224,25 +223,25 @@ class Reenrollment:
         }
 
     def _claimed_by_others(self, members: frozenset[str]) -> list[Problem]:
-        """A problem for each member that a resource of another provider configuration (alias) claims in this run."""
+        """A problem for each member that another provider configuration (alias) has claimed in this run."""
         reason = "also in a fleet of another provider configuration (alias); expected each orchestrator in one"
-        taken = sorted(self._shared.claim(members))
-        return [Problem("orchestrator_ids", f"{member_id} is {reason}") for member_id in taken]
+        claimed = sorted(self._shared.claim(members))
+        return [Problem("orchestrator_ids", f"{member_id} is {reason}") for member_id in claimed]
 
 
 def _as_written(prior: State | None, config: State) -> State:
-    """The given attributes of a plan: another spelling of the same is no change."""
+    """The planned values of the given attributes; another spelling of the same value is not a change."""
     planned = {}
     for name in fleetstate.GIVEN:
         old, new = prior[name] if prior else None, config[name]
-        keeps = old is not None and new is not None and not has_unknown(new) and _meant(name, old) == _meant(name, new)
-        planned[name] = old if keeps else new
+        comparable = old is not None and new is not None and not has_unknown(new)
+        planned[name] = old if comparable and _parsed(name, old) == _parsed(name, new) else new
     return planned
 
 
-def _meant(name: str, value: Any) -> Any:
+def _parsed(name: str, value: Any) -> Any:
     if name in ("orchestrator_ids", "canary_ids"):
-        return {guid.canonical(each) for each in value}
+        return set(map(guid.canonical, value))
     if name == "status":
         return ReenrollmentStatus.parse(value)
     if name == "overdue_after":

@@ -1,7 +1,7 @@
-"""Terraform's calls: what `tf` serves, and what it lacks.
+"""Serves Terraform's calls where `tf` is not enough.
 
-`tf` 1.2.0 plans no creation and no destruction, has no private data between plan and apply, and turns an
-exception into a broken connection. All that reads values is served here; schemas and the rest stay with `tf`.
+`tf` 1.2.0 does not plan creations and destructions, passes no private data from plan to apply, and turns an exception
+into a broken connection. Every call that reads values is served here; `tf` serves the schemas and the rest.
 """
 
 import functools
@@ -24,7 +24,7 @@ from keyfactor_provider.terraform.values import nulls, read, read_json, written
 
 
 def _answering(response: Any) -> Callable[[Any], Any]:
-    """Gives a call its diagnostics; what it raises becomes one of them."""
+    """Passes diagnostics to a call and adds them to its response; an exception becomes one of them."""
 
     def decorate(serve: Any) -> Any:
         @functools.wraps(serve)
@@ -51,14 +51,14 @@ def _answering(response: Any) -> Callable[[Any], Any]:
 
 
 class Servicer(ProviderServicer):
-    """The provider over plugin protocol 6."""
+    """Serves the provider over plugin protocol 6."""
 
     def __init__(self, provider: CommandProvider) -> None:
         super().__init__(provider)
         self._provider = provider
 
     def GetProviderSchema(self, request: Any, context: Any) -> Any:  # noqa: N802  # gRPC names its methods
-        """As `tf` has it, and that destructions are planned too."""
+        """Adds to the response of `tf` that destructions are planned too."""
         response = super().GetProviderSchema(request, context)
         response.server_capabilities.plan_destroy = True
         response.server_capabilities.get_provider_schema_optional = True
@@ -66,29 +66,29 @@ class Servicer(ProviderServicer):
 
     @_answering(pb.ValidateProviderConfig.Response)
     def ValidateProviderConfig(self, request: Any, diagnostics: Diagnostics) -> None:  # noqa: N802
-        """Looks at the provider block."""
+        """Validates the provider block."""
         self._provider.validate_config(diagnostics, self._provider_block(request))
 
     @_answering(pb.ConfigureProvider.Response)
     def ConfigureProvider(self, request: Any, diagnostics: Diagnostics) -> None:  # noqa: N802
-        """Takes the provider block."""
+        """Configures the provider."""
         self._provider.configure_provider(diagnostics, self._provider_block(request))
 
     @_answering(pb.ValidateResourceConfig.Response)
     def ValidateResourceConfig(self, request: Any, diagnostics: Diagnostics) -> None:  # noqa: N802
-        """Looks at a resource's block."""
+        """Validates a resource's block."""
         attributes = self._get_res_attrs(request.type_name)
         _validate(self._resource(request), diagnostics, read(request.config, attributes), attributes)
 
     @_answering(pb.ValidateDataResourceConfig.Response)
     def ValidateDataResourceConfig(self, request: Any, diagnostics: Diagnostics) -> None:  # noqa: N802
-        """Looks at a data source's block."""
+        """Validates a data source's block."""
         attributes = self._data_source_attributes(request)
         _validate(self._data_source(request), diagnostics, read(request.config, attributes), attributes)
 
     @_answering(pb.UpgradeResourceState.Response)
     def UpgradeResourceState(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
-        """Brings recorded state to this version's schema; called whenever state is read."""
+        """Upgrades recorded state to the current schema; Terraform calls it whenever it reads state."""
         kind = self._get_res_cls(request.type_name)
         state = read_json(request.raw_state.json)
         newest = kind.get_schema().version
@@ -105,7 +105,7 @@ class Servicer(ProviderServicer):
 
     @_answering(pb.ReadResource.Response)
     def ReadResource(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
-        """Reads a resource; where that fails, its state stands as it was."""
+        """Refreshes a resource; if that fails, its state is unchanged."""
         state, call = read(request.current_state, self._get_res_attrs(request.type_name)), Call(diagnostics)
         try:
             state = self._resource(request).read(call, state)
@@ -127,7 +127,7 @@ class Servicer(ProviderServicer):
 
     @_answering(pb.ApplyResourceChange.Response)
     def ApplyResourceChange(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
-        """Creates, updates or destroys; what stands afterwards is the answer, whatever failed."""
+        """Creates, updates or destroys; responds with the resulting state even after a failure."""
         attributes = self._get_res_attrs(request.type_name)
         prior, planned = read(request.prior_state, attributes), read(request.planned_state, attributes)
         resource, call = self._resource(request), Call(diagnostics, _private(request.planned_private))
@@ -146,12 +146,12 @@ class Servicer(ProviderServicer):
 
     @_answering(pb.ImportResourceState.Response)
     def ImportResourceState(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
-        """Takes over what is there."""
+        """Imports a resource."""
         state = self._resource(request).import_(Call(diagnostics), request.id)
         if state is None:
             return {}
-        made = pb.ImportResourceState.ImportedResource(type_name=request.type_name, state=written(state))
-        return {"imported_resources": [made]}
+        imported = pb.ImportResourceState.ImportedResource(type_name=request.type_name, state=written(state))
+        return {"imported_resources": [imported]}
 
     @_answering(pb.ReadDataSource.Response)
     def ReadDataSource(self, request: Any, diagnostics: Diagnostics) -> dict[str, Any]:  # noqa: N802
@@ -160,12 +160,12 @@ class Servicer(ProviderServicer):
         return {"state": written(self._data_source(request).read(Call(diagnostics), config))}
 
     def StopProvider(self, _request: Any, _context: Any) -> Any:  # noqa: N802
-        """What waits ends soon; what posts ends by itself, with its state."""
+        """Ends all waits; calls that post still finish and return their state."""
         self.stop()
         return pb.StopProvider.Response()
 
     def stop(self) -> None:
-        """Ends what only waits."""
+        """Ends all waits."""
         self._provider.shared.stop()
 
     def _resource(self, request: Any) -> Resource:
@@ -189,21 +189,17 @@ def _by_name(attributes: list[Attribute]) -> dict[str, Attribute]:
 def _validate(
     kind: Resource | DataSource, diagnostics: Diagnostics, config: dict[str, Any], attributes: Mapping[str, Attribute]
 ) -> None:
-    """Refuses null elements here, for every resource alike, and leaves the rest to the resource."""
+    """Refuses null elements, for all resources alike; the resource validates the rest."""
     for path in nulls(config, attributes):
         attribute, *keys = path
         place = "".join(f"[{json.dumps(key[0])}]" for key in keys if isinstance(key, tuple))
-        diagnostics.add_error(
-            f"Wrong value for {attribute}",
-            f"{attribute}{place} is null; give it a value or leave it out."
-            if place
-            else f"{attribute} has a null element; give it a value or leave it out.",
-            path=path,
-        )
+        subject = f"{attribute}{place} is null" if place else f"{attribute} has a null element"
+        detail = f"{subject}; give it a value or leave it out."
+        diagnostics.add_error(f"Invalid value for {attribute}", detail, path=path)
     if not diagnostics.has_errors():
         kind.validate(diagnostics, config)
 
 
 def _private(data: bytes) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(data) if data else {}
-    return found
+    private: dict[str, Any] = json.loads(data) if data else {}
+    return private

@@ -1,7 +1,7 @@
-"""Serving Terraform: go-plugin's handshake, its certificate, and an end that waits for what is under way.
+"""Serves Terraform: go-plugin's handshake, its certificate, and a shutdown that lets calls in progress finish.
 
-`tf.runner` is not used: it stops at once on StopProvider and on Ctrl-C, and an apply that has posted already
-would lose its state.
+`tf.runner` is not used, because it stops at once on StopProvider and on Ctrl-C, so that an apply that has already
+posted would lose its state.
 """
 
 import base64
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from keyfactor_provider.terraform.servicer import Servicer
 
 COOKIE: Final = ("TF_PLUGIN_MAGIC_COOKIE", "d602bf8f470bc67ca7faa0386276bbdd4330efaf76d1a219cb4d6991ca9872b2")
-"""How a plugin tells that Terraform started it (terraform: internal/plugin/serve.go)."""
+"""Tells a plugin that Terraform started it (terraform: internal/plugin/serve.go)."""
 
 _OPTIONS: Final = (
-    # A fleet of 100,000 is larger than gRPC's own 4 MiB.
+    # A fleet of 100,000 exceeds gRPC's default of 4 MiB.
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
 )
 _WORKERS: Final = sys.maxsize
-"""Each call under way has a thread of its own. Terraform bounds their number (-parallelism), and StopProvider must
-never wait for a worker behind waiting completions."""
+"""Each call in progress has its own thread, so that StopProvider never waits behind waiting completions. Terraform
+limits their number (-parallelism)."""
 _GRACE: Final = 24 * 3600.0
 _LONGEST_ADDRESS: Final = 100
 """Bytes of a socket's path: macOS takes 103, Linux 107 (unix(7): sun_path)."""
@@ -44,46 +44,45 @@ _OWN_PART: Final = len("/tf-kf-12345678/plugin.sock")
 
 
 def server(servicer: "Servicer", ended: Callable[[], None]) -> grpc.Server:
-    """A gRPC server with the provider on it; `ended` is called when Terraform wants the plugin to go."""
-    made = grpc.server(ThreadPoolExecutor(_WORKERS), options=_OPTIONS)
-    tfplugin_pb2_grpc.add_ProviderServicer_to_server(servicer, made)
-    grpc_controller_pb2_grpc.add_GRPCControllerServicer_to_server(_Controller(ended), made)
-    grpc_stdio_pb2_grpc.add_GRPCStdioServicer_to_server(_Stdio(), made)
-    return made
+    """A gRPC server with the provider; calls `ended` when Terraform shuts the plugin down."""
+    plugin = grpc.server(ThreadPoolExecutor(_WORKERS), options=_OPTIONS)
+    tfplugin_pb2_grpc.add_ProviderServicer_to_server(servicer, plugin)
+    grpc_controller_pb2_grpc.add_GRPCControllerServicer_to_server(_Controller(ended), plugin)
+    grpc_stdio_pb2_grpc.add_GRPCStdioServicer_to_server(_Stdio(), plugin)
+    return plugin
 
 
 def serve(servicer: "Servicer") -> None:
-    """Serves the Terraform process that started this one, until it says so or is gone.
+    """Serves the Terraform process that started this one, until it shuts the plugin down or is gone.
 
-    Then, and on SIGTERM, what waits ends at once, and what posts ends with its state.
+    Then, and on SIGTERM, waits end at once, and calls that post still finish and return their state.
 
     Raises:
         OSError: there is no folder for the socket.
     """
-    # Ctrl-C reaches the whole process group; Terraform itself says what is to stop.
+    # Ctrl-C reaches the whole process group, but Terraform itself sends StopProvider.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    made = server(servicer, ended.set)
+    plugin = server(servicer, ended.set)
     with _socket_folder() as folder:
         address = f"{folder}/plugin.sock"
         certificate, credentials = _credentials()
-        made.add_secure_port(f"unix://{address}", credentials)
-        made.start()
-        told = base64.b64encode(certificate).decode().rstrip("=")
-        print(f"1|6|unix|{address}|grpc|{told}", flush=True)
+        plugin.add_secure_port(f"unix://{address}", credentials)
+        plugin.start()
+        print(f"1|6|unix|{address}|grpc|{base64.b64encode(certificate).decode().rstrip('=')}", flush=True)
         parent = os.getppid()
         while not ended.wait(0.5) and os.getppid() == parent:
             pass
         servicer.stop()
-        made.stop(_GRACE).wait()
+        plugin.stop(_GRACE).wait()
 
 
 def _socket_folder() -> tempfile.TemporaryDirectory[str]:
-    """A folder of this user's alone, whose path a socket, gRPC's address and go-plugin's handshake can hold.
+    """A private folder whose path fits a socket, gRPC's address and go-plugin's handshake.
 
-    The first of TMPDIR and the usual folders that is short enough, has no character with a meaning in a URL or in the
-    handshake, and can be written to.
+    It is in the first of TMPDIR and the usual folders whose path is short enough, contains no character that is special
+    in a URL or in the handshake, and is writable.
 
     Raises:
         OSError: there is none.
@@ -93,14 +92,14 @@ def _socket_folder() -> tempfile.TemporaryDirectory[str]:
             continue
         with suppress(OSError):
             return tempfile.TemporaryDirectory(prefix="tf-kf-", dir=parent)
-    raise OSError("No folder for the plugin's socket: set TMPDIR to one that can be written to")
+    raise OSError("No writable folder for the plugin's socket: set TMPDIR to one with a short, plain path")
 
 
 def _credentials() -> tuple[bytes, grpc.ServerCredentials]:
-    """A certificate for this process alone, which Terraform expects (go-plugin: AutoMTLS).
+    """A certificate for this process, which Terraform expects (go-plugin: AutoMTLS).
 
-    Terraform's own has a P-521 key, which gRPC's TLS library does not take; who may come in is decided by the
-    folder of the socket, which is this user's alone.
+    Terraform's client certificate is not verified, because gRPC's TLS library does not support its P-521 key. The
+    private folder of the socket keeps other users out.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
@@ -135,5 +134,5 @@ class _Controller(grpc_controller_pb2_grpc.GRPCControllerServicer):
 
 class _Stdio(grpc_stdio_pb2_grpc.GRPCStdioServicer):
     def StreamStdio(self, _request: Any, _context: Any) -> Any:  # noqa: N802  # gRPC names it
-        # What goes to stderr reaches Terraform by itself.
+        # Terraform reads stderr directly.
         return iter(())

@@ -1,4 +1,4 @@
-"""What all resources of one plugin process share."""
+"""The state that all resources of one plugin process share."""
 
 from collections.abc import Iterable
 from concurrent.futures import Future, InvalidStateError, ThreadPoolExecutor
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 class Shared:
-    """What the provider hands to each of its resources.
+    """The state that the provider passes to each of its resources.
 
     Attributes:
-        tell: takes what operations say into the answer to the call in which they say it.
-        stopping: done when Terraform wants what is under way to end soon.
-        looks: carries out the looks at Command of all waits, one after another: however many completions wait, at most
-            one of them stands in the way of a call that reads or posts, and none that is to stop has to wait its turn.
+        tell: adds the messages of operations to the response of the current call.
+        stopping: done once Terraform wants calls to end soon.
+        looks: runs the observations of all waits one at a time, so that at most one delays a call that reads or posts,
+            and a wait that should stop is never blocked.
         readable: whether the settings are known, so that Command can be read.
         server: host and port of Command, once they are known.
-        neighbours: the plugin processes of the other provider configurations, where they can be known.
+        neighbours: the plugin processes of the other provider configurations, if they can be determined.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Shared:
 
     @property
     def operations(self) -> "Operations":
-        """What this process does to Command; there once the provider is configured."""
+        """The operations on Command; available once the provider is configured."""
         assert self._operations is not None, "Terraform configures a provider before it uses it"
         return self._operations
 
@@ -46,27 +46,27 @@ class Shared:
         self._operations = operations
 
     def claim(self, members: Iterable[str]) -> frozenset[str]:
-        """Claims members for a fleet of this provider configuration; those that fleets of another one have claimed."""
+        """Claims members for a fleet; returns those that fleets of other provider configurations have claimed."""
         if self.neighbours is None or self.server is None:
             return frozenset()
         return self.neighbours.claim(self.server, members)
 
     def claimed_elsewhere(self) -> frozenset[str]:
-        """The members that fleets of other provider configurations have claimed so far: their flags stay."""
+        """The members that fleets of other provider configurations have claimed, whose flags must stay."""
         if self.neighbours is None or self.server is None:
             return frozenset()
         return self.neighbours.claimed(self.server)
 
     def note_read(self, name: str) -> None:
-        """Remembers that a resource was read in this process."""
+        """Records that a resource was refreshed in this process."""
         self._read.add(name)
 
     def was_read(self, name: str) -> bool:
-        """Whether it was."""
+        """Whether a resource was refreshed in this process."""
         return name in self._read
 
     def stop(self) -> None:
-        """Tells every wait to end, also those that have yet to begin."""
-        # A signal and Terraform may say so at the same time.
+        """Ends every wait, including those that have not started yet."""
+        # A signal and StopProvider may arrive at the same time.
         with suppress(InvalidStateError):
             self.stopping.set_result(None)

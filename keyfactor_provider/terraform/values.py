@@ -1,11 +1,11 @@
 """Terraform's values on the wire, and the type that `tf` lacks.
 
-`tf` reads an unknown value only in its oldest form; since 1.3 Terraform sends most of them with what it knows
-of them already, and wants that back (go-cty: msgpack extensions 0 and 12). So an unknown value stays here as it came.
+`tf` reads an unknown value only in its oldest form. Since 1.3 Terraform sends most of them with refinements and
+expects those back (go-cty: msgpack extensions 0 and 12). So an unknown value is kept as it came.
 
-A number of Terraform's has 512 bits. It comes as an integer or a float where one of 64 bits holds it exactly, and as
-decimal digits in a string otherwise (go-cty: msgpack, `marshalPrimitive`): 1.1 and 1e400 are strings. Here it is an
-`int`, a `float` or a `Decimal`, which compare with each other, and it goes back exactly as it came.
+Terraform's numbers have 512 bits. A number comes as an integer or a float if 64 bits hold it exactly, otherwise as a
+string of decimal digits (go-cty: msgpack, `marshalPrimitive`), for example 1.1 and 1e400. Here it is an `int`, a
+`float` or a `Decimal`, which compare with each other, and it is sent back exactly as it came.
 """
 
 import json
@@ -20,14 +20,14 @@ from tf.schema import Attribute
 from tf.types import List, Map, Number, Set, TfType
 
 UNKNOWN: Final = ExtType(0, b"\x00")
-"""A value that only an apply will give."""
+"""A value that is known only after apply."""
 
 _DIGITS_OF_64_BITS: Final = 18
-"""A whole number with no more digits than these surely fits."""
+"""A whole number with at most this many digits fits into 64 bits."""
 
 
 def read(value: DynamicValue, attributes: Mapping[str, Attribute]) -> Any:
-    """The plain value of an object with these attributes, in which the unknown stays as it came; None for null."""
+    """The plain value of an object with these attributes, its unknown values as they came; None for null."""
     if value.msgpack:
         plain = msgpack.unpackb(value.msgpack)
     elif value.json:
@@ -40,7 +40,7 @@ def read(value: DynamicValue, attributes: Mapping[str, Attribute]) -> Any:
 
 
 def read_json(data: bytes) -> Any:
-    """The plain value of a JSON text, as recorded state is sent; no number in it loses a digit."""
+    """The plain value of JSON, the form of recorded state, without loss of digits."""
     return json.loads(data, parse_int=_number, parse_float=_number)
 
 
@@ -50,12 +50,12 @@ def written(value: Any) -> DynamicValue:
 
 
 def nulls(value: Any, of: TfType | Mapping[str, Attribute]) -> Iterator[list[str | tuple[str | int]]]:
-    """Where null stands in place of an element of a map, a list or a set.
+    """The paths of null elements in maps, lists and sets.
 
-    Terraform itself refuses null only for a whole attribute that is required.
+    Terraform itself refuses null only as the value of a required attribute.
 
     Yields:
-        The path as `tf` writes it: an attribute's name, and a key or a place in a tuple. The elements of a set have no
+        A path in the form of `tf`: names of attributes, and keys or indexes in a tuple. The elements of a set have no
         path, so it ends at the set (Terraform).
     """
     if value is None or is_unknown(value):
@@ -77,12 +77,12 @@ def nulls(value: Any, of: TfType | Mapping[str, Attribute]) -> Iterator[list[str
 
 
 def is_unknown(value: Any) -> bool:
-    """Whether it is not known yet."""
+    """Whether a value is unknown."""
     return isinstance(value, ExtType)
 
 
 def has_unknown(value: Any) -> bool:
-    """Whether anything in it is not known yet."""
+    """Whether any part of a value is unknown."""
     if isinstance(value, Mapping):
         return any(has_unknown(item) for item in value.values())
     if isinstance(value, list):
@@ -91,10 +91,9 @@ def has_unknown(value: Any) -> bool:
 
 
 def known_of(planned: Any, actual: Any) -> Any:
-    """What a plan promised, and the actual value wherever it left that open.
+    """The planned value, with the actual one wherever the plan is unknown.
 
-    Terraform refuses a result that differs from the plan. What the plan left alone may have moved on by itself
-    meanwhile; the next reading shows that.
+    Terraform refuses a result that differs from the plan. Other changes since the plan show up in the next refresh.
     """
     if is_unknown(planned):
         return actual
@@ -110,15 +109,15 @@ class Object(TfType):
         self.attributes = dict(attributes)
 
     def encode(self, value: Mapping[str, Any]) -> dict[str, Any]:
-        """Every attribute is there; one that the value lacks is null."""
+        """All attributes of a value; missing ones are null."""
         return {name: value.get(name) for name in self.attributes}
 
     def decode(self, value: Any) -> Any:
-        """As it is."""
+        """The value, unchanged."""
         return value
 
     def tf_type(self) -> bytes:
-        """Its type in JSON (go-cty)."""
+        """The type in JSON (go-cty)."""
         types = {name: json.loads(of.tf_type()) for name, of in self.attributes.items()}
         return json.dumps(["object", types]).encode()
 
@@ -138,11 +137,11 @@ def _decoded(kind: TfType, value: Any) -> Any:
 def _number(text: str) -> int | Decimal:
     if text.lstrip("-").isdigit() and len(text) <= _DIGITS_OF_64_BITS:
         return int(text)
-    # Without its trailing zeros, so that a message shows 1E+400 and not four hundred digits.
+    # Without trailing zeros, so that a message shows 1E+400 instead of 400 digits.
     return Decimal(text).normalize(Context(prec=len(text)))
 
 
 def _digits(value: Any) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
-    raise TypeError(f"{type(value).__name__} is no value of Terraform's")
+    raise TypeError(f"{type(value).__name__} is not a value of Terraform")

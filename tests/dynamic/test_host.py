@@ -1,4 +1,4 @@
-"""The resource in the SDK's own provider host: what bad input gets, and what an outage leaves."""
+"""The resource in the SDK's own provider host: invalid input, outages, signals and timeouts."""
 
 import re
 import time
@@ -25,7 +25,7 @@ ONE = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Command]:
-    """A Command that no test of this module changes."""
+    """A Command that the tests of this module only read."""
     with running("--orchestrators", "4") as command:
         yield command
 
@@ -49,7 +49,7 @@ def command() -> Iterator[Command]:
         ({"on_removal": "keep"}, r"'keep' is not one of 'unset' and 'retain'"),
     ],
 )
-def test_a_malformed_value_is_refused_in_preview_before_any_call(
+def test_an_invalid_value_is_refused_in_preview_before_any_call(
     shared: Command, news: dict[str, Any], says: str
 ) -> None:
     shared.forget()
@@ -75,7 +75,7 @@ def test_a_malformed_value_is_refused_in_preview_before_any_call(
         ({}, {"batchSize": "many"}, "the stack's config, keyfactor:batchSize is 'many'"),
     ],
 )
-def test_a_wrong_setting_is_refused_in_preview_by_name(
+def test_an_invalid_setting_is_refused_in_preview_by_name(
     shared: Command, environment: dict[str, str], config: dict[str, str], says: str
 ) -> None:
     with host(shared.environment() | environment, config) as running_host:
@@ -86,11 +86,11 @@ def test_a_wrong_setting_is_refused_in_preview_by_name(
 
 
 @pytest.mark.parametrize(
-    ("lacking", "says"),
+    ("missing", "says"),
     [("KEYFACTOR_HOSTNAME", "KEYFACTOR_HOSTNAME"), ("KEYFACTOR_PASSWORD", "KEYFACTOR_PASSWORD")],
 )
-def test_missing_settings_warn_in_preview_and_fail_up(shared: Command, lacking: str, says: str) -> None:
-    environment = {name: value for name, value in shared.environment().items() if name != lacking}
+def test_missing_settings_warn_in_preview_and_fail_up(shared: Command, missing: str, says: str) -> None:
+    environment = {name: value for name, value in shared.environment().items() if name != missing}
     with host(environment) as running_host:
         desired = {"orchestrator_ids": [ONE], "status": "Requested"}
         assert running_host.check(desired)[1] == []
@@ -127,7 +127,7 @@ def test_up_with_command_down_records_every_member_as_queued_and_the_next_up_req
     assert command.posts() == [(1, tuple(ids))]
 
 
-def test_an_answer_lost_after_the_post_was_applied_is_read_before_anything_is_sent_again(
+def test_after_a_lost_response_command_is_read_before_anything_is_sent_again(
     command: Command,
 ) -> None:
     ids = command.ids()[:6]
@@ -152,7 +152,7 @@ def test_a_flag_that_cant_be_cleared_fails_destroy_and_names_its_orchestrator_al
     assert ids[1] not in last
 
 
-def test_a_flag_that_cant_be_cleared_in_an_update_stays_recorded_and_is_tried_again(command: Command) -> None:
+def test_a_flag_that_cant_be_cleared_in_an_update_stays_recorded_and_is_retried(command: Command) -> None:
     ids = command.ids()[:3]
     with host(command.environment()) as running_host:
         running_host.up(orchestrator_ids=ids, status="Requested")
@@ -165,7 +165,7 @@ def test_a_flag_that_cant_be_cleared_in_an_update_stays_recorded_and_is_tried_ag
     assert command.flags()[ids[0]] == "None"
 
 
-def test_required_is_warned_about_where_it_may_block(command: Command) -> None:
+def test_required_warns_of_orchestrators_that_it_may_block(command: Command) -> None:
     ids = command.ids()[:3]
     command.world(
         change={
@@ -177,12 +177,12 @@ def test_required_is_warned_about_where_it_may_block(command: Command) -> None:
         running_host.check({"orchestrator_ids": ids, "status": "Required"})
         (blocked,) = [line for line in running_host.engine.said if "may block" in line]
         assert "2 orchestrators" in blocked
-        assert [each in blocked for each in ids] == [True, True, False]
+        assert [member in blocked for member in ids] == [True, True, False]
         assert "last error 7" in blocked
         assert "2026-01-01" in blocked
 
 
-def test_a_preview_with_command_down_goes_on_after_one_warning(command: Command) -> None:
+def test_a_preview_with_command_down_continues_after_one_warning(command: Command) -> None:
     environment = command.environment()
     command.close()
     with host(environment) as running_host:
@@ -209,13 +209,13 @@ def test_the_engines_address_is_the_last_argument(shared: Command) -> None:
         assert "edge" in running_host.said
 
 
-def test_a_message_that_the_engine_does_not_take_fails_nothing(command: Command) -> None:
+def test_a_message_that_the_engine_does_not_accept_fails_nothing(command: Command) -> None:
     with host(command.environment(), listens=False) as running_host:
         running_host.up(orchestrator_ids=command.ids()[:2], status="Requested")
         assert set(running_host.phases().values()) == {"pending"}
 
 
-def test_sigterm_lets_a_create_finish_and_takes_no_new_call(command: Command) -> None:
+def test_sigterm_lets_a_create_finish_and_rejects_new_calls(command: Command) -> None:
     ids = command.ids()[:2]
     command.faults(faults=[{"on": "POST /Agents/Set", "act": "delay", "seconds": 1.5}])
     with host(command.environment()) as running_host, ThreadPoolExecutor(1) as thread:
@@ -231,7 +231,7 @@ def test_sigterm_lets_a_create_finish_and_takes_no_new_call(command: Command) ->
 
 
 @pytest.mark.parametrize("background", [False, True], ids=["foreground", "background job"])
-def test_sigterm_ends_a_host_that_has_nothing_to_do(shared: Command, background: bool) -> None:
+def test_sigterm_ends_an_idle_host(shared: Command, background: bool) -> None:
     with host(shared.environment(), background=background) as running_host:
         running_host.check({"orchestrator_ids": [ONE], "status": "Requested"})
         running_host.process.terminate()
@@ -263,7 +263,7 @@ def test_custom_timeouts_bound_create_update_and_delete(command: Command) -> Non
 
 
 @pytest.mark.parametrize("preview", [True, False])
-def test_members_that_ignore_changes_took_away_are_those_of_the_last_run(shared: Command, *, preview: bool) -> None:
+def test_members_left_out_by_ignore_changes_are_those_of_the_last_run(shared: Command, *, preview: bool) -> None:
     with host(shared.environment()) as running_host:
         running_host.inputs = {"orchestrators": {ONE: "Requested"}, "status": "Requested", "fleet": "edge"}
         inputs, failures = running_host.check({"status": "Requested"}, preview=preview)
@@ -271,7 +271,7 @@ def test_members_that_ignore_changes_took_away_are_those_of_the_last_run(shared:
     assert "run" not in inputs
 
 
-def test_members_that_a_failed_resource_never_gave_are_not_those_of_the_last_run(shared: Command) -> None:
+def test_members_missing_because_of_a_failed_resource_are_not_those_of_the_last_run(shared: Command) -> None:
     with host(shared.environment()) as running_host:
         running_host.inputs = {"orchestrators": {ONE: "Requested"}, "status": "Requested", "fleet": "edge"}
         inputs, failures = running_host.check({"status": "Requested", "run": None}, preview=False)
@@ -285,40 +285,40 @@ def test_members_that_a_failed_resource_never_gave_are_not_those_of_the_last_run
         ({"orchestrator_ids": MISSING}, "orchestrator_ids"),
         ({"orchestrator_ids": [ONE, MISSING]}, "orchestrator_ids[1]"),
         ({"status": MISSING}, "status"),
-        # What the engine makes of ignore_changes with one member in it.
+        # The inputs from the engine when ignore_changes names one member.
         ({"orchestrators": {ONE: "Requested"}}, "orchestrator_ids"),
     ],
 )
-def test_nothing_in_place_of_a_value_is_refused_alike_in_preview_and_up(
+def test_a_none_is_refused_in_preview_and_up_alike(
     shared: Command, tmp_path: Path, news: dict[str, Any], property_: str, *, preview: bool
 ) -> None:
-    told = {"preview": preview, "failures": str(tmp_path / "failed")}
+    run = {"preview": preview, "failures": str(tmp_path / "failed")}
     with host(shared.environment()) as running_host:
         running_host.inputs = {"orchestrators": {ONE: "Requested", ONE[:-1] + "2": "Requested"}}
-        whole = {"orchestrator_ids": [ONE], "status": "Requested", **news, "run": told}
+        whole = {"orchestrator_ids": [ONE], "status": "Requested", **news, "run": run}
         _, failures = running_host.check(whole, preview=False)
     assert [failure.partition(":")[0] for failure in failures] == [property_]
     assert (tmp_path / "failed").exists()
 
 
-# What needs no host to be seen.
+# Without a host.
 
 
 @pytest.mark.parametrize("timeout", [-1, True, "soon", 604_801, None])
-def test_a_completion_refuses_a_time_to_wait_that_is_none(timeout: Any) -> None:
+def test_a_completion_refuses_an_invalid_timeout(timeout: Any) -> None:
     (failure,) = CompletionProvider().check({}, {"timeout": timeout}).failures
     assert failure.property == "timeout"
     assert failure.reason.startswith(f"{timeout!r} ")
 
 
 @pytest.mark.parametrize("max_failed", [-1, "101%", "many", 1.5, True])
-def test_a_completion_refuses_a_budget_that_is_none(max_failed: Any) -> None:
+def test_a_completion_refuses_an_invalid_budget(max_failed: Any) -> None:
     (failure,) = CompletionProvider().check({}, {"timeout": 0, "max_failed": max_failed}).failures
     assert failure.property == "max_failed"
     assert failure.reason.startswith(f"{max_failed!r} ")
 
 
-def test_a_completion_that_only_looks_is_no_mistake() -> None:
+def test_a_completion_accepts_a_timeout_of_zero() -> None:
     assert CompletionProvider().check({}, {"timeout": 0, "max_failed": "5%"}).failures == []
 
 
@@ -326,17 +326,17 @@ OPEN = Unknown()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
 
 
 @pytest.mark.parametrize("orchestrators", [OPEN, {ONE: OPEN}, [OPEN]])
-def test_what_is_not_known_yet_is_a_change(orchestrators: Any) -> None:
+def test_an_unknown_value_is_a_change(orchestrators: Any) -> None:
     news = {"orchestrators": orchestrators, "status": "Requested"}
     assert ReenrollmentProvider().diff("edge", to_state(Record("edge")), news).changes is None
 
 
-def test_a_run_without_what_it_needs_names_it() -> None:
+def test_a_missing_input_is_named() -> None:
     with pytest.raises(InputError, match="status: missing"):
         ReenrollmentProvider().create({"fleet": "edge", "orchestrators": {ONE: "Requested"}})
 
 
-def test_members_that_a_preview_does_not_know_stay_unknown_and_the_rest_is_kept(shared: Command) -> None:
+def test_members_unknown_in_a_preview_stay_unknown_and_the_rest_is_kept(shared: Command) -> None:
     with host(shared.environment()) as running_host:
         inputs, failures = running_host.check({"orchestrator_ids": UNKNOWN, "status": "Requested"})
         assert (inputs["orchestrators"], inputs["status"], failures) == (UNKNOWN, "Requested", [])
@@ -344,12 +344,12 @@ def test_members_that_a_preview_does_not_know_stay_unknown_and_the_rest_is_kept(
         assert (inputs["orchestrators"], failures) == ({ONE: UNKNOWN}, [])
 
 
-def test_members_that_the_engine_puts_back_are_taken_as_they_are(shared: Command) -> None:
+def test_members_restored_by_the_engine_are_accepted(shared: Command) -> None:
     with host(shared.environment()) as running_host:
         inputs, failures = running_host.check({"orchestrators": {ONE: "Required"}, "status": "Requested"})
     assert (inputs["orchestrators"], failures) == ({ONE: "Requested"}, [])
 
 
 @pytest.mark.parametrize(("value", "text"), [("a", "a"), (True, "true"), (30.0, "30"), (0.5, "0.5")])
-def test_a_setting_is_a_text_however_the_engine_gives_it(value: Any, text: str) -> None:
+def test_a_setting_is_a_string_whatever_type_the_engine_passes(value: Any, text: str) -> None:
     assert as_text(value) == text

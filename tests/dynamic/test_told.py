@@ -1,4 +1,4 @@
-"""What a person is told of a fleet before, after and instead of a run, through the SDK's own provider host."""
+"""The messages about a fleet before, during and after a run, through the SDK's own provider host."""
 
 import copy
 from collections.abc import Callable, Iterator
@@ -22,15 +22,15 @@ def shared() -> Iterator[Command]:
 
 @pytest.fixture
 def command(shared: Command) -> Iterator[Command]:
-    """It, with no flag standing and no fault."""
+    """The shared Command, without flags and faults."""
     shared.calm()
-    shared.world(change={each: {"flag": 0} for each in shared.ids()}, now="2031-03-01T06:00:00Z")
+    shared.world(change={member: {"flag": 0} for member in shared.ids()}, now="2031-03-01T06:00:00Z")
     yield shared
     shared.world(now=None)
 
 
 def told(running_host: Host, act: Callable[[], Any]) -> list[str]:
-    """What the host tells while something is done."""
+    """The messages of the host while something is done."""
     before = len(running_host.engine.said)
     act()
     return running_host.engine.said[before:]
@@ -43,18 +43,18 @@ def machines(command: Command) -> dict[str, str]:
 # A preview has one line for every fleet.
 
 
-def test_a_new_fleet_is_told_with_its_members_by_machine_and_guid(command: Command) -> None:
-    ids, named = command.ids()[:3], machines(command)
+def test_the_line_of_a_new_fleet_names_its_members_by_machine_and_guid(command: Command) -> None:
+    ids, names = command.ids()[:3], machines(command)
     with host(command.environment()) as running_host:
         (line,) = told(
             running_host, lambda: running_host.check({"orchestrator_ids": ids, "status": "Requested"}, name="edge")
         )
     assert line.startswith("edge: ")
     assert "3 orchestrators" in line
-    assert all(f"{named[each]} ({each})" in line for each in ids)
+    assert all(f"{names[member]} ({member})" in line for member in ids)
 
 
-def test_a_new_fleet_whose_members_come_later_is_told_with_what_they_come_from(command: Command) -> None:
+def test_the_line_of_a_new_fleet_with_unknown_members_names_their_source(command: Command) -> None:
     with host(command.environment()) as running_host:
         news = {"orchestrator_ids": UNKNOWN, "status": "Requested", **AFTER}
         (line,) = told(running_host, lambda: running_host.check(news))
@@ -62,8 +62,8 @@ def test_a_new_fleet_whose_members_come_later_is_told_with_what_they_come_from(c
     assert "wave-1" in line
 
 
-def test_a_fleet_whose_members_come_later_is_told_with_the_flags_that_may_be_cleared(command: Command) -> None:
-    ids, named = command.ids()[:3], machines(command)
+def test_the_line_of_a_fleet_with_unknown_members_names_the_flags_that_may_be_cleared(command: Command) -> None:
+    ids, names = command.ids()[:3], machines(command)
     with host(command.environment()) as running_host:
         running_host.up(orchestrator_ids=ids, status="Requested")
         command.world(reenroll=ids[:1])
@@ -73,12 +73,12 @@ def test_a_fleet_whose_members_come_later_is_told_with_the_flags_that_may_be_cle
         (line,) = told(running_host, lambda: running_host.diff(inputs))
     assert "wave-1" in line
     assert "up to 1" in line
-    assert f"{named[ids[2]]} ({ids[2]})" in line
-    assert [each in line for each in ids] == [False, False, True]
+    assert f"{names[ids[2]]} ({ids[2]})" in line
+    assert [member in line for member in ids] == [False, False, True]
 
 
 @pytest.mark.parametrize("more", [{"on_removal": "retain"}, {"orchestrator_ids": "all of them"}])
-def test_nothing_may_be_cleared_where_flags_are_kept_or_the_members_are_known(
+def test_nothing_may_be_cleared_if_flags_are_kept_or_the_members_are_known(
     command: Command, more: dict[str, Any]
 ) -> None:
     ids = command.ids()[:3]
@@ -120,9 +120,7 @@ WHOLE: dict[str, Any] = {
 
 @pytest.mark.parametrize("unknown", WHOLE)
 @pytest.mark.parametrize("news", [WHOLE, {name: WHOLE[name] for name in ("orchestrator_ids", "status")}])
-def test_what_is_not_known_yet_lets_nothing_else_show_as_changed(
-    shared: Command, unknown: str, news: dict[str, Any]
-) -> None:
+def test_an_unknown_value_shows_nothing_else_as_changed(shared: Command, unknown: str, news: dict[str, Any]) -> None:
     with host(shared.environment()) as running_host:
         known, _ = running_host.check(news)
         inputs, failures = running_host.check(news | {unknown: UNKNOWN})
@@ -135,10 +133,10 @@ def test_what_is_not_known_yet_lets_nothing_else_show_as_changed(
         assert differing == {stored}
 
 
-# A refresh and the end of a fleet have theirs.
+# So do a refresh and the destruction of a fleet.
 
 
-def test_a_refresh_tells_what_it_found(command: Command) -> None:
+def test_a_refresh_reports_the_phases(command: Command) -> None:
     ids = command.ids()[:4]
     with host(command.environment()) as running_host:
         running_host.up(orchestrator_ids=ids, status="Requested")
@@ -149,8 +147,8 @@ def test_a_refresh_tells_what_it_found(command: Command) -> None:
     assert "1 re-enrolled" in line
 
 
-def test_a_refresh_tells_drift_as_drift_with_its_members(command: Command) -> None:
-    ids, named = command.ids()[:4], machines(command)
+def test_a_refresh_reports_drift_with_its_members(command: Command) -> None:
+    ids, names = command.ids()[:4], machines(command)
     with host(command.environment()) as running_host:
         running_host.up(orchestrator_ids=ids, status="Requested")
         command.world(now=(command.now() + timedelta(minutes=2)).isoformat())
@@ -158,8 +156,8 @@ def test_a_refresh_tells_drift_as_drift_with_its_members(command: Command) -> No
         lines = told(running_host, running_host.refresh)
     cleared = next(line for line in lines if "1 flag cleared outside" in line)
     changed = next(line for line in lines if "1 flag changed outside" in line)
-    assert f"{named[ids[0]]} ({ids[0]})" in cleared
-    assert f"{named[ids[1]]} ({ids[1]})" in changed
+    assert f"{names[ids[0]]} ({ids[0]})" in cleared
+    assert f"{names[ids[1]]} ({ids[1]})" in changed
     assert "Required" in changed
     assert not [line for line in lines if ids[2] in line or ids[3] in line]
 
@@ -168,7 +166,7 @@ def test_within_a_minute_of_a_request_a_flag_that_shows_as_cleared_is_no_drift(c
     ids = command.ids()[:2]
     with host(command.environment()) as running_host:
         running_host.up(orchestrator_ids=ids, status="Requested")
-        command.world(change={each: {"flag": 0} for each in ids})
+        command.world(change={member: {"flag": 0} for member in ids})
         running_host.refresh()
         assert set(running_host.phases().values()) == {"pending"}
         state = running_host.outputs
@@ -179,8 +177,8 @@ def test_within_a_minute_of_a_request_a_flag_that_shows_as_cleared_is_no_drift(c
         assert set(running_host.phases().values()) == {"cleared"}
 
 
-def test_the_end_of_a_fleet_tells_whose_flags_were_cleared(command: Command) -> None:
-    ids, named = command.ids()[:3], machines(command)
+def test_a_destruction_names_the_members_whose_flags_were_cleared(command: Command) -> None:
+    ids, names = command.ids()[:3], machines(command)
     with host(command.environment()) as running_host:
         state = running_host.up(orchestrator_ids=ids, status="Requested")
     command.world(reenroll=ids[:1])
@@ -188,10 +186,10 @@ def test_the_end_of_a_fleet_tells_whose_flags_were_cleared(command: Command) -> 
         running_host.outputs = state
         (line,) = told(running_host, running_host.destroy)
     assert "2 orchestrators" in line
-    assert [f"{named[each]} ({each})" in line for each in ids] == [False, True, True]
+    assert [f"{names[member]} ({member})" in line for member in ids] == [False, True, True]
 
 
-# A damaged state is refused in one sentence, whatever is to be done with it.
+# Every operation refuses a damaged state in one sentence.
 
 
 def _without(name: str) -> Callable[[dict[str, Any]], Any]:
@@ -209,25 +207,25 @@ def _member(**values: Any) -> Callable[[dict[str, Any]], Any]:
 DAMAGES = {
     "no version": _without("version"),
     "a newer version": _with(version=3),
-    "a version that is none": _with(version="two"),
+    "an invalid version": _with(version="two"),
     "no fleet": _without("fleet"),
     "no status": _without("status"),
     "no members": _without("members"),
-    "a bad status": _with(status="Wanted"),
+    "an invalid status": _with(status="Wanted"),
     "a number as triggers": _with(triggers=7),
     "a list as members": _with(members=[ONE]),
-    "a text as a member": _with(members={ONE: "pending"}),
-    "a bad GUID": _with(members={"edge-001": {"status": "Requested", "phase": "due"}}),
+    "a string as a member": _with(members={ONE: "pending"}),
+    "an invalid GUID": _with(members={"edge-001": {"status": "Requested", "phase": "due"}}),
     "a GUID in another form": _with(members={ONE.upper(): {"status": "Requested", "phase": "due"}}),
-    "a bad option": _with(on_removal="keep"),
-    "a bad wave": _with(waves=["0%"]),
-    "a bad canary": _with(canary_ids=["edge-001"]),
-    "a bad phase": _member(phase="asked"),
-    "a bad status of a member": _member(status="Wanted"),
-    "a bad owned flag": _member(owned_flags=["Wanted"]),
-    "a field that nobody knows": _member(asked="Requested", wished=True),
+    "an invalid option": _with(on_removal="keep"),
+    "an invalid wave": _with(waves=["0%"]),
+    "an invalid canary": _with(canary_ids=["edge-001"]),
+    "an invalid phase": _member(phase="asked"),
+    "an invalid status of a member": _member(status="Wanted"),
+    "an invalid owned flag": _member(owned_flags=["Wanted"]),
+    "unknown fields": _member(asked="Requested", wished=True),
     "a number as a time": _member(requested_at=7),
-    "a text as a verdict": _member(overdue="yes"),
+    "a string as a boolean": _member(overdue="yes"),
 }
 
 

@@ -299,14 +299,13 @@ def test_options_mean_the_names_of_the_arguments_however_they_are_given() -> Non
         pytest.param(
             ENGINE % "Engine()",
             "OrchestratorReenrollment needs the Pulumi CLI >=3.238.0: Pulumi CLI version 3.230.0 does not satisfy the "
-            "version range. An older one would end with success although orchestrators failed. Update the CLI.\n",
+            "version range. With an older one, runs succeed even if orchestrators failed. Update the CLI.\n",
             id="an engine that is too old",
         ),
         pytest.param(
             ENGINE % "object()",
             "OrchestratorReenrollment needs the Pulumi CLI >=3.238.0: 'object' object has no attribute "
-            "'RequirePulumiVersion'. An older one would end with success although orchestrators failed. "
-            "Update the CLI.\n",
+            "'RequirePulumiVersion'. With an older one, runs succeed even if orchestrators failed. Update the CLI.\n",
             id="an engine that can't be asked",
         ),
         pytest.param(
@@ -316,8 +315,8 @@ def test_options_mean_the_names_of_the_arguments_however_they_are_given() -> Non
         ),
         pytest.param(
             UNSTABLE,
-            'Fleet "edge": its members come from a look-up by status, under which they would leave and enter the fleet '
-            "by themselves. Use machine, platform, capability or identity.\n",
+            'Fleet "edge": its members come from a look-up by status, so they would leave and enter the fleet by '
+            "themselves. Use machine, platform, capability or identity.\n",
             id="members that come and go",
         ),
         pytest.param(OUTSIDE, "True\n", id="a run without a root resource is one run"),

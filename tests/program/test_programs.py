@@ -56,7 +56,7 @@ def test_the_example_with_a_rule_asks_whoever_matches(program: Program, command:
     stack.config('reenroll-rule:exclude: ["edge-001*", "lab-*"]')
     ran = stack.run("up")
     assert ran.exit_code == 0
-    assert ran.says("exclude lab-* excludes nobody")
+    assert ran.says("exclude lab-* matches no orchestrator")
     assert [status for status, _ in ran.posts] == [1]
     assert len(ran.posts[0][1]) == len(ids) - 1
     stack.config("reenroll-rule:at-least: 100")
@@ -241,7 +241,7 @@ def test_a_secret_in_plain_config_is_refused(program: Program, command: Command)
     stack.config(declared(LISTED) + "\nkeyfactor:password: hunter2")
     ran = stack.run("preview")
     assert ran.exit_code == 1
-    assert ran.says("keyfactor:password stands in plain text", "pulumi config set --secret keyfactor:password")
+    assert ran.says("keyfactor:password is in plain text", "pulumi config set --secret keyfactor:password")
     assert "hunter2" not in ran.text
     assert command.journal() == []
 

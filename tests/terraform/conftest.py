@@ -1,4 +1,4 @@
-"""The tests of the Terraform front end, where its library can be had."""
+"""Fixtures of the Terraform front end; its tests are collected only where its library is installed."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ collect_ignore_glob = [] if find_spec("tf") else ["test_[!l]*.py"]
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Command]:
-    """A Command that no test of a module changes."""
+    """A Command that the tests of a module only read."""
     with running("--orchestrators", "6") as command:
         yield command
 
@@ -33,14 +33,14 @@ def reader(shared: Command, tmp_path_factory: pytest.TempPathFactory) -> "Iterat
 
 @pytest.fixture
 def command() -> Iterator[Command]:
-    """A Command of this test's own."""
+    """A Command for one test."""
     with running("--orchestrators", "12") as command:
         yield command
 
 
 @pytest.fixture
 def started(command: Command) -> "Iterator[Plugin]":
-    """A plugin of this test's own, configured for its Command."""
+    """A plugin for one test, configured for its Command."""
     from tests.support.plugin import plugin
 
     with plugin(command.environment()) as started:

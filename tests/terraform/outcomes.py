@@ -1,6 +1,6 @@
-"""What becomes of fleets over several runs, whoever runs them: one table for every engine and front end.
+"""The outcomes of fleets over several runs: one table for every engine and front end.
 
-Members are numbered in their order in the row; a GUID that Command does not have at first is number 9.
+Members are numbered by their order in the row; number 9 is a GUID that Command does not have at first.
 """
 
 from collections.abc import Mapping
@@ -14,18 +14,18 @@ GHOST = 9
 
 @dataclass(frozen=True)
 class Step:
-    """One run, and what comes before it.
+    """One run, and the events before it.
 
     Attributes:
-        members: that the fleet declares; empty removes it.
-        status, more, canaries: how it declares them.
-        refused: members that Command refuses in this run.
+        members: of the fleet; empty removes the fleet.
+        posts: the expected calls, in order.
+        phases: the expected phases in the record.
+        status, more, canaries: the other arguments of the fleet.
+        refused: members that Command lists in FailedOrchestratorIds in this run.
         rejected: members for which it answers the whole call with 400.
-        change: flags that somebody else sets before it.
-        reenroll: members that re-enroll before it.
-        appear: the ghost is added before it.
-        posts: what has to be asked, in order.
-        phases: what has to be recorded.
+        change: flags that are changed outside the stack before the run.
+        reenroll: members that re-enroll before the run.
+        appear: whether the ghost is added before the run.
     """
 
     members: str
@@ -42,22 +42,22 @@ class Step:
 
 
 def every(phase: str, *members: int) -> dict[int, str]:
-    """The members all in one phase."""
+    """These members, or all of them, in one phase."""
     return dict.fromkeys(members or (0, 1, 2, 3), phase)
 
 
-ASKED = Step("0123", [(1, (0, 1, 2, 3))], every("pending"))
+REQUESTED = Step("0123", [(1, (0, 1, 2, 3))], every("pending"))
 WAVES = {"waves": ["1", "2", "100%"], "max_failed": "0"}
 FIRST = Step("0123", [(1, (0,))], every("pending", 0) | every("due", 1, 2, 3), more=WAVES)
 
 ROWS: dict[str, tuple[Step, ...]] = {
-    "asked once": (ASKED, Step("0123", [], every("pending"))),
-    "refused members alone are asked again": (
+    "requested once": (REQUESTED, Step("0123", [], every("pending"))),
+    "only rejected members are retried": (
         Step("0123", [(1, (0, 1, 2, 3))], every("rejected", 0, 1) | every("pending", 2, 3), refused=(0, 1)),
         Step("0123", [(1, (0, 1))], every("rejected", 0) | every("pending", 1, 2, 3), refused=(0,)),
         Step("0123", [(1, (0,))], every("pending")),
     ),
-    "a member that spoils the call is found and the others are asked": (
+    "a member that fails the call is isolated and the others are requested": (
         Step(
             "0123",
             [(1, (0, 1, 2, 3)), (1, (0,)), (1, (1,)), (1, (2,)), (1, (3,))],
@@ -66,30 +66,30 @@ ROWS: dict[str, tuple[Step, ...]] = {
         ),
         Step("0123", [(1, (2,))], every("pending")),
     ),
-    "re-enrolled members are left alone": (
-        ASKED,
+    "re-enrolled members are not requested again": (
+        REQUESTED,
         Step("0123", [], every("re-enrolled", 0, 1) | every("pending", 2, 3), reenroll=(0, 1)),
         Step("0123", [], every("re-enrolled"), reenroll=(2, 3)),
     ),
-    "cleared and changed flags are set again": (
-        ASKED,
+    "cleared and changed flags are requested again": (
+        REQUESTED,
         Step("0123", [(1, (0, 1))], every("pending"), change={0: 0, 1: 2}),
     ),
-    "one joins and one leaves": (
+    "members are added and removed": (
         Step("012", [(1, (0, 1, 2))], every("pending", 0, 1, 2)),
         Step("123", [(1, (3,)), (0, (0,))], every("pending", 1, 2, 3)),
         Step("3", [(0, (2,))], every("pending", 3), reenroll=(1,)),
     ),
-    "a flag of somebody else is left alone": (
-        ASKED,
+    "a flag changed outside is kept": (
+        REQUESTED,
         Step("3", [(0, (0,))], every("pending", 3), change={1: 0, 2: 2}),
     ),
-    "retained requests stay": (
+    "retained flags are kept": (
         Step("0123", [(1, (0, 1, 2, 3))], every("pending"), more={"on_removal": "retain"}),
         Step("01", [], every("pending", 0, 1), more={"on_removal": "retain"}),
     ),
-    "Required presses those that have not re-enrolled": (
-        ASKED,
+    "Required is requested of members that have not re-enrolled": (
+        REQUESTED,
         Step(
             "0123",
             [(2, (2, 3))],
@@ -98,13 +98,13 @@ ROWS: dict[str, tuple[Step, ...]] = {
             reenroll=(0, 1),
         ),
     ),
-    "None clears, and a new desired begins a round": (
-        ASKED,
+    "None clears, and a new desired status starts a round": (
+        REQUESTED,
         Step("0123", [(0, (1, 2, 3))], every("settled"), status="None", reenroll=(0,)),
         Step("0123", [(2, (0, 1, 2, 3))], every("pending"), status="2"),
     ),
-    "triggers begin a round": (
-        ASKED,
+    "triggers start a round": (
+        REQUESTED,
         Step("0123", [(1, (0, 1))], every("pending"), more={"triggers": {"ca": "2"}}, reenroll=(0, 1)),
     ),
     "a warning in place of an error": (
@@ -124,18 +124,18 @@ ROWS: dict[str, tuple[Step, ...]] = {
         ),
         Step("0123", [(1, (3,))], every("pending"), more={"on_failure": "warn"}),
     ),
-    "a missing one is asked once it is there": (
+    "a missing member is requested once Command has it": (
         Step("0129", [(1, (0, 1, 2))], every("pending", 0, 1, 2) | every("missing", GHOST)),
         Step("0129", [], every("pending", 0, 1, 2) | every("missing", GHOST)),
         Step("0129", [(1, (GHOST,))], every("pending", 0, 1, 2, GHOST), appear=True),
     ),
-    "a release that fails is tried again": (
-        ASKED,
+    "a flag that was not cleared is retried": (
+        REQUESTED,
         Step("123", [(0, (0,))], every("pending", 1, 2, 3) | every("leaving", 0), refused=(0,)),
         Step("123", [(0, (0,))], every("pending", 1, 2, 3)),
     ),
-    "a removed fleet takes its requests back": (
-        ASKED,
+    "a removed fleet clears its flags": (
+        REQUESTED,
         Step("", [(0, (1, 2, 3))], {}, reenroll=(0,)),
     ),
     "a wave is requested once the one before is re-enrolled and in use": (

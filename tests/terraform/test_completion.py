@@ -11,16 +11,14 @@ from tests.support.plugin import COMPLETION, GHOST, UNKNOWN, Plugin, PluginError
 from tests.support.processes import wait_until
 
 
-def test_a_completion_fails_at_its_time_and_is_created_when_all_have_reenrolled(
-    command: Command, started: Plugin
-) -> None:
+def test_a_completion_times_out_and_is_created_once_all_have_reenrolled(command: Command, started: Plugin) -> None:
     ids, fleet, done = command.ids()[:2], Resource(), Resource(COMPLETION)
     fleet.up(started, orchestrator_ids=ids, status="Requested")
     assert fleet.state is not None
     done.up(started, members=fleet.state["members"], timeout=1)
     assert not done.state
     assert "2 of 2 orchestrators not complete" in done.heard()
-    assert all(each in done.heard() for each in ids)
+    assert all(member in done.heard() for member in ids)
     command.world(reenroll=ids)
     done.up(started, members=fleet.state["members"], timeout=1)
     assert done.state is not None
@@ -31,13 +29,13 @@ def test_a_completion_fails_at_its_time_and_is_created_when_all_have_reenrolled(
 
 
 @pytest.mark.parametrize("timeout", [-1, 604_801])
-def test_a_time_to_wait_that_is_none_is_refused(reader: Plugin, timeout: float) -> None:
+def test_an_invalid_timeout_is_refused(reader: Plugin, timeout: float) -> None:
     (said,) = reader.validate(COMPLETION, members=UNKNOWN, timeout=timeout)
     assert (said.severity, said.path) == ("error", "timeout")
     assert f"{timeout} is not a time to wait" in str(said)
 
 
-def test_another_time_to_wait_is_taken_without_waiting_again(command: Command, started: Plugin) -> None:
+def test_a_changed_timeout_does_not_wait_again(command: Command, started: Plugin) -> None:
     ids, fleet, done = command.ids()[:1], Resource(), Resource(COMPLETION)
     fleet.up(started, orchestrator_ids=ids, status="Requested")
     command.world(reenroll=ids)
@@ -48,16 +46,16 @@ def test_another_time_to_wait_is_taken_without_waiting_again(command: Command, s
     assert command.journal() == []
 
 
-def test_a_completion_says_whom_it_counts_although_nothing_was_asked_of_them(command: Command, started: Plugin) -> None:
+def test_a_completion_names_members_that_count_although_none_was_requested(command: Command, started: Plugin) -> None:
     fleet, done = Resource(), Resource(COMPLETION)
     fleet.up(started, orchestrator_ids=command.ids()[:1], status="None")
     done.up(started, members=(fleet.state or {})["members"], timeout=1)
     assert done.state is not None
-    assert [each.severity for each in done.said] == ["warning"]
+    assert [diagnostic.severity for diagnostic in done.said] == ["warning"]
     assert command.ids()[0] in done.heard()
 
 
-def test_a_completion_of_members_of_which_one_is_not_known_yet_is_planned(command: Command, started: Plugin) -> None:
+def test_a_completion_with_an_unknown_member_is_planned(command: Command, started: Plugin) -> None:
     ids, fleet, done = command.ids()[:1], Resource(), Resource(COMPLETION)
     fleet.up(started, orchestrator_ids=ids, status="Requested")
     command.world(reenroll=ids)
@@ -67,7 +65,7 @@ def test_a_completion_of_members_of_which_one_is_not_known_yet_is_planned(comman
         assert done.plan(started, members=unknown, timeout=1).changes
 
 
-def test_a_new_round_makes_its_completion_wait_anew(command: Command, started: Plugin) -> None:
+def test_a_completion_waits_again_for_a_new_round(command: Command, started: Plugin) -> None:
     ids, fleet, done = command.ids()[:2], Resource(), Resource(COMPLETION)
     desired = {"orchestrator_ids": ids, "status": "Requested"}
     fleet.up(started, **desired)
@@ -77,7 +75,7 @@ def test_a_new_round_makes_its_completion_wait_anew(command: Command, started: P
         done.up(later, members=(fleet.state or {})["members"], timeout=1)
         plan = fleet.up(later, **desired, triggers={"round": "2"})
         assert plan.state is not None
-        # Terraform plans it with what the plan of the other leaves open.
+        # Terraform plans it with the unknown values in the plan of the fleet.
         assert done.plan(later, members=plan.state["members"], timeout=1).changes
         before = done.state
         done.up(later, members=(fleet.state or {})["members"], timeout=1)
@@ -89,7 +87,7 @@ def test_a_new_round_makes_its_completion_wait_anew(command: Command, started: P
 
 
 @pytest.mark.parametrize("ending", [Plugin.stop, lambda started: started.process.terminate()], ids=["stop", "SIGTERM"])
-def test_however_many_completions_wait_others_are_served_and_all_waits_end_at_once(
+def test_many_waiting_completions_block_no_other_call_and_all_end_at_once(
     command: Command, ending: Callable[[Plugin], None]
 ) -> None:
     ids, fleet = command.ids()[:2], Resource()
@@ -97,20 +95,20 @@ def test_however_many_completions_wait_others_are_served_and_all_waits_end_at_on
     with plugin({**command.environment(), "TF_LOG": "info"}) as started, ThreadPoolExecutor(len(waits)) as pool:
         fleet.up(started, orchestrator_ids=ids, status="Requested")
         members = (fleet.state or {})["members"]
-        waiting = [pool.submit(each.up, started, members=members, timeout=600) for each in waits]
+        futures = [pool.submit(wait.up, started, members=members, timeout=600) for wait in waits]
         wait_until(lambda: sum("waiting. 0 of 2" in line for line in started.log) == len(waits))
         fleet.refresh(started)
-        assert not any(each.done() for each in waiting)
+        assert not any(future.done() for future in futures)
         began = time.monotonic()
         ending(started)
-        for each in waiting:
-            each.result(10)
+        for future in futures:
+            future.result(10)
         assert time.monotonic() - began < 5
-    assert [each.state for each in waits] == [None] * len(waits)
-    assert all("was interrupted" in each.heard() for each in waits)
+    assert [wait.state for wait in waits] == [None] * len(waits)
+    assert all("was interrupted" in wait.heard() for wait in waits)
 
 
-def test_a_wait_ends_although_command_is_slow_to_answer(command: Command, started: Plugin) -> None:
+def test_a_wait_can_be_stopped_while_command_is_slow(command: Command, started: Plugin) -> None:
     ids, fleet, done = command.ids()[:2], Resource(), Resource(COMPLETION)
     fleet.up(started, orchestrator_ids=ids, status="Requested")
     command.forget()
@@ -125,7 +123,7 @@ def test_a_wait_ends_although_command_is_slow_to_answer(command: Command, starte
     assert done.state is None
 
 
-def test_a_time_to_wait_with_decimals_is_kept_as_written(command: Command, started: Plugin) -> None:
+def test_a_timeout_with_decimals_is_kept_as_written(command: Command, started: Plugin) -> None:
     ids, fleet, done = command.ids()[:1], Resource(), Resource(COMPLETION)
     fleet.up(started, orchestrator_ids=ids, status="Requested")
     members = (fleet.state or {})["members"]
@@ -137,7 +135,7 @@ def test_a_time_to_wait_with_decimals_is_kept_as_written(command: Command, start
     assert not done.plan(started, members=members, timeout="1.1").changes
 
 
-def test_a_completion_is_destroyed_without_a_word_to_command(command: Command, started: Plugin) -> None:
+def test_a_completion_is_destroyed_without_a_call_to_command(command: Command, started: Plugin) -> None:
     fleet, done = Resource(), Resource(COMPLETION)
     fleet.up(started, orchestrator_ids=command.ids()[:1], status="None")
     done.up(started, members=(fleet.state or {})["members"], timeout=1)
@@ -147,6 +145,6 @@ def test_a_completion_is_destroyed_without_a_word_to_command(command: Command, s
     assert command.journal() == []
 
 
-def test_a_completion_can_not_be_imported(reader: Plugin) -> None:
+def test_a_completion_cant_be_imported(reader: Plugin) -> None:
     with pytest.raises(PluginError, match="can't be imported"):
         reader.take(COMPLETION, GHOST)

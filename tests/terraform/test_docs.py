@@ -35,7 +35,7 @@ def examples(page: Path) -> list[str]:
     return re.findall(r"```terraform\n(.*?)```", page.read_text(), re.DOTALL)
 
 
-def test_there_is_a_page_for_everything_and_nothing_else(described: Plugin) -> None:
+def test_there_is_one_page_for_each_resource_and_data_source(described: Plugin) -> None:
     kinds = {
         *(f"resources/{name.removeprefix('keyfactorcommand_')}.md" for name in described.schema.resource_schemas),
         *(f"data-sources/{name.removeprefix('keyfactorcommand_')}.md" for name in described.schema.data_source_schemas),
@@ -69,21 +69,21 @@ def test_every_phase_of_a_member_is_described() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_apply(page: Path, tmp_path: Path) -> None:
     assert FIRST_FOUND is not None
-    found = examples(page)
-    assert found
+    blocks = examples(page)
+    assert blocks
     with running("--orchestrators", "4") as command:
-        for number, example in enumerate(found):
+        for number, example in enumerate(blocks):
             ids = sorted(set(GUIDS.findall(example)))
             command.world(
                 add=[
-                    {"agent_id": each, "client_machine": f"m{each[-2:]}", "status": 2, "thumbprint": "AB" * 20}
-                    for each in ids
+                    {"agent_id": member, "client_machine": f"m{member[-2:]}", "status": 2, "thumbprint": "AB" * 20}
+                    for member in ids
                 ]
             )
             module = Module(FIRST_FOUND, tmp_path / str(number), command)
             if "required_providers" in example:
                 module.write("terraform.tf.json", "")
-            # The wait of the completion's example would need somebody who re-enrolls.
+            # No orchestrator re-enrolls here, so the example's completion can only time out.
             module.write("main.tf", example.replace("timeout = 1800", "timeout = 1"))
             ran = module.run("apply")
             if "keyfactorcommand_reenrollment_completion" in example:
@@ -94,10 +94,10 @@ def test_the_examples_of_a_page_apply(page: Path, tmp_path: Path) -> None:
 
 @needs_terraform
 @pytest.mark.engine
-def test_the_example_asks_the_rest_only_when_the_canary_is_complete(tmp_path: Path) -> None:
+def test_the_example_requests_the_rest_once_the_canary_is_complete(tmp_path: Path) -> None:
     assert FIRST_FOUND is not None
     with running("--orchestrators", "12") as command:
-        edge = [each["agent_id"] for each in command.agents() if each["client_machine"].startswith("edge")]
+        edge = [agent["agent_id"] for agent in command.agents() if agent["client_machine"].startswith("edge")]
         module = Module(FIRST_FOUND, tmp_path / "example", command)
         module.write("terraform.tf.json", "")
         shutil.copytree(ROOT / "examples" / "terraform", module.folder, dirs_exist_ok=True)
@@ -112,7 +112,7 @@ def test_the_example_asks_the_rest_only_when_the_canary_is_complete(tmp_path: Pa
 
 @needs_terraform
 @pytest.mark.engine
-def test_the_module_of_the_example_fails_an_apply_with_refused_members(tmp_path: Path) -> None:
+def test_the_module_of_the_example_fails_an_apply_with_rejected_members(tmp_path: Path) -> None:
     assert FIRST_FOUND is not None
     with running("--orchestrators", "4") as command:
         ids = command.ids()[:2]

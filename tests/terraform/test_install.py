@@ -1,4 +1,4 @@
-"""The package that Terraform installs: the same everywhere, and found from it the Python that has the provider."""
+"""The installed package: it is the same on every machine, and finds the Python that has the provider."""
 
 import json
 import os
@@ -29,30 +29,30 @@ needs_terraform = pytest.mark.skipif(
     FIRST_FOUND is None, reason="neither terraform nor tofu on the PATH: nothing was run with them"
 )
 SCRIPTS = Path(sys.executable).parent
-"""Where the console script of this environment is."""
+"""The folder of this environment's console script."""
 
 
 def package(home: Path) -> dict[str, bytes]:
-    """Every file in the mirror of a home, by its path there."""
+    """Every file in the mirror of a home, by its path in the mirror."""
     mirror = home / install.MIRROR
     return {str(file.relative_to(mirror)): file.read_bytes() for file in mirror.rglob("*") if file.is_file()}
 
 
 def pointer(home: Path) -> Path:
-    """The file of a home that names the Python."""
-    (found,) = (home / ".terraform.d" / "keyfactorcommand").iterdir()
-    return found
+    """The pointer in a home."""
+    (file,) = (home / ".terraform.d" / "keyfactorcommand").iterdir()
+    return file
 
 
 def in_home(home: Path, command: Command, binary: str | None = FIRST_FOUND, **environment: str) -> Module:
-    """A module of its own for Terraform as it is, with nothing but this home."""
+    """A module that finds the provider through this home alone."""
     assert binary is not None
     home.mkdir(exist_ok=True)
     return Module(binary, home / "module", command, {"HOME": str(home), "TF_CLI_CONFIG_FILE": "", **environment})
 
 
 def handshake(script: Path, environment: Mapping[str, str]) -> str:
-    """The first line of a plugin that is started as Terraform starts it."""
+    """The first output line of a plugin that is started as Terraform starts it."""
     with subprocess.Popen(
         [script], env={**COOKIE, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -63,7 +63,7 @@ def handshake(script: Path, environment: Mapping[str, str]) -> str:
 
 
 @pytest.mark.parametrize("binary", BINARIES)
-def test_from_an_empty_directory_a_plain_init_finds_what_was_installed(
+def test_a_plain_init_in_an_empty_directory_finds_the_installed_provider(
     binary: str, command: Command, tmp_path: Path
 ) -> None:
     module = in_home(tmp_path, command, binary)
@@ -95,7 +95,7 @@ def test_a_lock_file_made_in_one_home_holds_in_another(shared: Command, tmp_path
     ran = another.run("init", "-lockfile=readonly")
     assert ran.exit_code == 0, ran.text
     assert another.run("validate").exit_code == 0
-    # A team locks the platforms of all its members; the script is the same for each.
+    # A team locks all its platforms, whose script is the same.
     mirror = f"-fs-mirror={tmp_path / 'one' / install.MIRROR}"
     ran = one.run("providers lock", mirror, "-platform=linux_amd64", "-platform=darwin_arm64")
     assert ran.exit_code == 0, ran.text
@@ -107,7 +107,7 @@ def test_a_package_is_one_script_with_the_same_bytes_in_every_home(tmp_path: Pat
     for home, python in ((one, "/usr/bin/python3"), (another, "/opt/it's here/bin/python")):
         install.install(home, python)
     assert package(one) == package(another)
-    folders = {str(Path(each).parent) for each in package(one)}
+    folders = {str(Path(path).parent) for path in package(one)}
     assert folders >= {f"{ADDRESS}/{RELEASE}/{each}" for each in ("linux_amd64", "darwin_arm64", install.target())}
     assert len(package(one)) == len(folders)
     (content,) = set(package(one).values())
@@ -115,7 +115,7 @@ def test_a_package_is_one_script_with_the_same_bytes_in_every_home(tmp_path: Pat
     assert pointer(another).read_text() == "/opt/it's here/bin/python\n"
 
 
-def test_installations_at_the_same_time_leave_whole_files_and_nothing_else(tmp_path: Path) -> None:
+def test_concurrent_installations_leave_complete_files_and_nothing_else(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: install.install(tmp_path, f"/python{number}"), range(24)))
     assert set(package(tmp_path).values()) == {install.SCRIPT.encode()}
@@ -138,7 +138,7 @@ def test_nothing_is_imported_from_terraforms_working_directory(shared: Command, 
 
 
 @needs_terraform
-def test_where_no_python_has_the_provider_terraform_says_how_to_install_it(shared: Command, tmp_path: Path) -> None:
+def test_if_no_python_has_the_provider_terraform_says_how_to_install_it(shared: Command, tmp_path: Path) -> None:
     module = in_home(tmp_path, shared)
     assert module.run("init").exit_code == 0
     pointer(tmp_path).write_text("/nowhere/bin/python\n")
@@ -158,7 +158,7 @@ def test_a_python_with_another_release_than_terraform_selected_is_refused(tmp_pa
     assert RELEASE in line
 
 
-def test_without_a_home_in_the_environment_the_users_own_counts(tmp_path: Path) -> None:
+def test_without_home_in_the_environment_the_users_home_counts(tmp_path: Path) -> None:
     script = install.install(tmp_path / "home", sys.executable)
     users = tmp_path / "getent"
     users.write_text(f"#!/bin/sh\necho 'me:x:1:1:Me:{tmp_path}/home:/bin/sh'\n")
@@ -178,7 +178,7 @@ def test_a_console_script_in_the_working_directory_is_not_started(
         assert "is not installed" in handshake(script, {"HOME": str(tmp_path / "home"), "PATH": path})
 
 
-def test_where_no_script_can_be_started_nothing_is_installed(
+def test_without_a_posix_shell_nothing_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -187,7 +187,7 @@ def test_where_no_script_can_be_started_nothing_is_installed(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_python_that_does_not_have_the_package_is_not_installed(
+def test_a_python_without_the_package_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -197,7 +197,7 @@ def test_a_python_that_does_not_have_the_package_is_not_installed(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_home_that_can_not_be_written_to_is_named(
+def test_a_home_that_is_not_writable_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = tmp_path / "home"
@@ -210,8 +210,8 @@ def test_a_home_that_can_not_be_written_to_is_named(
 def test_an_install_names_the_machine_as_terraform_does() -> None:
     assert re.fullmatch(r"(linux|darwin)_(amd64|arm64|386)", install.target())
     if terraform := shutil.which("terraform"):
-        said = subprocess.run([terraform, "version", "-json"], capture_output=True, text=True, check=True).stdout
-        assert json.loads(said)["platform"] == install.target()
+        version = subprocess.run([terraform, "version", "-json"], capture_output=True, text=True, check=True).stdout
+        assert json.loads(version)["platform"] == install.target()
 
 
 @needs_terraform
@@ -223,7 +223,7 @@ def test_from_a_wheel_it_installs_and_runs_without_a_checkout(command: Command, 
         subprocess.run(command_line, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = wheels.iterdir()
     subprocess.run([python, "-m", "pip", "install", "-q", "--no-deps", "--no-index", wheel], check=True)
-    # What it depends on comes from this environment, and this checkout does not: a `.pth` there is not read.
+    # Dependencies come from this environment, but not this checkout, because its `.pth` files are not read.
     (packages,) = (tmp_path / "environment").glob("lib/python*/site-packages")
     (packages / "dependencies.pth").write_text(f"{Path(tf.__file__).parents[1]}\n")
     module = in_home(tmp_path / "home", command)

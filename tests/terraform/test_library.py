@@ -1,4 +1,4 @@
-"""The library of the Terraform front end; without it no other test here is collected (conftest)."""
+"""The library of the Terraform front end; without it, no other test here is collected (conftest)."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def test_without_the_library_the_script_says_in_one_line_which_extra_is_needed()
 
 
 @pytest.mark.parametrize("module", ["terraform", "terraform.install"])
-def test_without_the_library_an_import_fails_as_imports_do(module: str) -> None:
+def test_without_the_library_an_import_raises_an_import_error(module: str) -> None:
     ran = _without(f"""exec('try: import keyfactor_provider.{module}\\nexcept ImportError as error: print(error)')""")
     assert ran.returncode == 0, ran.stderr
     assert "keyfactor-provider[terraform]" in ran.stdout

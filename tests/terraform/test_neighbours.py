@@ -1,4 +1,4 @@
-"""What the plugin processes of several provider configurations (aliases) of one Terraform know of each other."""
+"""Claims between the plugin processes of several provider configurations (aliases) of one Terraform."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ from keyfactor_standins.command.process import Command
 from tests.support.plugin import FLEET, GHOST, PluginError, Resource, plugin
 
 OWN, PARENT = os.getpid(), os.getppid()
-"""Two processes that run."""
+"""IDs of two running processes."""
 FAMILY = 7
 
 
@@ -22,14 +22,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def ended() -> int:
-    """A process that runs no more."""
+    """The ID of a process that has ended."""
     with subprocess.Popen([sys.executable, "-c", ""]) as process:
         pass
     return process.pid
 
 
 @pytest.mark.parametrize("order", ["both start first", "one claims before the other starts"])
-def test_what_one_process_claims_the_other_sees(folder: Path, order: str) -> None:
+def test_a_process_sees_the_claims_of_the_other(folder: Path, order: str) -> None:
     one = Neighbours(folder, FAMILY, OWN)
     if order == "both start first":
         other = Neighbours(folder, FAMILY, PARENT)
@@ -42,7 +42,7 @@ def test_what_one_process_claims_the_other_sees(folder: Path, order: str) -> Non
     assert other.claim("server:443", ["b", "c"]) == {"b"}
 
 
-def test_a_process_may_claim_the_same_twice(folder: Path) -> None:
+def test_a_process_can_claim_a_member_twice(folder: Path) -> None:
     one = Neighbours(folder, FAMILY, OWN)
     for _ in range(2):
         assert one.claim("server:443", ["a"]) == frozenset()
@@ -50,7 +50,7 @@ def test_a_process_may_claim_the_same_twice(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("server", "family"), [("other:443", FAMILY), ("server:443", FAMILY + 1)])
-def test_claims_on_another_server_or_under_another_terraform_are_of_no_concern(
+def test_claims_on_another_server_or_under_another_terraform_do_not_count(
     folder: Path, server: str, family: int
 ) -> None:
     one, other = Neighbours(folder, FAMILY, OWN), Neighbours(folder, family, PARENT)
@@ -58,7 +58,7 @@ def test_claims_on_another_server_or_under_another_terraform_are_of_no_concern(
     assert other.claim(server, ["a"]) == frozenset()
 
 
-def test_what_a_killed_process_left_is_removed_and_does_not_count(folder: Path) -> None:
+def test_the_file_of_a_killed_process_is_removed_and_does_not_count(folder: Path) -> None:
     gone = Neighbours(folder, FAMILY, ended())
     gone.claim("server:443", ["a"])
     one = Neighbours(folder, FAMILY, OWN)
@@ -68,16 +68,14 @@ def test_what_a_killed_process_left_is_removed_and_does_not_count(folder: Path) 
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_that_others_can_write_to_is_not_used(folder: Path) -> None:
+def test_a_folder_that_others_can_access_is_not_used(folder: Path) -> None:
     folder.mkdir()
     folder.chmod(0o777)
     with pytest.raises(PermissionError):
         Neighbours(folder, FAMILY, OWN)
 
 
-def test_where_there_is_no_folder_the_plugin_serves_and_logs_what_it_will_not_notice(
-    command: Command, tmp_path: Path
-) -> None:
+def test_without_a_folder_the_plugin_serves_and_logs_what_it_cant_detect(command: Command, tmp_path: Path) -> None:
     (tmp_path / f"keyfactorcommand-{os.getuid()}").touch()
     with plugin({**command.environment(), "TMPDIR": str(tmp_path)}) as started:
         Resource().up(started, orchestrator_ids=command.ids()[:1], status="Requested")

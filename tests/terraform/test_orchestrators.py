@@ -12,14 +12,14 @@ def test_an_orchestrator_is_found_by_guid_in_any_spelling_and_by_machine(reader:
     reader.configure()
     agent = shared.agents()[0]
     for identifier in (f"{{{agent['agent_id'].upper()}}}", agent["client_machine"].upper()):
-        found = reader.data(ONE, agent_identifier=identifier)
-        assert found["id"] == found["agent_id"] == agent["agent_id"]
-        assert found["client_machine"] == agent["client_machine"]
-        assert found["auth_certificate_reenrollment"] == "None"
-        assert found["thumbprint"] == agent["thumbprint"]
-        assert found["capabilities"] == agent["capabilities"]
-        assert found["legacy_thumbprint"] is None
-        assert found["last_error_message"] is None
+        state = reader.data(ONE, agent_identifier=identifier)
+        assert state["id"] == state["agent_id"] == agent["agent_id"]
+        assert state["client_machine"] == agent["client_machine"]
+        assert state["auth_certificate_reenrollment"] == "None"
+        assert state["thumbprint"] == agent["thumbprint"]
+        assert state["capabilities"] == agent["capabilities"]
+        assert state["legacy_thumbprint"] is None
+        assert state["last_error_message"] is None
 
 
 @pytest.mark.parametrize("identifier", [GHOST, "nowhere.example"])
@@ -29,12 +29,12 @@ def test_an_orchestrator_that_is_not_there_is_an_error(reader: Plugin, identifie
         reader.data(ONE, agent_identifier=identifier)
 
 
-def test_of_several_orchestrators_of_one_machine_none_is_guessed(command: Command, started: Plugin) -> None:
+def test_several_orchestrators_of_one_machine_are_an_error_that_names_them(command: Command, started: Plugin) -> None:
     ids = command.ids()[:2]
-    command.world(change={each: {"client_machine": "twin"} for each in ids})
+    command.world(change={member: {"client_machine": "twin"} for member in ids})
     with pytest.raises(PluginError, match="2 orchestrators") as caught:
         started.data(ONE, agent_identifier="twin")
-    assert all(each in str(caught.value) for each in ids)
+    assert all(member in str(caught.value) for member in ids)
 
 
 @pytest.mark.parametrize(
@@ -56,25 +56,25 @@ def test_orchestrators_are_found_by_filters(
     reader: Plugin, shared: Command, filters: dict[str, Any], machines: int
 ) -> None:
     reader.configure()
-    found = reader.data(MANY, **filters)
-    assert len(found["ids"]) == machines
-    assert [each["agent_id"] for each in found["orchestrators"]] == found["ids"] == sorted(found["ids"])
-    assert set(found["ids"]) <= set(shared.ids())
+    state = reader.data(MANY, **filters)
+    assert len(state["ids"]) == machines
+    assert [orchestrator["agent_id"] for orchestrator in state["orchestrators"]] == state["ids"] == sorted(state["ids"])
+    assert set(state["ids"]) <= set(shared.ids())
 
 
-def test_a_bound_that_is_broken_refuses_the_look_up(reader: Plugin) -> None:
+def test_a_look_up_out_of_bounds_is_refused(reader: Plugin) -> None:
     reader.configure()
     with pytest.raises(PluginError, match="6 found, at_least 7 expected"):
         reader.data(MANY, at_least=7)
 
 
-def test_an_exclusion_that_matches_nothing_is_told(reader: Plugin) -> None:
+def test_an_exclusion_that_matches_nothing_is_a_warning(reader: Plugin) -> None:
     reader.configure()
     reader.data(MANY, exclude=["nobody*"])
-    assert [each.severity for each in reader.said] == ["warning"]
+    assert [diagnostic.severity for diagnostic in reader.said] == ["warning"]
 
 
-def test_all_that_one_process_reads_costs_one_reading_of_the_list(command: Command, started: Plugin) -> None:
+def test_one_process_reads_the_list_only_once(command: Command, started: Plugin) -> None:
     ids = command.ids()
     command.forget()
     started.data(MANY)

@@ -1,4 +1,4 @@
-"""The plugin as a process: its logs, its end, what it says of a defect."""
+"""The plugin as a process: its logs, its shutdown, and its report of a defect."""
 
 import json
 import time
@@ -27,19 +27,19 @@ def test_every_log_line_is_hclog_and_none_has_a_secret(command: Command) -> None
     assert all(line.keys() >= {"@level", "@message", "@module", "@timestamp"} for line in lines)
 
 
-def test_nothing_is_logged_where_no_log_is_asked_for(command: Command) -> None:
+def test_nothing_is_logged_unless_requested(command: Command) -> None:
     with plugin(command.environment()) as started:
         Resource().up(started, orchestrator_ids=command.ids()[:2], status="Requested")
     assert started.log == []
 
 
-def test_it_goes_when_terraform_says_so(shared: Command) -> None:
+def test_it_exits_on_terraforms_shutdown(shared: Command) -> None:
     with plugin(shared.environment()) as started:
         assert started.shut_down() == 0
 
 
 @pytest.mark.parametrize("ending", [Plugin.stop, lambda started: started.process.terminate()], ids=["stop", "SIGTERM"])
-def test_an_apply_under_way_ends_with_its_state_although_it_is_to_stop(
+def test_an_apply_in_progress_finishes_with_its_state_after_a_stop(
     command: Command, started: Plugin, ending: Callable[[Plugin], None]
 ) -> None:
     ids, fleet = command.ids()[:3], Resource()
@@ -54,9 +54,7 @@ def test_an_apply_under_way_ends_with_its_state_although_it_is_to_stop(
 
 
 @pytest.mark.parametrize("name", ["x" * 200, "a b", "a%20b", "a|b", "a?b#c", "ümlaut", "gone"])
-def test_whatever_the_folder_for_temporary_files_is_called_it_serves(
-    shared: Command, tmp_path: Path, name: str
-) -> None:
+def test_it_serves_whatever_the_name_of_the_temporary_folder(shared: Command, tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
     if name != "gone":
         folder.mkdir()
@@ -65,22 +63,22 @@ def test_whatever_the_folder_for_temporary_files_is_called_it_serves(
         assert len(started.handshake.split("|")[3]) < 104
 
 
-def test_a_short_folder_for_temporary_files_is_used_and_left_without_a_file(shared: Command) -> None:
+def test_a_temporary_folder_with_a_short_path_is_used_and_left_without_files(shared: Command) -> None:
     with TemporaryDirectory(dir="/tmp") as folder:
         with plugin({**shared.environment(), "TMPDIR": folder}) as started:
             assert started.handshake.split("|")[3].startswith(f"{folder}/")
             assert started.shut_down() == 0
-        # The folder in which the processes of several aliases find each other stays, and is empty.
+        # Only the empty folder in which the processes of several aliases find each other remains.
         assert [file for file in Path(folder).rglob("*") if not file.is_dir()] == []
         assert len(list(Path(folder).iterdir())) == 1
 
 
-def test_started_by_hand_it_says_what_it_is() -> None:
+def test_started_by_hand_it_says_that_it_is_a_plugin() -> None:
     with pytest.raises(RuntimeError, match="This is a plugin"), plugin({"TF_PLUGIN_MAGIC_COOKIE": ""}):
         pass
 
 
-def test_a_defect_is_told_without_a_traceback_and_logged_with_one(shared: Command) -> None:
+def test_a_defect_is_reported_without_a_traceback_and_logged_with_one(shared: Command) -> None:
     with (
         plugin({**shared.environment(), "TF_LOG": "error"}) as started,
         pytest.raises(PluginError, match="The provider has a defect: ReadResource ended with ValueError"),
@@ -89,7 +87,7 @@ def test_a_defect_is_told_without_a_traceback_and_logged_with_one(shared: Comman
     assert "ValueError" in json.loads(started.log[0])["traceback"]
 
 
-def test_a_state_with_a_member_that_was_never_written_so_is_refused(shared: Command) -> None:
+def test_a_state_with_an_invalid_member_is_refused(shared: Command) -> None:
     with (
         plugin(shared.environment()) as started,
         pytest.raises(PluginError, match=r"recorded state .* field `status`"),
@@ -106,7 +104,7 @@ def test_a_state_of_a_newer_release_is_refused(reader: Plugin) -> None:
         reader.schema.resource_schemas[FLEET].version -= 1
 
 
-def test_ten_thousand_members_go_through_in_one_message() -> None:
+def test_ten_thousand_members_fit_into_one_message() -> None:
     with running("--orchestrators", "10000") as command, plugin(command.environment()) as started:
         ids, fleet = command.ids(), Resource()
         fleet.up(started, orchestrator_ids=ids, status="Requested")

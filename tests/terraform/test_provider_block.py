@@ -26,12 +26,12 @@ from tests.support.plugin import FLEET, GHOST, MANY, UNKNOWN, Plugin, PluginErro
         ({"username": "a@b", "domain": "c"}, "username", "names the domain 'b'"),
     ],
 )
-def test_a_wrong_setting_is_refused_with_the_path_of_its_attribute(
+def test_an_invalid_setting_is_refused_with_the_path_of_its_attribute(
     reader: Plugin, config: dict[str, Any], path: str, says: str
 ) -> None:
     with pytest.raises(PluginError) as caught:
         reader.configure(**config)
-    assert [each.path for each in reader.said] == [path]
+    assert [diagnostic.path for diagnostic in reader.said] == [path]
     assert says in str(caught.value)
 
 
@@ -44,10 +44,10 @@ def test_a_wrong_setting_is_refused_with_the_path_of_its_attribute(
         ({"hostname": UNKNOWN}, "hostname is known only after apply"),
     ],
 )
-def test_what_is_still_missing_warns_and_lets_a_plan_go_on(config: dict[str, Any], says: str) -> None:
+def test_a_missing_setting_is_a_warning_and_the_plan_continues(config: dict[str, Any], says: str) -> None:
     with plugin({}, configured=False) as started:
         said = started.configure(**config)
-        assert [each.severity for each in said] == ["warning"]
+        assert [diagnostic.severity for diagnostic in said] == ["warning"]
         assert says in str(said[0])
         assert "keyfactor:" not in str(said[0])
         desired = {"orchestrator_ids": [GHOST], "status": "Requested"}
@@ -58,15 +58,15 @@ def test_what_is_still_missing_warns_and_lets_a_plan_go_on(config: dict[str, Any
         assert caught.value.state is None  # type: ignore[attr-defined]
 
 
-def test_a_proxy_that_can_not_be_used_is_refused_without_a_path(shared: Command) -> None:
+def test_an_invalid_proxy_is_refused_without_a_path(shared: Command) -> None:
     environment = {**shared.environment(), "KEYFACTOR_HOSTNAME": "command.example.com", "HTTPS_PROXY": "ftp://proxy"}
     with plugin(environment, configured=False) as started:
         with pytest.raises(PluginError, match="The proxy that the environment names can't be used"):
             started.configure()
-        assert [each.path for each in started.said] == [""]
+        assert [diagnostic.path for diagnostic in started.said] == [""]
 
 
-def test_a_state_stands_while_the_provider_block_is_not_known(command: Command, started: Plugin) -> None:
+def test_a_state_is_unchanged_while_the_provider_block_is_unknown(command: Command, started: Plugin) -> None:
     fleet = Resource()
     fleet.up(started, orchestrator_ids=command.ids()[:2], status="Requested")
     with plugin({}, configured=False) as blind:
@@ -76,7 +76,7 @@ def test_a_state_stands_while_the_provider_block_is_not_known(command: Command, 
         assert fleet.state == before
 
 
-def test_the_provider_block_comes_before_the_environment(shared: Command) -> None:
+def test_the_provider_block_overrides_the_environment(shared: Command) -> None:
     environment = {**shared.environment(), "KEYFACTOR_HOSTNAME": "keyfactor.invalid", "KEYFACTOR_PASSWORD": "wrong"}
     with plugin(environment, configured=False) as started:
         started.configure(hostname=shared.url, username=shared.said["username"], password=shared.said["password"])
@@ -91,15 +91,15 @@ def test_an_unverified_certificate_warns_in_every_run(reader: Plugin) -> None:
 
 
 def test_secrets_are_marked_and_everything_in_the_provider_block_is_optional(reader: Plugin) -> None:
-    attributes = {each.name: each for each in reader.schema.provider.block.attributes}
+    attributes = {attribute.name: attribute for attribute in reader.schema.provider.block.attributes}
     assert {name for name, each in attributes.items() if each.sensitive} == {
         "password",
         "client_secret",
         "access_token",
     }
-    assert all(each.optional and each.description for each in attributes.values())
+    assert all(attribute.optional and attribute.description for attribute in attributes.values())
 
 
 def test_destructions_are_planned_too(reader: Plugin) -> None:
-    """Or a destruction would know of no claim that the plan has seen."""
+    """Otherwise a destruction would not know the claims of the plan."""
     assert reader.schema.server_capabilities.plan_destroy

@@ -1,4 +1,4 @@
-"""keyfactorcommand_orchestrator_reenrollment over the plugin's protocol, through its life."""
+"""keyfactorcommand_orchestrator_reenrollment over the plugin's protocol."""
 
 from typing import Any
 
@@ -8,27 +8,24 @@ from keyfactor_standins.command.process import Command
 from tests.support.plugin import FLEET, GHOST, UNKNOWN, Plugin, PluginError, Resource, plugin, time_passes
 
 
-def test_another_spelling_of_the_same_is_no_change(command: Command, started: Plugin) -> None:
+def test_another_spelling_of_the_same_value_is_not_a_change(command: Command, started: Plugin) -> None:
     ids, fleet = command.ids()[:3], Resource()
     fleet.up(started, orchestrator_ids=ids, status="Requested", triggers={})
     for spelling in (
-        {"orchestrator_ids": [f"{{{each.upper()}}}" for each in ids], "status": "1"},
+        {"orchestrator_ids": [f"{{{member.upper()}}}" for member in ids], "status": "1"},
         {"orchestrator_ids": ids[::-1], "status": "requested"},
     ):
         assert not fleet.plan(started, **spelling, triggers={}).changes
 
 
-# A resource over its life.
-
-
-def test_rejected_members_are_a_warning_on_creation_and_the_only_ones_that_the_next_apply_requests(
+def test_rejected_members_are_a_warning_on_creation_and_only_they_are_retried(
     command: Command, started: Plugin
 ) -> None:
     ids, fleet = command.ids()[:5], Resource()
     desired = {"orchestrator_ids": ids, "status": "Requested"}
     command.faults(refused=ids[:2])
     fleet.up(started, **desired)
-    assert {each.severity for each in fleet.said} == {"warning"}
+    assert {diagnostic.severity for diagnostic in fleet.said} == {"warning"}
     assert "2 of 5 orchestrators failed" in fleet.heard()
     assert ids[0] in fleet.heard()
     assert "postcondition" in fleet.heard()
@@ -52,29 +49,29 @@ def test_rejected_members_are_a_warning_on_creation_and_the_only_ones_that_the_n
     assert not fleet.plan(started, **desired).changes
 
 
-def test_members_that_fail_in_an_update_are_an_error_with_the_state_kept(command: Command, started: Plugin) -> None:
+def test_members_that_fail_in_an_update_are_an_error_and_the_state_is_kept(command: Command, started: Plugin) -> None:
     ids, fleet = command.ids()[:4], Resource()
     fleet.up(started, orchestrator_ids=ids[:3], status="Requested")
     command.faults(refused=ids[3:])
     fleet.up(started, orchestrator_ids=ids, status="Requested")
-    (error,) = [each for each in fleet.said if each.severity == "error"]
+    (error,) = [diagnostic for diagnostic in fleet.said if diagnostic.severity == "error"]
     assert "1 of 4 orchestrators failed" in error.summary
     assert fleet.phases() == dict.fromkeys(ids[:3], "pending") | {ids[3]: "rejected"}
 
 
 @pytest.mark.parametrize("first", ["creation", "update"])
-def test_on_failure_warn_makes_it_a_warning(command: Command, started: Plugin, first: str) -> None:
+def test_with_on_failure_warn_failed_members_are_a_warning(command: Command, started: Plugin, first: str) -> None:
     ids, fleet = command.ids()[:3], Resource()
     if first == "update":
         fleet.up(started, orchestrator_ids=ids[:2], status="Requested", on_failure="warn")
     command.faults(refused=ids[1:])
     fleet.up(started, orchestrator_ids=ids, status="Requested", on_failure="warn")
-    assert {each.severity for each in fleet.said} == {"warning"}
+    assert {diagnostic.severity for diagnostic in fleet.said} == {"warning"}
     assert "postcondition" not in fleet.heard()
     assert fleet.phases()[ids[2]] == "rejected"
 
 
-def test_a_member_that_moves_on_between_plan_and_apply_contradicts_no_plan(command: Command, started: Plugin) -> None:
+def test_a_member_that_changes_after_the_plan_does_not_contradict_it(command: Command, started: Plugin) -> None:
     ids, fleet = command.ids()[:5], Resource()
     fleet.up(started, orchestrator_ids=ids[:4], status="Requested")
     time_passes(command)
@@ -98,18 +95,18 @@ def test_a_member_that_moves_on_between_plan_and_apply_contradicts_no_plan(comma
         ("Requested", {"act": "status", "status": 403}),
     ],
 )
-def test_a_creation_that_has_sent_a_call_keeps_its_state_although_nobody_was_reached(
+def test_a_creation_that_sent_a_call_keeps_its_state_even_if_no_member_was_reached(
     command: Command, status: str, fault: dict[str, Any]
 ) -> None:
     ids, fleet = command.ids()[:2], Resource()
-    command.world(change={each: {"flag": 2} for each in ids})
+    command.world(change={member: {"flag": 2} for member in ids})
     command.faults(faults=[{"on": "POST /Agents/Set", **fault}])
     with plugin({**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "1"}) as started:
         fleet.up(started, orchestrator_ids=ids, status=status)
     assert fleet.phases() == dict.fromkeys(ids, "unreached")
 
 
-def test_a_creation_that_finds_one_as_wished_and_one_missing_keeps_its_state(command: Command, started: Plugin) -> None:
+def test_a_creation_with_one_pending_and_one_missing_member_keeps_its_state(command: Command, started: Plugin) -> None:
     one, fleet = command.ids()[0], Resource()
     command.world(change={one: {"flag": 1}})
     fleet.up(started, orchestrator_ids=[one, GHOST], status="Requested")
@@ -117,11 +114,11 @@ def test_a_creation_that_finds_one_as_wished_and_one_missing_keeps_its_state(com
     assert command.posts() == []
 
 
-def test_a_creation_of_missing_orchestrators_alone_keeps_its_state(started: Plugin) -> None:
+def test_a_creation_with_only_missing_members_keeps_its_state(started: Plugin) -> None:
     fleet = Resource()
     fleet.up(started, orchestrator_ids=[GHOST], status="Requested")
     assert fleet.phases() == {GHOST: "missing"}
-    assert {each.severity for each in fleet.said} == {"warning"}
+    assert {diagnostic.severity for diagnostic in fleet.said} == {"warning"}
 
 
 @pytest.mark.parametrize("act", [{"act": "status", "status": 503}, {"act": "reset"}])
@@ -131,12 +128,12 @@ def test_with_command_down_a_creation_is_an_error_without_state(command: Command
     with plugin({**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "1"}) as started:
         fleet.up(started, orchestrator_ids=ids, status="Requested")
     assert fleet.state is None
-    assert [each.severity for each in fleet.said] == ["error"]
+    assert [diagnostic.severity for diagnostic in fleet.said] == ["error"]
     assert "nothing is recorded" in fleet.heard()
     assert command.posts() == []
 
 
-def test_a_creation_whose_outcome_is_open_keeps_its_state(command: Command) -> None:
+def test_a_creation_whose_outcome_is_unknown_keeps_its_state(command: Command) -> None:
     ids, fleet = command.ids()[:3], Resource()
     command.faults(faults=[{"on": "POST /Agents/Set", "act": "reset", "applied": True}])
     with plugin({**command.environment(), "KEYFACTOR_CLIENT_TIMEOUT": "2"}) as started:
@@ -144,7 +141,7 @@ def test_a_creation_whose_outcome_is_open_keeps_its_state(command: Command) -> N
     assert set(fleet.phases()) == set(ids)
 
 
-def test_a_refresh_that_can_not_read_command_fails_and_an_update_keeps_every_phase(command: Command) -> None:
+def test_if_command_cant_be_read_a_refresh_fails_and_an_update_keeps_every_phase(command: Command) -> None:
     ids, fleet = command.ids()[:3], Resource()
     with plugin(command.environment()) as started:
         fleet.up(started, orchestrator_ids=ids[:2], status="Requested")
@@ -165,7 +162,7 @@ def test_a_refresh_that_can_not_read_command_fails_and_an_update_keeps_every_pha
     }
 
 
-def test_a_moved_flag_is_drift_that_names_the_orchestrator_and_a_reenrollment_is_none(
+def test_a_changed_flag_is_drift_that_names_its_orchestrator_but_a_reenrollment_is_not(
     command: Command, started: Plugin
 ) -> None:
     ids, fleet = command.ids()[:4], Resource()
@@ -178,14 +175,14 @@ def test_a_moved_flag_is_drift_that_names_the_orchestrator_and_a_reenrollment_is
     command.world(change={ids[2]: {"flag": 0}, ids[3]: {"flag": 2}})
     with plugin(command.environment()) as later:
         plan = fleet.plan(later, **desired)
-        assert {each.severity for each in plan.said} == {"warning"}
-        (cleared,) = [each for each in plan.said if ids[2] in each.detail]
-        (changed,) = [each for each in plan.said if ids[3] in each.detail]
+        assert {diagnostic.severity for diagnostic in plan.said} == {"warning"}
+        (cleared,) = [diagnostic for diagnostic in plan.said if ids[2] in diagnostic.detail]
+        (changed,) = [diagnostic for diagnostic in plan.said if ids[3] in diagnostic.detail]
         assert "cleared" in cleared.summary
         assert "changed" in changed.summary
         assert "Required" in changed.detail
         assert fleet.state is not None
-        assert [fleet.phases()[each] for each in ids[2:]] == ["cleared", "changed"]
+        assert [fleet.phases()[member] for member in ids[2:]] == ["cleared", "changed"]
         fleet.state = later.apply(plan)
     assert command.posts()[1:] == [(1, tuple(ids[2:]))]
 
@@ -199,7 +196,7 @@ def test_a_warning_of_the_plan_is_not_repeated_by_the_apply(command: Command, st
 
 
 @pytest.mark.parametrize(("on_removal", "posts"), [(None, 1), ("unset", 1), ("retain", 0)])
-def test_a_destruction_takes_back_what_stands(
+def test_a_destruction_clears_the_flags_that_are_set(
     command: Command, started: Plugin, on_removal: str | None, posts: int
 ) -> None:
     ids, fleet = command.ids()[:3], Resource()
@@ -212,7 +209,7 @@ def test_a_destruction_takes_back_what_stands(
     assert command.posts() == [(0, tuple(ids[1:]))] * posts
 
 
-def test_a_release_that_fails_keeps_the_state_and_names_the_orchestrator(command: Command, started: Plugin) -> None:
+def test_a_flag_that_cant_be_cleared_keeps_the_state_and_is_named(command: Command, started: Plugin) -> None:
     ids, fleet = command.ids()[:3], Resource()
     fleet.up(started, orchestrator_ids=ids, status="Requested")
     command.faults(refused=ids[:1])
@@ -238,7 +235,7 @@ def test_a_release_that_fails_keeps_the_state_and_names_the_orchestrator(command
         ((0, 1, 2), "Required", ["due", "due", "pending"]),
     ],
 )
-def test_an_import_takes_orchestrators_over_as_they_stand(
+def test_an_import_adopts_orchestrators_in_their_current_state(
     command: Command, started: Plugin, flags: tuple[int, ...], status: str, phases: list[str]
 ) -> None:
     ids, fleet = command.ids()[:3], Resource()
@@ -246,7 +243,7 @@ def test_an_import_takes_orchestrators_over_as_they_stand(
     fleet.state = started.take(FLEET, f"{ids[0].upper()}, {{{ids[1]}}},{ids[2]}")
     assert fleet.state["status"] == status
     assert fleet.state["orchestrator_ids"] == ids
-    assert [fleet.phases()[each] for each in ids] == phases
+    assert [fleet.phases()[member] for member in ids] == phases
     assert command.posts() == []
     changes = fleet.plan(started, orchestrator_ids=ids, status=status).changes
     assert changes == ("due" in phases)
@@ -260,7 +257,7 @@ def test_an_import_takes_orchestrators_over_as_they_stand(
         (GHOST, GHOST),
     ],
 )
-def test_an_import_of_what_is_not_there_is_refused(reader: Plugin, import_id: str, says: str) -> None:
+def test_an_import_of_an_unknown_orchestrator_is_refused(reader: Plugin, import_id: str, says: str) -> None:
     reader.configure()
     with pytest.raises(PluginError) as caught:
         reader.take(FLEET, import_id)

@@ -1,4 +1,4 @@
-"""Roll-outs over the plugin's protocol, and what Terraform makes of healthy, halted and paused ones."""
+"""Roll-outs over the plugin's protocol and in Terraform: healthy, halted and paused ones."""
 
 from pathlib import Path
 from typing import Any
@@ -13,25 +13,25 @@ DAY = 24 * 3600
 
 
 class Rollout:
-    """A fleet of a test that is rolled out run by run, each in a process of its own as Terraform has it."""
+    """A fleet that is rolled out run by run, each in a separate process as in Terraform."""
 
-    def __init__(self, command: Command, ids: list[str], **given: Any) -> None:
+    def __init__(self, command: Command, ids: list[str], **arguments: Any) -> None:
         self.command, self.fleet = command, Resource()
-        self.given = {"orchestrator_ids": ids, "status": "Requested", **given}
+        self.arguments = {"orchestrator_ids": ids, "status": "Requested", **arguments}
 
-    def run(self, **given: Any) -> list[tuple[Any, tuple[str, ...]]]:
-        """One apply, some time after the last; what it posted."""
-        self.given |= given
+    def run(self, **arguments: Any) -> list[tuple[Any, tuple[str, ...]]]:
+        """Applies some time after the last run; returns the posts."""
+        self.arguments |= arguments
         time_passes(self.command)
         self.command.forget()
         with plugin(self.command.environment()) as started:
-            self.fleet.up(started, **self.given)
+            self.fleet.up(started, **self.arguments)
         return self.command.posts()
 
     def planned(self) -> bool:
-        """Whether a plan of now has changes."""
+        """Whether a plan has changes now."""
         with plugin(self.command.environment()) as started:
-            return self.fleet.plan(started, **self.given).changes
+            return self.fleet.plan(started, **self.arguments).changes
 
     @property
     def state(self) -> dict[str, Any]:
@@ -41,7 +41,7 @@ class Rollout:
 
     def failed(self) -> bool:
         """Whether the last apply ended with an error."""
-        return any(each.severity == "error" for each in self.fleet.said)
+        return any(diagnostic.severity == "error" for diagnostic in self.fleet.said)
 
 
 def test_a_wave_starts_once_the_one_before_is_finished(command: Command) -> None:
@@ -61,7 +61,7 @@ def test_a_wave_starts_once_the_one_before_is_finished(command: Command) -> None
     assert rollout.state["queued_orchestrator_ids"] == []
 
 
-def test_nobody_starts_before_every_canary_is_good(command: Command) -> None:
+def test_other_members_are_requested_once_every_canary_is_good(command: Command) -> None:
     ids = command.ids()[:5]
     rollout = Rollout(command, ids, canary_ids=[ids[3].upper(), ids[4]])
     assert rollout.run() == [(1, tuple(ids[3:]))]
@@ -71,7 +71,7 @@ def test_nobody_starts_before_every_canary_is_good(command: Command) -> None:
     assert rollout.run() == [(1, tuple(ids[:3]))]
 
 
-def test_over_budget_a_roll_out_halts_and_fails_until_it_is_mended(command: Command) -> None:
+def test_over_budget_a_roll_out_halts_and_fails_until_it_is_fixed(command: Command) -> None:
     ids = command.ids()[:6]
     rollout = Rollout(command, ids, waves=["2"], max_failed="0")
     rollout.run()
@@ -87,7 +87,7 @@ def test_over_budget_a_roll_out_halts_and_fails_until_it_is_mended(command: Comm
     assert rollout.state["failure"] == ""
 
 
-def test_a_member_is_overdue_after_its_time_and_halts(command: Command) -> None:
+def test_an_overdue_member_halts_the_roll_out(command: Command) -> None:
     ids = command.ids()[:4]
     rollout = Rollout(command, ids, waves=["1"], overdue_after="2d")
     rollout.run()
@@ -102,7 +102,7 @@ def test_a_member_is_overdue_after_its_time_and_halts(command: Command) -> None:
     assert rollout.run() == [(1, (ids[1],))]
 
 
-def test_paused_nobody_starts_and_nothing_fails(command: Command) -> None:
+def test_paused_no_member_is_requested_and_nothing_fails(command: Command) -> None:
     ids = command.ids()[:3]
     rollout = Rollout(command, ids, waves=["1"], paused=True)
     assert rollout.run() == []
@@ -112,7 +112,7 @@ def test_paused_nobody_starts_and_nothing_fails(command: Command) -> None:
 
 
 @pytest.mark.parametrize("on_failure", ["error", "warn"])
-def test_rejections_within_the_budget_are_no_failure_and_contradict_no_plan(command: Command, on_failure: str) -> None:
+def test_rejections_within_the_budget_do_not_fail_or_contradict_the_plan(command: Command, on_failure: str) -> None:
     ids = command.ids()[:4]
     rollout = Rollout(command, ids[:2], max_failed="2", on_failure=on_failure)
     rollout.run()
@@ -123,23 +123,23 @@ def test_rejections_within_the_budget_are_no_failure_and_contradict_no_plan(comm
     assert rollout.state["failure"] == ""
 
 
-def test_an_apply_starts_nobody_whom_its_plan_did_not_name(command: Command) -> None:
+def test_an_apply_requests_no_member_that_its_plan_did_not_name(command: Command) -> None:
     ids = command.ids()[:4]
     rollout = Rollout(command, ids, waves=["1", "1", "100%"])
     rollout.run()
     command.world(reenroll=ids[:1])
     with plugin(command.environment()) as planning:
-        plan = rollout.fleet.plan(planning, **rollout.given)
+        plan = rollout.fleet.plan(planning, **rollout.arguments)
     assert plan.state is not None
     assert plan.state["failure"] == UNKNOWN
     assert plan.state["members"][ids[1]]["phase"] == UNKNOWN
     assert plan.state["members"][ids[2]]["phase"] == "due"
-    # Meanwhile the planned one is done, by itself: the next wave has room already.
+    # The planned member re-enrolls before the apply, so the next wave could already start.
     command.world(change={ids[1]: {"flag": 1}}, reenroll=ids[1:2])
     command.forget()
     with plugin(command.environment()) as applying:
         applying.apply(plan)
-    assert {each for _, members in command.posts() for each in members} <= {ids[1]}
+    assert {member for _, members in command.posts() for member in members} <= {ids[1]}
 
 
 def test_a_completion_of_queued_members_fails_at_once(command: Command) -> None:
@@ -152,7 +152,7 @@ def test_a_completion_of_queued_members_fails_at_once(command: Command) -> None:
     assert "2 of 3 orchestrators" in done.heard()
 
 
-def test_a_completion_tolerates_as_many_bad_members_as_it_may(command: Command, started: Plugin) -> None:
+def test_a_completion_tolerates_bad_members_within_its_budget(command: Command, started: Plugin) -> None:
     ids, fleet, done = command.ids()[:2], Resource(), Resource(COMPLETION)
     fleet.up(started, orchestrator_ids=[*ids, GHOST], status="Requested")
     members = (fleet.state or {})["members"]
@@ -163,12 +163,12 @@ def test_a_completion_tolerates_as_many_bad_members_as_it_may(command: Command, 
     assert before is None
     done.up(started, members=members, timeout=0, max_failed="34%")
     assert done.state is not None
-    assert [each.severity for each in done.said] == ["warning"]
+    assert [diagnostic.severity for diagnostic in done.said] == ["warning"]
 
 
 @pytest.fixture
 def module(command: Command, tmp_path: Path) -> Module:
-    """A module for Terraform, or else for OpenTofu."""
+    """A module for Terraform if it is installed, otherwise for OpenTofu."""
     if FIRST_FOUND is None:
         pytest.skip("neither terraform nor tofu on the PATH: nothing was run with them")
     return Module(FIRST_FOUND, tmp_path / "module", command)
@@ -176,7 +176,7 @@ def module(command: Command, tmp_path: Path) -> Module:
 
 @pytest.mark.engine
 @pytest.mark.timeout(180)
-def test_a_plan_tells_by_its_exit_code_whether_the_roll_out_has_to_act(module: Module, command: Command) -> None:
+def test_the_exit_code_of_a_plan_shows_whether_the_roll_out_has_to_act(module: Module, command: Command) -> None:
     ids = command.ids()[:6]
 
     def declare(**more: Any) -> None:
@@ -217,7 +217,7 @@ def test_a_plan_tells_by_its_exit_code_whether_the_roll_out_has_to_act(module: M
 
 @pytest.mark.engine
 @pytest.mark.timeout(180)
-def test_members_rejected_on_creation_fail_the_apply_by_the_postcondition_alone(
+def test_members_rejected_on_creation_fail_the_apply_only_through_the_postcondition(
     module: Module, command: Command
 ) -> None:
     ids = command.ids()[:2]

@@ -20,7 +20,7 @@ DAY = 24 * 3600
 @pytest.mark.engine
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(FIRST_FOUND != "terraform", reason="no terraform on the PATH: the loop of its example was not run")
-def test_the_loop_stops_when_too_many_are_bad_and_ends_when_nobody_is_queued_or_pending(
+def test_the_loop_stops_when_too_many_are_bad_and_ends_when_none_is_queued_or_pending(
     command: Command, tmp_path: Path
 ) -> None:
     command.world(now="2027-03-01T08:00:00Z")
@@ -28,7 +28,7 @@ def test_the_loop_stops_when_too_many_are_bad_and_ends_when_nobody_is_queued_or_
     daily, dead, failing = [ids[2], ids[7]], ids[3], ids[5]
     life = Life(
         control=command.said["control_url"],
-        hourly=[each for each in ids if each not in (*daily, dead)],
+        hourly=[member for member in ids if member not in (*daily, dead)],
         daily=daily,
         failing=[failing],
     )
@@ -36,22 +36,22 @@ def test_the_loop_stops_when_too_many_are_bad_and_ends_when_nobody_is_queued_or_
     module.write("terraform.tf.json", "")
     for file in ("main.tf", "loop.sh"):
         shutil.copy(EXAMPLE / file, module.folder)
-    given = {
+    variables = {
         "orchestrator_ids": ids,
         "canary_ids": ids[:1],
         "waves": ["3", "25%"],
         "max_failed": "1",
         "overdue_after": "1d",
     }
-    module.write("terraform.tfvars.json", json.dumps(given))
+    module.write("terraform.tfvars.json", json.dumps(variables))
 
     def run(script: str) -> "subprocess.CompletedProcess[str]":
-        variables = life.sleep(tmp_path / "sleep")
+        environment = {**module.environment, **life.sleep(tmp_path / "sleep")}
         path = os.pathsep.join([str(tmp_path / "sleep"), module.environment["PATH"]])
         return subprocess.run(
             ["sh", "-c", script],
             cwd=module.folder,
-            env={**module.environment, **variables, "PATH": path, "TF_CLI_ARGS_apply": "-no-color"},
+            env={**environment, "PATH": path, "TF_CLI_ARGS_apply": "-no-color"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -60,7 +60,7 @@ def test_the_loop_stops_when_too_many_are_bad_and_ends_when_nobody_is_queued_or_
 
     waves = [(1, tuple(ids[:1])), (1, tuple(ids[1:4])), (1, tuple(ids[4:6]))]
 
-    # The canary; the first wave, one of which is dead; the second, one of which fails to renew: one too many.
+    # The canary, a first wave with a dead member, and a second one with a member that fails to renew: one too many.
     ran = run(f"sh loop.sh {DAY}")
     assert ran.returncode == 1, ran.stdout + ran.stderr
     assert command.posts() == waves, ran.stdout + ran.stderr
@@ -68,7 +68,7 @@ def test_the_loop_stops_when_too_many_are_bad_and_ends_when_nobody_is_queued_or_
     assert f"({failing})" in text
     assert ERROR in text
 
-    # Mended: the rest starts, and the dead one, which the budget allows, does not keep the loop running.
+    # Fixed: the rest starts, and the dead member, which the budget allows, does not keep the loop running.
     life.failing.clear()
     life.passes(DAY)
     ran = run(f"sh loop.sh {DAY}")

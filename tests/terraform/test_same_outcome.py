@@ -1,4 +1,4 @@
-"""The Pulumi path and the Terraform path ask and record the same: one table, run through each of them.
+"""All front ends request and record the same: one table is run through each of them.
 
 All rows are fleets of one program, so that each step is one run.
 """
@@ -23,13 +23,13 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 Fleets = Mapping[str, Mapping[str, Any]]
 Phases = Mapping[str, Mapping[str, str]]
 Run = Callable[[Fleets], Phases]
-"""Runs a program with these fleets, reading first; the phases recorded of each fleet."""
+"""Refreshes and runs a program with these fleets; returns the recorded phases of each fleet."""
 
 _SIZE = 4
 
 
 class _Cast:
-    """Which orchestrators play which numbers in which rows."""
+    """Assigns orchestrators to the numbers in the rows."""
 
     def __init__(self, command: Command) -> None:
         self._command, self._ids = command, command.ids()
@@ -39,29 +39,29 @@ class _Cast:
         return f"00000000-0000-4000-8000-{row:012}" if member == GHOST else self._ids[row * _SIZE + member]
 
     def prepare(self, steps: Mapping[int, Step], run: int) -> None:
-        """What comes before a run: faults, what others do, and an hour since the run before."""
-        these = [(row, step) for row, step in steps.items()]
+        """Sets up a run: faults, the events before it, and an hour since the last run."""
+        rows = list(steps.items())
         self._command.faults(
-            refused=[self.id(row, each) for row, step in these for each in step.refused],
-            rejected=[self.id(row, each) for row, step in these for each in step.rejected],
+            refused=[self.id(row, member) for row, step in rows for member in step.refused],
+            rejected=[self.id(row, member) for row, step in rows for member in step.rejected],
         )
         self._command.world(
             now=f"2027-01-01T{run:02}:00:00Z",
-            reenroll=[self.id(row, each) for row, step in these for each in step.reenroll],
-            change={self.id(row, each): {"flag": flag} for row, step in these for each, flag in step.change.items()},
+            reenroll=[self.id(row, member) for row, step in rows for member in step.reenroll],
+            change={self.id(row, each): {"flag": flag} for row, step in rows for each, flag in step.change.items()},
             add=[
                 {"agent_id": self.id(row, GHOST), "client_machine": "late", "status": 2, "thumbprint": "AB" * 20}
-                for row, step in these
+                for row, step in rows
                 if step.appear
             ],
         )
         self._command.forget()
 
     def posts(self, row: int) -> list[tuple[int, tuple[int, ...]]]:
-        """What was asked of the members of a row since."""
+        """The posts for members of a row since then."""
         numbers = {self.id(row, member): member for member in (*range(_SIZE), GHOST)}
         return [
-            (status, tuple(sorted(numbers[each] for each in ids)))
+            (status, tuple(sorted(numbers[member] for member in ids)))
             for status, ids in self._command.posts()
             if ids[0] in numbers
         ]
@@ -82,7 +82,7 @@ def _pulumi(engine: str) -> Callable[[Command, Path], Run]:
 
 
 def _terraform(binary: str) -> Callable[[Command, Path], Run]:
-    def made(command: Command, folder: Path) -> Run:
+    def start(command: Command, folder: Path) -> Run:
         module = Module(binary, folder, command)
 
         def run(fleets: Fleets) -> Phases:
@@ -94,7 +94,7 @@ def _terraform(binary: str) -> Callable[[Command, Path], Run]:
 
         return run
 
-    return made
+    return start
 
 
 def _protocol(command: Command, _folder: Path) -> Run:
@@ -121,7 +121,7 @@ def _native(command: Command, _folder: Path) -> Run:
                 resource = resources.setdefault(name, pluginhost.Resource(name=name))
                 with suppress(pluginhost.InitFailed):
                     resource.up(started, **{ARGUMENTS[argument]: value for argument, value in fleet.items()})
-            # As the engine does: what a program no longer has is deleted last.
+            # Like the engine, delete resources that are gone from the program last.
             for resource in gone:
                 resource.destroy(started)
         return {name: resource.phases() for name, resource in resources.items()}
@@ -142,7 +142,7 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_path_asks_and_records_the_same(path: Callable[[Command, Path], Run], tmp_path: Path) -> None:
+def test_every_path_requests_and_records_the_same(path: Callable[[Command, Path], Run], tmp_path: Path) -> None:
     with running("--orchestrators", str(len(ROWS) * _SIZE)) as command:
         cast, run = _Cast(command), path(command, tmp_path)
         for place in range(max(map(len, ROWS.values()))):
@@ -162,7 +162,7 @@ def test_every_path_asks_and_records_the_same(path: Callable[[Command, Path], Ru
                 }
             )
             for row, name in enumerate(ROWS):
-                wanted = steps[row].posts if row in steps else []
-                assert cast.posts(row) == wanted, f"{name}, run {place + 1}"
+                expected = steps[row].posts if row in steps else []
+                assert cast.posts(row) == expected, f"{name}, run {place + 1}"
                 recorded = {cast.id(row, member): phase for member, phase in last[row].phases.items()}
                 assert phases.get(f"row{row}", {}) == recorded, f"{name}, run {place + 1}"

@@ -1,4 +1,4 @@
-"""Whole modules with the real Terraform and the real OpenTofu, where they are on the PATH."""
+"""Whole modules with the real Terraform and the real OpenTofu, if they are on the PATH."""
 
 import json
 import os
@@ -21,13 +21,13 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
 @pytest.fixture(params=BINARIES)
 def either(request: pytest.FixtureRequest, command: Command, tmp_path: Path) -> Module:
-    """A module for each of the two, in turn."""
+    """A module for Terraform and one for OpenTofu."""
     return Module(request.param, tmp_path / "module", command)
 
 
 @pytest.fixture
 def module(command: Command, tmp_path: Path) -> Module:
-    """A module for Terraform, or else for OpenTofu: these behaviours are the same code in both."""
+    """A module for Terraform if it is installed, otherwise for OpenTofu, for behaviour that both share."""
     if FIRST_FOUND is None:
         pytest.skip("neither terraform nor tofu on the PATH: nothing was run with them")
     return Module(FIRST_FOUND, tmp_path / "module", command)
@@ -43,7 +43,7 @@ def changed_lines(text: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if re.match(r"\s+[-+~] ", line)]
 
 
-def test_rejected_members_fail_the_apply_without_taint_and_alone_are_requested_again(
+def test_rejected_members_fail_the_apply_without_taint_and_only_they_are_retried(
     either: Module, command: Command
 ) -> None:
     ids = command.ids()
@@ -73,9 +73,7 @@ def test_rejected_members_fail_the_apply_without_taint_and_alone_are_requested_a
     assert (ran.exit_code, sorted(ran.posts)) == (0, [(0, tuple(ids[:6])), (0, tuple(ids[6:8]))])
 
 
-def test_without_a_postcondition_failed_members_of_a_creation_end_with_success(
-    module: Module, command: Command
-) -> None:
+def test_without_a_postcondition_a_creation_with_failed_members_succeeds(module: Module, command: Command) -> None:
     ids = command.ids()[:2]
     module.fleets(fleet("edge", ids, on_failure="warn"))
     command.faults(refused=ids[:1])
@@ -85,7 +83,7 @@ def test_without_a_postcondition_failed_members_of_a_creation_end_with_success(
     assert module.run("plan", "-detailed-exitcode").exit_code == 2
 
 
-def test_drift_names_the_orchestrator_and_a_reenrollment_is_none(module: Module, command: Command) -> None:
+def test_drift_names_the_orchestrator_and_a_reenrollment_is_not_drift(module: Module, command: Command) -> None:
     ids = command.ids()[:4]
     module.fleets(fleet("edge", ids))
     module.run("apply")
@@ -106,25 +104,25 @@ def test_drift_names_the_orchestrator_and_a_reenrollment_is_none(module: Module,
     assert ran.posts == []
 
 
-def test_one_member_more_is_shown_as_one(module: Module, command: Command) -> None:
+def test_an_added_member_is_shown_as_one_change(module: Module, command: Command) -> None:
     ids = command.ids()[:5]
     module.fleets(fleet("edge", ids[1:]))
     module.run("apply")
-    module.fleets(fleet("edge", [f"{{{each.upper()}}}" for each in ids[1:]]))
+    module.fleets(fleet("edge", [f"{{{member.upper()}}}" for member in ids[1:]]))
     assert module.run("plan", "-detailed-exitcode").exit_code == 0
     module.fleets(fleet("edge", ids))
     ran = module.run("plan", "-out", "saved")
-    # What the lists will be only the apply tells: they are shown as a whole.
+    # The lists are known only after apply, so the plan shows them as a whole.
     records = [line for line in changed_lines(ran.text) if line.endswith("= {")]
-    assert [line for line in records if any(each in line for each in ids)] == [f'+ "{ids[0]}" = {{']
+    assert [line for line in records if any(member in line for member in ids)] == [f'+ "{ids[0]}" = {{']
     assert [line for line in changed_lines(ran.text) if ids[0] in line] == [f'+ "{ids[0]}" = {{', f'+ "{ids[0]}",']
     ran = module.run("apply", "saved")
     assert (ran.exit_code, ran.posts) == (0, [(1, (ids[0],))])
 
 
-def test_an_import_takes_over_what_stands(module: Module, command: Command) -> None:
+def test_an_import_adopts_flags_that_are_set(module: Module, command: Command) -> None:
     ids = command.ids()[:3]
-    command.world(change={each: {"flag": 1} for each in ids})
+    command.world(change={member: {"flag": 1} for member in ids})
     module.fleets(fleet("edge", ids))
     ran = module.run("import", f"{FLEET}.edge", "edge-001,core")
     assert ran.exit_code == 1
@@ -135,9 +133,9 @@ def test_an_import_takes_over_what_stands(module: Module, command: Command) -> N
     assert (ran.exit_code, ran.posts) == (0, [(0, tuple(ids))])
 
 
-def test_an_import_block_without_anything_to_ask_makes_no_call(either: Module, command: Command) -> None:
+def test_an_import_block_with_nothing_to_request_makes_no_call(either: Module, command: Command) -> None:
     ids = command.ids()[:2]
-    command.world(change={each: {"flag": 2} for each in ids})
+    command.world(change={member: {"flag": 2} for member in ids})
     either.fleets(fleet("edge", ids, "Required"))
     block = {"to": f"{FLEET}.edge", "id": ",".join(ids)}
     either.write("import.tf.json", json.dumps({"import": block}))
@@ -146,7 +144,7 @@ def test_an_import_block_without_anything_to_ask_makes_no_call(either: Module, c
     assert ran.says("1 imported, 0 added, 0 changed, 0 destroyed")
 
 
-def test_a_completion_holds_the_next_wave_back(either: Module, command: Command) -> None:
+def test_a_completion_holds_back_the_next_fleet(either: Module, command: Command) -> None:
     ids = command.ids()[:3]
     either.fleets(
         fleet("canary", ids[:2]),
@@ -181,7 +179,7 @@ def test_a_completion_holds_the_next_wave_back(either: Module, command: Command)
         ("", ["edge-001"], ("Error: Invalid value for orchestrator_ids", "'edge-001' is not an orchestrator's GUID")),
     ],
 )
-def test_a_wrong_configuration_fails_the_plan_at_its_place(
+def test_an_invalid_configuration_fails_the_plan_at_its_line(
     module: Module, command: Command, block: str, ids: list[str], says: tuple[str, ...]
 ) -> None:
     module.write("provider.tf", f'provider "keyfactorcommand" {{\n  {block}\n}}\n')
@@ -192,7 +190,7 @@ def test_a_wrong_configuration_fails_the_plan_at_its_place(
     assert command.journal() == []
 
 
-def test_with_command_down_nothing_is_recorded_and_an_existing_state_stands(module: Module, command: Command) -> None:
+def test_with_command_down_nothing_is_recorded_and_an_existing_state_is_kept(module: Module, command: Command) -> None:
     ids = command.ids()[:3]
     module.environment["KEYFACTOR_CLIENT_TIMEOUT"] = "1"
     module.fleets(fleet("edge", ids))
@@ -210,17 +208,17 @@ def test_with_command_down_nothing_is_recorded_and_an_existing_state_stands(modu
     assert module.resources() == before
 
 
-def test_renaming_replacing_and_moving_leave_every_request_standing(module: Module, command: Command) -> None:
+def test_renaming_replacing_and_moving_leave_every_flag_set(module: Module, command: Command) -> None:
     ids = command.ids()[:4]
 
-    def standing() -> bool:
-        return {command.flags()[each] for each in ids} == {"Requested"}
+    def all_set() -> bool:
+        return {command.flags()[member] for member in ids} == {"Requested"}
 
     module.fleets(fleet("edge", ids[:3]), fleet("other", ids[3:]))
     module.run("apply")
     ran = module.run("apply", f"-replace={FLEET}.edge")
     assert ran.exit_code == 0
-    assert standing()
+    assert all_set()
     module.write("moved.tf", f"moved {{\n  from = {FLEET}.edge\n  to = {FLEET}.rim\n}}\n")
     module.fleets(fleet("rim", ids[:3]), fleet("other", ids[3:]))
     ran = module.run("apply")
@@ -231,10 +229,10 @@ def test_renaming_replacing_and_moving_leave_every_request_standing(module: Modu
     assert module.run("plan", "-detailed-exitcode").exit_code == 0
     module.fleets(fleet("renamed", ids[:3]), fleet("other", ids[3:]))
     assert module.run("apply").exit_code == 0
-    assert standing()
+    assert all_set()
     module.fleets(fleet("renamed", ids[:1]), fleet("other", ids[1:]))
     assert module.run("apply").exit_code == 0
-    assert standing()
+    assert all_set()
     assert module.phases("other") == dict.fromkeys(ids[1:], "pending")
 
 
@@ -253,11 +251,11 @@ def test_an_orchestrator_in_two_aliases_is_refused_and_one_that_moves_between_th
 
     def fleets(**members: list[str]) -> None:
         provider = [{"alias": name} for name in members]
-        made = {
+        resources = {
             name: {"provider": f"keyfactorcommand.{name}", "orchestrator_ids": each, "status": "Requested"}
             for name, each in members.items()
         }
-        text = json.dumps({"provider": {"keyfactorcommand": provider}, "resource": {FLEET: made}})
+        text = json.dumps({"provider": {"keyfactorcommand": provider}, "resource": {FLEET: resources}})
         module.write("aliases.tf.json", text)
 
     fleets(one=ids[:2], two=ids[1:])
@@ -267,14 +265,14 @@ def test_an_orchestrator_in_two_aliases_is_refused_and_one_that_moves_between_th
     fleets(one=ids[:1], two=ids[1:])
     assert module.run("apply").exit_code == 0
     fleets(one=ids[:2], two=ids[2:])
-    # Whoever comes first: either the flag is left alone, or it is cleared before it is requested anew.
+    # Depending on the order, the flag is either kept, or cleared before it is requested again.
     assert module.run("apply").exit_code == 0
     assert module.run("apply").exit_code == 0
     assert command.flags()[ids[1]] == "Requested"
     assert set(module.phases("one").values()) == {"pending"}
 
 
-def test_members_and_settings_that_only_an_apply_gives_are_taken_then(either: Module, command: Command) -> None:
+def test_members_and_settings_known_only_after_apply_are_used(either: Module, command: Command) -> None:
     ids = command.ids()[:2]
     either.write(
         "late.tf",
@@ -293,7 +291,7 @@ def test_members_and_settings_that_only_an_apply_gives_are_taken_then(either: Mo
 
 
 def test_data_sources_feed_a_fleet(module: Module, command: Command) -> None:
-    edge = [each["agent_id"] for each in command.agents() if each["client_machine"].startswith("edge")]
+    edge = [agent["agent_id"] for agent in command.agents() if agent["client_machine"].startswith("edge")]
     module.write(
         "look.tf",
         f"""
@@ -314,7 +312,7 @@ def test_data_sources_feed_a_fleet(module: Module, command: Command) -> None:
     assert (ran.exit_code, ran.posts) == (0, [(1, tuple(sorted(edge)))])
 
 
-def test_ctrl_c_in_the_middle_of_an_apply_keeps_what_was_asked(module: Module, command: Command) -> None:
+def test_ctrl_c_during_an_apply_keeps_the_requests_recorded(module: Module, command: Command) -> None:
     ids = command.ids()[:3]
     module.fleets(fleet("edge", ids))
     command.faults(faults=[{"on": "POST /Agents/Set", "act": "delay", "seconds": 2}])
@@ -322,7 +320,7 @@ def test_ctrl_c_in_the_middle_of_an_apply_keeps_what_was_asked(module: Module, c
         while not command.posts():
             assert running_apply.poll() is None
             time.sleep(0.02)
-        # As a terminal does: Terraform and the plugin get it alike.
+        # As from a terminal, both Terraform and the plugin get the signal.
         os.killpg(running_apply.pid, signal.SIGINT)
         assert running_apply.wait(60) == 1
     assert module.tainted() == []
@@ -357,7 +355,7 @@ def test_ctrl_c_ends_seventy_waiting_completions_at_once(module: Module, command
     assert module.tainted() == []
 
 
-def test_a_time_to_wait_may_have_decimals(module: Module, command: Command) -> None:
+def test_a_timeout_may_have_decimals(module: Module, command: Command) -> None:
     ids = command.ids()[:1]
     module.fleets(fleet("edge", ids), {"name": "done", "completes": "edge", "timeout": 1.1})
     ran = module.run("apply")
@@ -378,9 +376,9 @@ def test_a_time_to_wait_may_have_decimals(module: Module, command: Command) -> N
     ids=["written", "known after apply", "in a set"],
 )
 def test_a_null_element_is_refused_with_its_key(module: Module, command: Command, text: str, says: str) -> None:
-    given = {"orchestrator_ids": f'["{command.ids()[0]}"]', "status": '"Requested"'}
+    arguments = {"orchestrator_ids": f'["{command.ids()[0]}"]', "status": '"Requested"'}
     name, _, value = text.format(id=command.ids()[0]).partition(" = ")
-    block = "\n".join(f"  {key} = {item}" for key, item in {**given, name: value}.items())
+    block = "\n".join(f"  {key} = {item}" for key, item in {**arguments, name: value}.items())
     module.write(
         "late.tf",
         f"""

@@ -1,4 +1,4 @@
-"""Which values the plugin refuses before any call, and which may come later."""
+"""Values that the plugin refuses before any call, and values that may be unknown."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ from tests.support.plugin import COMPLETION, FLEET, GHOST, MANY, NOT_NULL, UNKNO
         (MANY, {"seen_within_hours": 0}, "seen_within_hours", "0 is not a time"),
     ],
 )
-def test_a_value_that_can_not_be_meant_is_refused_with_its_path_before_any_call(
+def test_an_invalid_value_is_refused_with_its_path_before_any_call(
     reader: Plugin, shared: Command, kind: str, config: dict[str, Any], path: str, says: str
 ) -> None:
     shared.forget()
@@ -71,10 +71,10 @@ def test_a_value_that_can_not_be_meant_is_refused_with_its_path_before_any_call(
         lambda unknown: {"orchestrator_ids": [GHOST], "status": "None", "canary_ids": unknown, "paused": unknown},
     ],
 )
-def test_what_is_known_only_after_apply_is_no_problem_of_a_plan(reader: Plugin, config: Any, unknown: Any) -> None:
-    given = {name: str(value) if value == 1 else value for name, value in config(unknown).items()}
-    assert reader.validate(FLEET, **given) == []
+def test_a_plan_accepts_values_known_only_after_apply(reader: Plugin, config: Any, unknown: Any) -> None:
+    attributes = {name: str(value) if value == 1 else value for name, value in config(unknown).items()}
+    assert reader.validate(FLEET, **attributes) == []
     reader.configure()
-    plan = reader.plan(FLEET, None, given)
+    plan = reader.plan(FLEET, None, attributes)
     assert plan.state is not None
     assert plan.state["members"] == UNKNOWN

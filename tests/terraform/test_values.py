@@ -1,4 +1,4 @@
-"""Values between the wire and the resources."""
+"""Terraform's values on the wire and in the resources."""
 
 import json
 from decimal import Decimal
@@ -30,7 +30,7 @@ ATTRIBUTES = {
     "wire",
     [DynamicValue(msgpack=msgpack.packb({"numbers": [1, None]})), DynamicValue(json=b'{"numbers": [1, null]}')],
 )
-def test_a_value_is_read_from_either_form_of_the_wire(wire: DynamicValue) -> None:
+def test_a_value_is_read_from_msgpack_and_json(wire: DynamicValue) -> None:
     assert read(wire, ATTRIBUTES) == {"numbers": [1, None]}
 
 
@@ -48,14 +48,14 @@ _FORMS = {
     "a decimal": ("1.1", Decimal("1.1")),
     "more digits than a float holds": ("12345678901234567890.123", Decimal("12345678901234567890.123")),
     "a large whole number": ("1" + "0" * 400, Decimal("1E+400")),
-    "one that no decimal point moves": ("9" * 5000, Decimal("9" * 5000)),
+    "a long whole number": ("9" * 5000, Decimal("9" * 5000)),
     "a tiny one": ("-0." + "0" * 399 + "1", Decimal("-1E-400")),
     "infinity": (float("inf"), float("inf")),
 }
 
 
 @pytest.mark.parametrize("form", _FORMS)
-def test_a_number_is_read_in_every_form_of_go_cty_and_goes_back_as_it_came(form: str) -> None:
+def test_a_number_is_read_in_every_form_of_go_cty_and_sent_back_as_it_came(form: str) -> None:
     sent, number = _FORMS[form]
     value = {"number": sent, "text": "1.1", "numbers": [sent], "map": {"a": {"number": sent, "list": None}}}
     plain = read(DynamicValue(msgpack=msgpack.packb(value)), ATTRIBUTES)
@@ -65,7 +65,7 @@ def test_a_number_is_read_in_every_form_of_go_cty_and_goes_back_as_it_came(form:
 
 
 @pytest.mark.parametrize("text", ["1.1", "60", "1" + "0" * 400, "9" * 5000, "-0.25"])
-def test_a_number_of_recorded_state_is_the_one_that_a_configuration_has(text: str) -> None:
+def test_a_number_in_recorded_state_equals_the_one_in_a_configuration(text: str) -> None:
     recorded = read_json(f'{{"number": {text}}}'.encode())
     configured = read(DynamicValue(msgpack=msgpack.packb({"number": text})), ATTRIBUTES)
     assert recorded == configured
@@ -97,16 +97,16 @@ def test_a_null_element_is_found_with_its_path(value: Any, paths: list[Any]) -> 
     assert list(nulls(value, ATTRIBUTES)) == paths
 
 
-def test_what_is_no_value_of_terraforms_is_not_written() -> None:
+def test_a_value_that_terraform_does_not_have_is_not_written() -> None:
     with pytest.raises(TypeError, match="set"):
         written({"set": {1}})
 
 
-def test_an_object_has_all_its_attributes_and_takes_what_comes() -> None:
-    made = Object({"a": String(), "b": String()})
-    assert made.encode({"a": "x"}) == {"a": "x", "b": None}
-    assert made.decode({"a": "x"}) == {"a": "x"}
-    assert json.loads(made.tf_type()) == ["object", {"a": "string", "b": "string"}]
+def test_an_object_encodes_all_its_attributes_and_decodes_unchanged() -> None:
+    kind = Object({"a": String(), "b": String()})
+    assert kind.encode({"a": "x"}) == {"a": "x", "b": None}
+    assert kind.decode({"a": "x"}) == {"a": "x"}
+    assert json.loads(kind.tf_type()) == ["object", {"a": "string", "b": "string"}]
 
 
 def test_a_message_is_a_summary_and_a_detail() -> None:
@@ -117,9 +117,9 @@ def test_a_message_is_a_summary_and_a_detail() -> None:
     assert (diagnostic.summary, diagnostic.detail) == ("One failed", "It is retried.")
 
 
-def test_of_many_wrong_values_twenty_are_shown_and_the_rest_counted() -> None:
+def test_twenty_invalid_values_are_shown_and_the_rest_are_counted() -> None:
     diagnostics = Diagnostics()
     add_problems(diagnostics, [Problem(f"orchestrator_ids[{number}]", f"{number} is wrong") for number in range(25)])
-    shown = [each.detail for each in diagnostics.to_pb()]
+    shown = [diagnostic.detail for diagnostic in diagnostics.to_pb()]
     assert len(shown) == 21
     assert shown[-1].startswith("5 more")

@@ -1,4 +1,4 @@
-# A fleet that is rolled out in waves: every apply requests as many orchestrators as it may, and ends.
+# A fleet that is rolled out in waves: every apply requests as many orchestrators as the waves allow, and ends.
 
 terraform {
   required_version = ">= 1.2"
@@ -15,7 +15,7 @@ variable "orchestrator_ids" {
 }
 
 variable "canary_ids" {
-  description = "Members that are requested first; nobody else is before all of them are good."
+  description = "Members that are requested first; the others follow once all of them are good."
   type        = set(string)
   default     = null
 }
@@ -39,7 +39,7 @@ variable "overdue_after" {
 }
 
 variable "paused" {
-  description = "Whether nobody new is requested."
+  description = "Whether to request no further members."
   type        = bool
   default     = false
 }
@@ -56,7 +56,7 @@ resource "keyfactorcommand_orchestrator_reenrollment" "edge" {
   paused        = var.paused
 
   lifecycle {
-    # An apply that creates the resource would end with success without it, although the roll-out is halted.
+    # Without it, an apply that creates the resource succeeds even if the roll-out is halted.
     postcondition {
       condition     = self.failure == ""
       error_message = self.failure
@@ -69,7 +69,7 @@ locals {
 }
 
 output "waiting" {
-  description = "How many are queued or pending, but for those that are overdue and that max_failed allows."
+  description = "How many are queued or pending, except overdue ones, which max_failed allows."
   value = length(setsubtract(
     setunion(local.edge.queued_orchestrator_ids, local.edge.pending_orchestrator_ids),
     local.edge.overdue_orchestrator_ids,
