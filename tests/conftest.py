@@ -20,6 +20,7 @@ _STARTERS = (
     "tests.support.lifecycle",
     "tests.support.modules",
     "tests.support.plugin",
+    "tests.support.pluginhost",
     "tests.support.stacks",
 )
 """Modules whose functions and classes start processes."""

@@ -36,8 +36,8 @@ REFUSED: Final = {
 """Options that have no effect on these resources, and why."""
 
 PUBLIC: Final = "orchestrator_ids"
-LISTS: Final = ("failed_orchestrator_ids", "pending_orchestrator_ids", "reenrolled_orchestrator_ids")
-"""Outputs that list members."""
+LISTS: Final = tuple(f"{kind}_{PUBLIC}" for kind in ("failed", "pending", "reenrolled", "queued", "overdue"))
+"""Outputs that the program derives from `members`."""
 
 _PATH: Final = re.compile(rf'(?:\["(?:{PUBLIC}|{ORCHESTRATORS})"\]|(?:{PUBLIC}|{ORCHESTRATORS}))(?P<part>[.\[].*)?')
 _BY_PLACE: Final = re.compile(r"\[\d+\]")
@@ -64,11 +64,13 @@ def refuse_unknown_names(subject: str, opts: pulumi.ResourceOptions | None, argu
     Raises:
         pulumi.RunError: names the option and the name.
     """
-    for option in ("ignore_changes", "replace_on_changes", "hide_diffs"):
+    inputs, outputs = {*arguments}, {*arguments, "members", "trouble", *LISTS}
+    for option in ("ignore_changes", "replace_on_changes", "hide_diffs", "additional_secret_outputs"):
+        names = outputs if option == "additional_secret_outputs" else inputs
         for path in getattr(opts, option, None) or ():
             head = re.split(r"[.\[]", path.removeprefix('["').removeprefix("["), maxsplit=1)[0].removesuffix('"]')
-            if path != "*" and head not in arguments:
-                expected = ", ".join(sorted({*arguments} - {ORCHESTRATORS}))
+            if path != "*" and head not in names:
+                expected = ", ".join(sorted(names - {ORCHESTRATORS}))
                 raise pulumi.RunError(f"{subject}: {option} names {path!r}; expected one of {expected}, or *.")
 
 
@@ -83,9 +85,7 @@ def in_stored_names(subject: str, opts: pulumi.ResourceOptions) -> None:
     opts.hide_diffs = _each(subject, "hide_diffs", opts.hide_diffs)
     if opts.additional_secret_outputs is not None:
         names = {
-            name
-            for path in opts.additional_secret_outputs
-            for name in (("members", *LISTS) if _PATH.fullmatch(path) else (path,))
+            "members" if _PATH.fullmatch(path) or path in LISTS else path for path in opts.additional_secret_outputs
         }
         opts.additional_secret_outputs = sorted(names)
 

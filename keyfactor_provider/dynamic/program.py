@@ -66,7 +66,7 @@ class Run:
         # A component provider has no root resource, but a separate connection for each component.
         key = pulumi.runtime.get_root_resource() or pulumi.runtime.settings.get_monitor()
         if key is None:
-            raise pulumi.RunError("No Pulumi engine: this is not a run of a Pulumi program. Run it with `pulumi up`.")
+            raise _no_engine()
         if key not in _runs:
             _runs[key] = cls()
         return _runs[key]
@@ -261,9 +261,13 @@ def _show(message: Message, urn: str = "") -> None:
             engine.Log(engine_pb2.LogRequest(severity=level, message=text, urn=urn, streamId=0))
 
 
+def _no_engine() -> pulumi.RunError:
+    return pulumi.RunError("No Pulumi engine: this is not a run of a Pulumi program. Run it with `pulumi up`.")
+
+
 def _require_engine() -> None:
     if pulumi.runtime.settings.get_engine() is None:
-        raise pulumi.RunError("No Pulumi engine: this is not a run of a Pulumi program. Run it with `pulumi up`.")
+        raise _no_engine()
     try:
         pulumi.require_pulumi_version(ENGINE_NEEDED)
     except pulumi.RunError:
