@@ -56,7 +56,7 @@ TROUBLE: list[tuple[dict[str, Any], type[CommandError], bool, bool, str]] = [
     (status(401, HTML), Unauthorized, False, False, "401 with an HTML page"),
     (status(403, DENIED), Forbidden, False, False, "403, 0xA0140002: User lacks /agents/management/read/"),
     (status(404), NotFound, False, False, "404 without a message"),
-    (status(407), BadAnswer, False, False, "a proxy on the way wants credentials"),
+    (status(407), BadAnswer, False, False, "a proxy requires credentials"),
     (status(409, '{"Message": "Locked"}'), Rejected, False, False, "409, Locked"),
     (body(HTML, "text/html"), BadAnswer, False, True, "200 with an HTML page instead of JSON"),
     (body(HTML), BadAnswer, False, True, "200 with an HTML page instead of JSON"),
