@@ -1,4 +1,4 @@
-"""Reading: how few requests it takes, how fresh and how complete it is, and lists that misbehave."""
+"""Readings: the number of requests, freshness, completeness, and lists that misbehave."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +42,7 @@ def test_a_reading_finds_who_is_there_within_its_bound(command: Command, lab: La
 def test_a_few_are_read_one_by_one(command: Command, lab: Labs, members: int) -> None:
     wanted = command.ids()[:members]
     Roster(lab().client).look(wanted)
-    assert [entry["path"] for entry in command.journal()] == [f"/Agents/{each}" for each in wanted]
+    assert [entry["path"] for entry in command.journal()] == [f"/Agents/{agent_id}" for agent_id in wanted]
 
 
 def test_a_list_is_read_no_further_than_to_the_last_member(command: Command, lab: Labs) -> None:
@@ -60,7 +60,7 @@ def test_many_small_fleets_share_the_pages_of_one_list(
     shared = Roster(made.client)
     for agent_id in command.ids():
         assert shared.look([agent_id])[agent_id] is not None
-    # Five pages, the few that were read singly first, and one more for each page that did not have its member.
+    # The few read one by one at first, five pages, and one more reading for each page without its member.
     assert made.reads() <= FEW + 2 * 5
 
 
@@ -119,7 +119,7 @@ def test_watching_a_few_reads_those_few_each_time_and_no_list(command: Command, 
     for _ in range(10):
         assert len(made.operations.progress(fleet.state["members"], 60).waiting) == members
         made.clock.sleep(5)
-    assert {entry["path"] for entry in command.journal()} == {f"/Agents/{each}" for each in ids}
+    assert {entry["path"] for entry in command.journal()} == {f"/Agents/{agent_id}" for agent_id in ids}
     assert made.reads() == 10 * members
     command.world(reenroll=ids)
     assert not made.operations.progress(fleet.state["members"], 60).waiting
@@ -155,9 +155,9 @@ def rewritten(on: str, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "fault",
     [
-        # It gives everybody at once, whatever page is asked for.
+        # Every page has all agents.
         rewritten(LIST, PageReturned="1", ReturnLimit="1000"),
-        # The second page comes twice: the third is not believed to be the end.
+        # The second page comes twice; the third page must still be read.
         {**rewritten("GET /Agents?PageReturned=3", PageReturned="2"), "times": 1},
         # Pages overlap, as when agents are added while the list is read.
         {
@@ -178,13 +178,13 @@ def test_a_list_whose_pages_repeat_hides_nobody(command: Command, lab: Labs, fau
 @pytest.mark.parametrize("removed", [1, 3, 4])
 def test_a_list_that_shrinks_while_it_is_read_hides_nobody(command: Command, lab: Labs, removed: int) -> None:
     ids = command.ids()
-    # Those on the first page go, so that others move there after it was read.
+    # Agents on the first page are removed, so that others move there after it was read.
     command.faults(
         faults=[{"on": "GET /Agents?PageReturned=2", "act": "pass", "times": 1, "world": {"remove": ids[:removed]}}]
     )
     made = lab()
     found = Roster(made.client).look(ids)
-    assert all(found[each] for each in ids[4:])
+    assert all(found[agent_id] for agent_id in ids[4:])
     assert made.reads() <= most(12, pages=3)
 
 
@@ -226,7 +226,7 @@ def test_a_server_that_refuses_or_ignores_the_query_is_read_from_its_list(
     command.faults(faults=[{"on": ONE, "act": "status", "status": 404}, query])
     wanted = [command.ids()[0], NOBODY[0]]
     found = Roster(lab().client).look(wanted)
-    assert [bool(found[each]) for each in wanted] == [True, False]
+    assert [bool(found[agent_id]) for agent_id in wanted] == [True, False]
 
 
 def test_a_query_goes_out_without_a_plus_and_under_both_names(command: Command, lab: Labs) -> None:

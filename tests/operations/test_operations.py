@@ -1,4 +1,4 @@
-"""One process and its fleets: what it asks, shares, hands over and says; on the model of Command, without a wire."""
+"""One process and its fleets, on the model of Command instead of HTTP."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ A, B, C, D = IDS[:4]
 
 
 class Process:
-    """A provider process, and what it said."""
+    """A provider process with the messages it has shown."""
 
     def __init__(self, world: World, *faults: str) -> None:
         self.client = Client(world, "dev", faults)
@@ -38,17 +38,17 @@ class Process:
         return self.plain.check(raw, old or {}, preview=preview)
 
     def create(self, name: str, ids: Sequence[str], status: str = "Requested", **more: Any) -> State:
-        """Check and create, as an engine does them."""
+        """Checks and creates a fleet, as an engine does."""
         self.check(name, ids)
         return self.plain.create(desired(name, ids, status, **more))
 
     def posts(self) -> list[tuple[str, tuple[str, ...]]]:
-        """What was asked until now."""
+        """The requests sent so far."""
         return [(event.status, event.ids) for event in self.client.events if event.ids]
 
 
 def desired(name: str, ids: Sequence[str], status: str = "Requested", **more: Any) -> State:
-    """A fleet's inputs, as a check gives them."""
+    """A fleet's inputs, as `check` returns them."""
     options = {"on_removal": "unset", "on_failure": "error"}
     return {"fleet": name, "orchestrators": dict.fromkeys(ids, status), "status": status, **options, **more}
 
@@ -59,13 +59,13 @@ def phases(state: State) -> dict[str, str]:
 
 @pytest.fixture
 def world() -> World:
-    made = World()
+    world = World()
     for agent_id in IDS:
-        made.add(agent_id)
-    return made
+        world.add(agent_id)
+    return world
 
 
-# Claims: who an orchestrator belongs to while a run goes on.
+# Claims: which fleet an orchestrator belongs to during a run.
 
 
 def test_one_orchestrator_in_two_fleets_is_refused_with_both_names(world: World) -> None:
@@ -144,11 +144,11 @@ def test_a_lost_request_is_ours_until_a_reading_shows_that_it_came_to_nothing(
 def test_whoever_is_seen_done_after_a_lost_answer_is_not_asked_again_when_the_rest_is_refused(world: World) -> None:
     process = Process(world, "fine", "fine", "lost-applied", "fine", "refused-all")
 
-    def somebody_interferes(_seconds: float) -> None:
+    def reenroll_and_clear(_seconds: float) -> None:
         world.reenroll(A)
         world.set_flag(B, "None")
 
-    process.client.sleep = somebody_interferes  # type: ignore[method-assign, assignment]
+    process.client.sleep = reenroll_and_clear  # type: ignore[method-assign, assignment]
     state = process.create("edge", [A, B])
     assert phases(state) == {A: "re-enrolled", B: "unreached"}
     assert process.posts() == [("Requested", (A, B)), ("Requested", (B,))]
@@ -241,7 +241,7 @@ def test_a_state_that_cannot_be_read_is_refused_before_any_call(world: World, ca
     assert process.client.events == []
 
 
-# Reading.
+# Refresh.
 
 
 def test_a_refresh_shows_the_real_flag_of_drifted_members_and_asks_nobody(world: World) -> None:
@@ -312,11 +312,11 @@ def test_nobody_starts_but_those_that_may(world: World) -> None:
     assert process.posts() == [("Requested", (B,))]
 
 
-# What a user reads.
+# Messages.
 
 
 def told(process: Process) -> dict[str, Message]:
-    """What was told, by kind."""
+    """The messages shown, by kind."""
     return {message.kind: message for message in process.told}
 
 
@@ -421,7 +421,7 @@ def test_who_is_bad_is_told_with_what_command_shows_of_it_and_none_of_that_is_re
     assert "last seen" not in str(state)
 
 
-# Rounds that begin while Command may still show what stood before the last request.
+# Rounds that begin while Command may still show the state before the last request.
 
 
 def test_a_new_round_looks_again_until_command_shows_its_last_change(world: World) -> None:
