@@ -59,7 +59,7 @@ def test_a_status_goes_out_in_the_encoding_that_was_set(
     ],
 )
 @pytest.mark.parametrize("encoding", ["integer", "auto"])
-def test_bad_members_of_a_refused_batch_are_found_and_the_others_asked(
+def test_bad_members_of_a_rejected_batch_are_found_and_the_others_requested(
     command: Command, lab: Labs, rejected: list[int], most: int, encoding: str
 ) -> None:
     ids = command.ids()
@@ -82,7 +82,7 @@ def _requested(entry: dict[str, Any]) -> list[str]:
     return list(body.get("OrchestratorIds", ()))
 
 
-def test_the_next_run_asks_the_refused_ones_alone(command: Command, lab: Labs) -> None:
+def test_the_next_run_retries_only_the_rejected_members(command: Command, lab: Labs) -> None:
     ids = command.ids()
     command.faults(refused=ids[:2], rejected=ids[2:3])
     fleet = lab().fleet()
@@ -149,7 +149,7 @@ def test_auto_finds_the_one_bad_member_of_a_server_that_takes_names_alone(comman
     assert fleet.state["members"][ids[0]]["reason"] == f"400, 0xA0110001: Agent {ids[0]} can't be changed."
 
 
-def test_a_request_that_no_encoding_mends_rejects_nobody(command: Command, lab: Labs) -> None:
+def test_a_request_that_fails_in_every_encoding_rejects_no_member(command: Command, lab: Labs) -> None:
     command.faults(faults=[{"on": SET, "act": "status", "status": 400}])
     fleet = lab().fleet()
     fleet.up(command.ids())
@@ -262,7 +262,7 @@ def test_a_refusal_is_told_in_commands_own_words(command: Command, lab: Labs, te
     assert fleet.state["members"][ids[1]]["reason"].startswith(shown)
 
 
-def test_escalation_and_taking_back_go_out_as_one_call_for_each_status(command: Command, lab: Labs) -> None:
+def test_escalation_and_clearing_take_one_call_for_each_status(command: Command, lab: Labs) -> None:
     ids = command.ids()
     fleet = lab().fleet()
     fleet.up(ids[:8])

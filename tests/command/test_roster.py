@@ -168,7 +168,7 @@ def rewritten(on: str, **changes: Any) -> dict[str, Any]:
         },
     ],
 )
-def test_a_list_whose_pages_repeat_hides_nobody(command: Command, lab: Labs, fault: dict[str, Any]) -> None:
+def test_a_list_with_repeated_pages_hides_no_agent(command: Command, lab: Labs, fault: dict[str, Any]) -> None:
     ids = command.ids()
     command.faults(faults=[fault])
     assert all(Roster(lab().client).look(ids).values())
@@ -176,7 +176,7 @@ def test_a_list_whose_pages_repeat_hides_nobody(command: Command, lab: Labs, fau
 
 @pytest.mark.usefixtures("pages_of_four")
 @pytest.mark.parametrize("removed", [1, 3, 4])
-def test_a_list_that_shrinks_while_it_is_read_hides_nobody(command: Command, lab: Labs, removed: int) -> None:
+def test_a_list_that_shrinks_while_it_is_read_hides_no_agent(command: Command, lab: Labs, removed: int) -> None:
     ids = command.ids()
     # Agents on the first page are removed, so that others move there after it was read.
     command.faults(
@@ -191,7 +191,7 @@ def test_a_list_that_shrinks_while_it_is_read_hides_nobody(command: Command, lab
 @pytest.mark.usefixtures("pages_of_four")
 @pytest.mark.parametrize("page", [2, 3])
 @pytest.mark.parametrize("removed", [1, 3, 4])
-def test_a_list_that_shrinks_while_everyone_is_read_hides_nobody_and_shows_nobody_who_is_gone(
+def test_a_list_that_shrinks_while_everyone_is_read_has_exactly_the_remaining_agents(
     command: Command, lab: Labs, page: int, removed: int
 ) -> None:
     ids = command.ids()
@@ -204,7 +204,7 @@ def test_a_list_that_shrinks_while_everyone_is_read_hides_nobody_and_shows_nobod
 
 @pytest.mark.parametrize("number", [400, 404])
 @pytest.mark.parametrize("members", [1, 2, FEW])
-def test_a_server_without_single_readings_is_asked_for_the_few_in_one_query(
+def test_a_server_without_single_readings_gets_one_query_for_a_few(
     command: Command, lab: Labs, number: int, members: int
 ) -> None:
     command.faults(faults=[{"on": ONE, "act": "status", "status": number}])
@@ -254,7 +254,7 @@ def test_a_single_reading_may_answer_with_a_list(command: Command, lab: Labs) ->
     assert found.thumbprint == "ABCD"
 
 
-def test_a_list_that_fails_half_way_raises_and_makes_nobody_missing(command: Command, lab: Labs) -> None:
+def test_a_list_that_fails_half_way_raises_and_makes_no_member_missing(command: Command, lab: Labs) -> None:
     command.faults(page_cap=4, faults=[{"on": LIST, "act": "status", "status": 403, "skip": 1}])
     made = lab()
     with pytest.raises(CommandError):
@@ -265,7 +265,7 @@ def test_a_list_that_fails_half_way_raises_and_makes_nobody_missing(command: Com
     assert fleet.counts() == {"due": 12}
 
 
-def test_a_query_that_cannot_be_answered_leaves_nobody_marked_as_gone(command: Command, lab: Labs) -> None:
+def test_a_failed_query_marks_no_agent_as_gone(command: Command, lab: Labs) -> None:
     command.faults(
         faults=[
             {"on": ONE, "act": "status", "status": 404},

@@ -100,7 +100,7 @@ def test_pages_are_read_side_by_side_but_never_too_many() -> None:
 
 @pytest.mark.parametrize("counts", [True, False])
 @pytest.mark.parametrize("page", [1, 2, 3])
-def test_a_page_that_comes_back_empty_once_hides_nobody(page: int, counts: bool) -> None:
+def test_a_page_that_comes_back_empty_once_hides_no_agent(page: int, counts: bool) -> None:
     assert everyone_of(AgentList(list(IDS), counts=counts, empty={page: 1})) == IDS
     assert look_at(AgentList(list(IDS), counts=counts, empty={page: 1}), IDS) == IDS
 
@@ -123,14 +123,14 @@ def test_a_count_that_is_wrong_makes_no_list(total: int) -> None:
 
 @pytest.mark.parametrize("counts", [True, False])
 @pytest.mark.parametrize("page", [2, 3])
-def test_a_deletion_between_two_pages_hides_nobody(page: int, counts: bool) -> None:
+def test_a_deletion_between_two_pages_hides_no_agent(page: int, counts: bool) -> None:
     agents = AgentList(list(IDS), counts=counts, cap=2)
     agents.before = once(page, lambda: agents.ids.remove(IDS[0]))
     assert everyone_of(agents) == IDS[1:]
 
 
 @pytest.mark.parametrize("page", [2, 3])
-def test_a_deletion_and_a_registration_between_two_pages_make_nobody_missing(page: int) -> None:
+def test_a_deletion_and_a_registration_between_two_pages_hide_no_agent(page: int) -> None:
     agents = AgentList(list(IDS), cap=2)
 
     def moves() -> None:
@@ -158,7 +158,7 @@ def test_a_list_whose_count_comes_and_goes_is_read_again_and_not_used(counts: tu
 
 @pytest.mark.parametrize("members", [1, 2, 3])
 @pytest.mark.parametrize("counts", [True, False])
-def test_a_single_reading_that_shows_nobody_is_checked_against_the_list(members: int, counts: bool) -> None:
+def test_a_single_reading_without_the_agent_is_checked_against_the_list(members: int, counts: bool) -> None:
     agents = AgentList(list(IDS), singles=False, counts=counts)
     assert look_at(agents, IDS[:members]) == IDS[:members]
     assert look_at(AgentList(list(IDS), singles=False, counts=counts), [IDS[0], NOBODY[0]]) == IDS[:1]

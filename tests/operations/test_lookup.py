@@ -56,7 +56,7 @@ def found(**filters: Any) -> list[str]:
         ({"machine": ["edge*"], "exclude": ["edge*"]}, []),
     ],
 )
-def test_it_gives_whoever_matches_every_filter_in_the_order_of_guids(filters: dict[str, Any], ids: list[str]) -> None:
+def test_it_returns_matches_of_every_filter_sorted_by_guid(filters: dict[str, Any], ids: list[str]) -> None:
     assert found(**filters) == ids
 
 
@@ -97,7 +97,7 @@ def test_now_is_the_present_unless_told_otherwise() -> None:
 @pytest.mark.parametrize(
     ("exclude", "unmatched"), [([EDGE, "core*"], ()), ([EDGE, "cor", EDGE[:-1] + "9"], ("cor", EDGE[:-1] + "9"))]
 )
-def test_an_exclusion_that_excludes_nobody_is_told(exclude: list[str], unmatched: tuple[str, ...]) -> None:
+def test_an_exclusion_without_a_match_is_reported(exclude: list[str], unmatched: tuple[str, ...]) -> None:
     assert find(EVERYONE, Filter(exclude=exclude), NOW).unmatched == unmatched
 
 

@@ -58,7 +58,7 @@ def test_nothing_speaks_against_a_healthy_orchestrator(status: ReenrollmentStatu
         ({"thumbprint": None, "last_error_code": 7}, "no certificate, last error 7"),
     ],
 )
-def test_required_warns_of_whom_it_may_block_and_requested_does_not(more: dict[str, Any], risk: str) -> None:
+def test_required_warns_of_members_that_it_may_block_and_requested_does_not(more: dict[str, Any], risk: str) -> None:
     message = warnings(agent(**more))[-1]
     assert (message.kind, message.members) == ("required-may-block", (IDS[0],))
     assert f"edge-000 ({IDS[0]}): {risk}." in message.detail
@@ -101,13 +101,13 @@ def test_seven_days_without_a_sign_are_no_risk_yet() -> None:
 
 
 @pytest.mark.parametrize(("status", "name"), [(1, "New"), (3, "Disapproved"), (4, "status 4"), (0, "status 0")])
-def test_whoever_is_not_approved_may_be_rejected(status: int, name: str) -> None:
+def test_members_that_are_not_approved_may_be_rejected(status: int, name: str) -> None:
     (message,) = warnings(agent(status=status), status=REQUESTED)
     assert (message.kind, message.members) == ("not-approved", (IDS[0],))
     assert f"edge-000 ({IDS[0]}): {name}." in message.detail
 
 
-def test_whom_command_does_not_have_will_fail() -> None:
+def test_members_not_found_in_command_will_fail() -> None:
     (message,) = warnings(agent(), None, status=REQUESTED)
     assert (message.kind, message.members, message.summary) == (
         "not-found",

@@ -91,7 +91,7 @@ def test_as_many_bad_members_as_allowed_do_not_hold_a_completion_up(
         assert (wait.step().pause is None) == (ends == "well")
 
 
-def test_when_the_time_is_up_whoever_is_not_good_counts_against_the_budget() -> None:
+def test_when_the_time_is_up_every_member_that_is_not_good_counts_against_the_budget() -> None:
     clock = Clock()
     wait = Wait(Command(waiting("a")), "It", MEMBERS, 10, clock, "1")
     wait.step()
