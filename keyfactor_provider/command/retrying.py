@@ -28,13 +28,9 @@ class Deadline:
 
 
 def pause_after(error: BaseException | None, attempts: int) -> float:
-    """Seconds to wait before the next attempt.
+    """Seconds to wait after a number of attempts, of which the last one ended with `error`.
 
     Doubles with each attempt up to 8 s, plus up to 0.5 s of jitter; longer if the server asked for more.
-
-    Args:
-        error: what the last attempt ended with.
-        attempts: how many attempts were made.
     """
     retry_after = error.retry_after if isinstance(error, CommandError) else None
     # "Retry-After: 0" must not become a loop without a pause.

@@ -1,11 +1,8 @@
-"""The settings for one Command server, read from these sources in order of precedence:
+"""The settings for one Command server; each value keeps its source for messages.
 
-1. the engine's own config
-2. environment variables, with the names that Keyfactor's own tools use
-3. a profile in `~/.keyfactor/command_config.json`, only if neither of the others sets a host, or if one of them names a
-   profile or profile file
-
-Each value keeps its source for messages.
+The engine's own config comes first, then the environment (with the names that Keyfactor's own tools use), then a
+profile in `~/.keyfactor/command_config.json`, which is read only if neither of the others sets a host, or if one of
+them names a profile or profile file.
 """
 
 import re
