@@ -18,7 +18,7 @@ from tools import messages
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
-_KINDS: Final = {"text": "text", "list": "list of texts", "number": "number", "flag": "true or false"}
+_KINDS: Final = {"text": "text", "list": "list of strings", "number": "number", "flag": "true or false"}
 _TERRAFORM_TYPES: Final = {"text": "String", "list": "String", "number": "Number", "flag": "Boolean"}
 
 

@@ -1,4 +1,4 @@
-"""What a response that is no success means: which error it becomes, and whether to try again."""
+"""Turns failed requests and responses into errors that say whether to retry."""
 
 import ssl
 from collections.abc import Mapping
@@ -21,23 +21,23 @@ from keyfactor_provider.text import safe
 from keyfactor_provider.vocabulary import Vocabulary
 
 NEVER_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-"""Failures that come before a request leaves: Command can't have seen it."""
+"""Failures before the request was sent: Command can't have received it."""
 
 _NOT_PASSING: Final = (httpx.LocalProtocolError, httpx.UnsupportedProtocol)
 _PERMISSIONS: Final = "/agents/management/read/ and /agents/management/modify/"
 _USUAL_PATHS: Final = ("KeyfactorAPI", "Keyfactor/API")
-"""Where Command's API answers, as its installer and as newer documentation have it."""
+"""The paths of Command's API: the default of its installer, and the one in newer documentation."""
 _MOST_OF_A_HEADER: Final = 80
 
 
 def transport_failure(
-    subject: str, error: Exception, said: str, *, where: str, may_be_done: bool, vocabulary: Vocabulary
+    subject: str, error: Exception, reason: str, *, where: str, may_be_done: bool, vocabulary: Vocabulary
 ) -> CommandError:
-    """The error for a request that got no whole response.
+    """The error for a request without a complete response.
 
     Args:
-        said: the text of `error`, redacted.
-        where: the server, and where its address came from.
+        reason: the text of `error`, redacted.
+        where: the server, and the source of its address.
         may_be_done: the request changes something if it arrives.
         vocabulary: how messages name settings.
     """
@@ -48,25 +48,25 @@ def transport_failure(
             f"Set {vocabulary.setting('caCert')} or KEYFACTOR_CA_CERT to its CA, or correct the host name.",
         )
     if isinstance(error, httpx.RemoteProtocolError):
-        # What a peer sent stands behind the colon, cut and quoted so that no search for a secret would find it.
-        said = said.partition(":")[0]
-    told = f"{type(error).__name__}: {said}" if said else type(error).__name__
+        # After the colon follows what the peer sent, cut and quoted, so that redaction may miss a secret in it.
+        reason = reason.partition(":")[0]
+    described = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
     if isinstance(error, NEVER_SENT):
         return Unreachable(
             subject,
-            f"no connection to {where}: {told}",
+            f"no connection to {where}: {described}",
             "Check the host, the network and any proxy.",
             transient=True,
         )
     if isinstance(error, Interrupted):
         return Unreachable(subject, "it was interrupted", "Run again.", outcome_open=may_be_done)
     if isinstance(error, TooLarge):
-        return BadAnswer(subject, said, _lead(vocabulary), outcome_open=may_be_done, transient=may_be_done)
+        return BadAnswer(subject, reason, _lead(vocabulary), outcome_open=may_be_done, transient=may_be_done)
     if isinstance(error, httpx.TransportError) and not isinstance(error, _NOT_PASSING):
         return Unreachable(
             subject,
-            f"incomplete response ({told})",
-            "Check Command and the network on the way to it.",
+            f"incomplete response ({described})",
+            "Check Command and the network path to it.",
             transient=True,
             outcome_open=may_be_done,
         )
@@ -91,23 +91,23 @@ def failure_of(
     base_url: str,
     vocabulary: Vocabulary,
 ) -> CommandError | None:
-    """The error for a whole response; None when it is a success that may hold what was asked for.
+    """The error for a complete response; None if it is a success with a body to read.
 
     Args:
         code: Command's ErrorCode, redacted.
-        message: its Message, redacted; empty when the body has none.
-        who: the identity that asked.
+        message: Command's Message, redacted; empty if the body has none.
+        who: the identity that sent the request.
         may_be_done: the request changes something if it was carried out.
-        base_url: where Command's API is looked for.
+        base_url: the base URL of Command's API.
         vocabulary: how messages name settings.
     """
     status = answer.status
     if status < 300:
         return _unexpected_success(subject, answer, vocabulary, may_be_done=may_be_done)
-    said = ": ".join(part for part in (code, message) if part)
-    told = f"{status}, {said}" if said else f"{status} without a message"
-    if not said and is_html(answer.body):
-        told = f"{status} with an HTML page"
+    reason = ": ".join(part for part in (code, message) if part)
+    came_back = f"{status}, {reason}" if reason else f"{status} without a message"
+    if not reason and is_html(answer.body):
+        came_back = f"{status} with an HTML page"
     if 300 <= status < 400:
         return BadAnswer(
             subject,
@@ -117,27 +117,27 @@ def failure_of(
             status=status,
         )
     if is_passing(status):
-        asked = seconds_asked(answer.headers.get("Retry-After"))
+        retry_after = seconds_asked(answer.headers.get("Retry-After"))
         limited = status == httpx.codes.TOO_MANY_REQUESTS
         return Unreachable(
             subject,
-            told if asked is None else f"{told}, to be tried again after {asked:.0f} s",
-            "Command limits its callers: try again later."
+            came_back if retry_after is None else f"{came_back}, to be tried again after {retry_after:.0f} s",
+            "Command limits the rate of requests: try again later."
             if limited
             else "Command, or a proxy before it, reported an internal error. Try again later; see Command's logs.",
             status=status,
             code=code,
-            retry_after=asked,
+            retry_after=retry_after,
             transient=True,
             outcome_open=may_be_done and not limited,
         )
-    kind, told, next_step = {
-        401: (Unauthorized, f"{told}: Command does not accept {who}", "Correct the credentials."),
-        403: (Forbidden, f"{told}: {who} lacks a permission", f"Give its role {_PERMISSIONS}."),
-        404: (NotFound, told, f"{_lead(vocabulary)} {_other_path(base_url, vocabulary)}"),
-        407: (BadAnswer, f"{told}: a proxy on the way wants credentials", "Give them in HTTPS_PROXY."),
-    }.get(status, (Rejected, told, "Command rejected the request itself."))
-    return kind(subject, told, next_step, status=status, code=code)
+    kind, came_back, next_step = {
+        401: (Unauthorized, f"{came_back}: Command does not accept {who}", "Correct the credentials."),
+        403: (Forbidden, f"{came_back}: {who} lacks a permission", f"Give its role {_PERMISSIONS}."),
+        404: (NotFound, came_back, f"{_lead(vocabulary)} {_other_path(base_url, vocabulary)}"),
+        407: (BadAnswer, f"{came_back}: a proxy requires credentials", "Set them in HTTPS_PROXY."),
+    }.get(status, (Rejected, came_back, "Command rejected the request itself."))
+    return kind(subject, came_back, next_step, status=status, code=code)
 
 
 def is_passing(status: int) -> bool:
@@ -146,12 +146,12 @@ def is_passing(status: int) -> bool:
 
 
 def is_html(body: bytes) -> bool:
-    """Whether it is a page; what a header says of it is not always true."""
+    """Whether it is HTML, by its content, because the Content-Type may be wrong."""
     return body.lstrip()[:1] == b"<"
 
 
 def reference(headers: Mapping[str, str]) -> str:
-    """How to find a response in Command's logs, as a sentence; empty where Command does not say."""
+    """The headers that identify a response in Command's logs, as a sentence; empty if it has none."""
     parts = [
         f"{name} {safe(value, _MOST_OF_A_HEADER)}"
         for name, header in (
@@ -166,7 +166,7 @@ def reference(headers: Mapping[str, str]) -> str:
 def _unexpected_success(
     subject: str, answer: Answer, vocabulary: Vocabulary, *, may_be_done: bool
 ) -> CommandError | None:
-    """The error for a success that is not Command's: it answers these calls with 200 and JSON alone."""
+    """The error for a success that Command did not send: it answers these calls with 200 and JSON only."""
     if is_html(answer.body):
         came_back = f"{answer.status} with an HTML page instead of JSON"
         next_step = (

@@ -1,4 +1,4 @@
-"""Requesting a status for many members: in batches, splitting a rejected one, never repeating an open one unseen."""
+"""Requests a status for many members in batches; splits rejected batches, and retries others only when that is safe."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,10 +13,10 @@ from keyfactor_provider.errors import BadAnswer, CommandError, Rejected, Unreach
 from keyfactor_provider.status import ReenrollmentStatus
 
 ENOUGH_REFUSALS: Final = 5
-"""Single members with the same 400, and none accepted: the fault is the request's, not theirs."""
+"""Single members with the same 400, and none accepted, after which the request itself is taken to be at fault."""
 
 _ENCODINGS: Final[tuple[Encoding, ...]] = ("integer", "string", "digits")
-"""In the order in which `auto` tries them: first what the vendor's page says, then what its clients send."""
+"""In the order in which `auto` tries them: first the one on the vendor's page, then those that its clients send."""
 _LISTED: Final = "listed in FailedOrchestratorIds"
 _BAD_REQUEST: Final = 400
 _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -24,15 +24,15 @@ _GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNOR
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of members that a status was requested for.
+    """The outcome for members that a status was requested for.
 
     Attributes:
-        deadline: by when everything that one batch takes has to be done, reading its members included.
-        accepted: Command said that it set their flag.
-        rejected: why Command did not, by member.
-        unsent: members of a call that was surely not carried out, or never sent.
-        open: members of a call that may have been carried out.
-        error: what went wrong, where something did.
+        deadline: the time limit for everything that the batch needs, including reading its members again.
+        accepted: members whose flag Command says it set.
+        rejected: the reason for each member that Command rejected.
+        unsent: members of a call that was not sent, or certainly not carried out.
+        open: members of a call that Command may have carried out.
+        error: what went wrong, if anything did.
     """
 
     deadline: Deadline
@@ -44,7 +44,7 @@ class Outcome:
 
 
 class Encodings:
-    """How a status has to be written for one server.
+    """The encoding of a status that one server accepts.
 
     Args:
         setting: one of the encodings, or `auto` for the first that the server accepts.
@@ -53,16 +53,16 @@ class Encodings:
     def __init__(self, setting: str) -> None:
         self.setting = setting
         self.accepted: Encoding | None = None
-        self._left = [each for each in _ENCODINGS if setting in ("auto", each)]
+        self._candidates = [encoding for encoding in _ENCODINGS if setting in ("auto", encoding)]
 
     def candidates(self) -> tuple[Encoding, ...]:
-        """What to try, the most likely one first; the one that was accepted, once it is known."""
-        return (self.accepted,) if self.accepted else tuple(self._left)
+        """The encodings to try, the most likely first; only the accepted one once it is known."""
+        return (self.accepted,) if self.accepted else tuple(self._candidates)
 
     def misread(self, encoding: Encoding) -> None:
-        """Never tries an encoding again that the server took for another status."""
+        """Excludes an encoding that the server read as another status."""
         self.accepted = None
-        self._left = [each for each in self._left if each != encoding]
+        self._candidates.remove(encoding)
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class _Batch:
 
 
 class _AllRejected(Exception):
-    """Command rejected one call in every encoding that there is to try; by encoding."""
+    """Command rejected a call in every encoding; `errors` has the error for each."""
 
     def __init__(self, errors: dict[Encoding, Rejected]) -> None:
         super().__init__(errors)
@@ -82,21 +82,20 @@ class _AllRejected(Exception):
 
 
 class Requests:
-    """Sends batch after batch while it is iterated over, and yields what became of each; raises nothing of Command's.
+    """Sends batches while it is iterated over, and yields the outcome of each; raises no CommandError.
 
-    After an outcome with `open` members and a transient error the caller reads those members, decides, and calls
-    `retry` with those that still need the request, before it takes the next outcome. If it does not, they stay
-    open and nothing more is sent. Whatever ends it early comes with the last outcome, which has everybody else in
-    `unsent`.
+    After an outcome with `open` members and a transient error, the caller reads those members and, before it takes the
+    next outcome, calls `retry` with those that still need the request. If it does not, nothing more is sent. An error
+    that ends the iteration early is in the last outcome, with the members not sent in `unsent`.
 
     Args:
-        sending: told the members of each call before it is sent.
-        failed: told the error that ended it early.
-        outage: an error that every call would meet: nothing is sent then.
-        until: a reading of the client's clock at which nothing more is sent; None for no such limit.
+        sending: called with the members of each call before it is sent.
+        failed: called with the error that ended the iteration early.
+        outage: an error that every call would get; if set, nothing is sent.
+        until: time on the client's clock after which nothing more is sent; None for no limit.
 
     Attributes:
-        sent: whether any call went out.
+        sent: whether any call was sent.
     """
 
     def __init__(
@@ -127,15 +126,15 @@ class Requests:
         self._any_accepted = self._any_listed = False
 
     def retry(self, members: Sequence[str]) -> None:
-        """Says which members of the last outcome's `open` have been read since and need the request again."""
+        """Sets which `open` members of the last outcome still need the request, by a reading since then."""
         self._retried = tuple(members)
 
     def __iter__(self) -> Iterator[Outcome]:
-        again: _Batch | None = None
-        while self._outage is None and (again or self._waiting):
-            batch, again = again or _Batch(self._waiting.pop(), self._client.deadline(self._until)), None
+        retry: _Batch | None = None
+        while self._outage is None and (retry or self._waiting):
+            batch, retry = retry or _Batch(self._waiting.pop(), self._client.deadline(self._until)), None
             if self._until is not None and self._client.clock() >= self._until:
-                yield self._last(batch.deadline, self._over(), unsent=batch.members)
+                yield self._last(batch.deadline, self._timed_out(), unsent=batch.members)
                 return
             try:
                 listed = self._post(batch)
@@ -155,7 +154,7 @@ class Requests:
                 yield Outcome(batch.deadline, open=batch.members, error=error)
                 retried, self._retried = self._retried, None
                 if retried and self._may_retry(batch, error):
-                    again = replace(batch, members=retried, attempts=batch.attempts + 1, after=error)
+                    retry = replace(batch, members=retried, attempts=batch.attempts + 1, after=error)
                 elif retried is None or retried:
                     yield self._last(batch.deadline, error, open=retried or ())
                     return
@@ -197,9 +196,9 @@ class Requests:
         raise _AllRejected(errors)
 
     def _may_retry(self, batch: _Batch, error: CommandError) -> bool:
-        """Whether a call is worth another attempt after one that ended with this error, and was open.
+        """Whether to retry an open call after this error.
 
-        What passes is tried for as long as there is time; an answer that is none of Command's once more.
+        An Unreachable is retried until the deadline, a BadAnswer once.
         """
         if isinstance(error, StatusMisread):
             return bool(self._encodings.candidates())
@@ -210,7 +209,7 @@ class Requests:
         )
 
     def _split(self, batch: _Batch, errors: dict[Encoding, Rejected]) -> bool:
-        """Replaces a batch that was rejected as a whole by its parts; whether to go on with them."""
+        """Replaces a rejected batch by its parts; returns whether to continue."""
         if len(batch.members) > 1:
             self._waiting += self._parts(batch.members)
             return True
@@ -218,10 +217,10 @@ class Requests:
         return not (self._at_fault() and len(self._alone) >= ENOUGH_REFUSALS)
 
     def _parts(self, members: Sequence[str]) -> list[tuple[str, ...]]:
-        """What to send in place of a rejected batch, the last first.
+        """The parts of a rejected batch, in reverse order of sending.
 
-        While nothing was accepted, single members from all over it go first: they tell a request that this server
-        never takes from one that names a bad member.
+        While nothing has been accepted, single members from all over the batch are sent first: they show whether the
+        server rejects any such request or only some members.
         """
         probes: list[int] = []
         if not (self._any_accepted or self._any_listed):
@@ -232,9 +231,9 @@ class Requests:
         return [half for half in (rest[middle:], rest[:middle]) if half] + [(members[place],) for place in probes]
 
     def _at_fault(self) -> bool:
-        """Whether everything points at the request: nothing accepted, the same rejection for each alone."""
+        """Whether the request seems to be at fault: nothing accepted, and the same rejection for each single member."""
         kinds = {
-            tuple((each, error.status, error.code, _GUID.sub("", error.came_back)) for each, error in errors.items())
+            tuple((name, error.status, error.code, _GUID.sub("", error.came_back)) for name, error in errors.items())
             for errors in self._alone.values()
         }
         return not (self._any_accepted or self._any_listed) and len(kinds) == 1
@@ -247,7 +246,7 @@ class Requests:
         unsent: Sequence[str] = (),
         open: Sequence[str] = (),
     ) -> Outcome:
-        """The outcome that ends it, with everybody that has not been told of yet."""
+        """The last outcome, with all members that no outcome had yet."""
         rest = [*unsent, *(member for batch in reversed(self._waiting) for member in batch)]
         self._waiting.clear()
         rejected: dict[str, str] = {}
@@ -259,20 +258,20 @@ class Requests:
         if error is not None and error is not self._outage:
             self._failed(error)
         if error is not None and open:
-            # Nobody is to read these now and send them again: it is over.
+            # Tells the caller not to read these members for a retry.
             error = copy(error)
             error.transient = False
         return Outcome(deadline, rejected=rejected, unsent=tuple(rest), open=tuple(open), error=error)
 
     def _reason(self, errors: Mapping[Encoding, Rejected]) -> str:
-        """Why a member was rejected: in the encoding that this server reads, if that has shown."""
+        """Why a member was rejected, by the error for the encoding that the server accepts, if it is known."""
         known = self._encodings.accepted
         return (errors[known] if known and known in errors else next(iter(errors.values()))).came_back
 
-    def _over(self) -> CommandError:
+    def _timed_out(self) -> CommandError:
         return CommandError(
             f"Setting status {self._status.value}",
-            "the timeout of the operation is over",
+            "the timeout of the operation has passed",
             "Raise the resource's timeout, or run again: what was accepted is recorded.",
         )
 
@@ -280,7 +279,7 @@ class Requests:
         setting = self._client.settings.vocabulary.setting("statusEncoding")
         next_step = f"Set {setting} to auto." if self._encodings.setting != "auto" else "Report this with its version."
         return BadAnswer(
-            f"Command took every request with status {self._status.value} for another one",
+            f"Command read every request with status {self._status.value} as another status",
             f"it echoes another status than the one requested, with {setting} set to {self._encodings.setting}",
             next_step,
         )

@@ -1,4 +1,4 @@
-"""Signing requests: Basic, a ready access token, or OAuth2 client credentials from a token endpoint."""
+"""Authentication of requests: Basic, an access token, or OAuth2 client credentials."""
 
 import asyncio
 import math
@@ -19,30 +19,30 @@ from keyfactor_provider.errors import BadAnswer, CommandError, Unauthorized, Unr
 from keyfactor_provider.vocabulary import Vocabulary
 
 _EARLY: Final = 30.0
-"""Seconds before its end at which a token is replaced."""
-_OWN_SHARE: Final = 0.05
-"""Seconds that a token request ends before the request it is for, so that the message names the token endpoint."""
-_OF_THE_CLIENT: Final = ("invalid_client", "invalid_request", "unauthorized_client", "401")
-"""Refusals that may only mean that the client's id and secret were looked for elsewhere."""
+"""Seconds before its expiry at which a token is replaced."""
+_MARGIN: Final = 0.05
+"""Seconds by which a token request times out before its API request, so that the error names the token endpoint."""
+_CLIENT_ERRORS: Final = ("invalid_client", "invalid_request", "unauthorized_client", "401")
+"""Errors that an endpoint may also return because it expects the client id and secret in the other place."""
 
 
 class BearerAuth(httpx.Auth):
-    """A ready access token."""
+    """Authenticates with a given access token."""
 
     def __init__(self, token: str) -> None:
         self._token = token
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Signs the request."""
+        """Adds the Authorization header."""
         request.headers["Authorization"] = f"Bearer {self._token}"
         yield request
 
 
 class TokenAuth(httpx.Auth):
-    """A bearer token that is fetched when there is none, when it is about to expire, and once on a 401.
+    """Authenticates with a token from a token endpoint; fetches a new one before it expires, and once after a 401.
 
     Args:
-        clock: seconds that only grow.
+        clock: monotonic, in seconds.
     """
 
     def __init__(self, endpoint: "TokenEndpoint", clock: Callable[[], float]) -> None:
@@ -53,10 +53,10 @@ class TokenAuth(httpx.Auth):
         self._good_until = math.inf
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        """Signs the request, and signs it again with a fresh token after a 401.
+        """Adds the Authorization header; after a 401, sends the request again with a new token.
 
         Raises:
-            CommandError: no token could be had; see TokenEndpoint.
+            CommandError: no token; see `TokenEndpoint.fetch`.
         """
         until = request.extensions["until"]
         used = await self._current("", until)
@@ -68,7 +68,7 @@ class TokenAuth(httpx.Auth):
 
     async def _current(self, stale: str, until: float) -> str:
         async with self._lock:
-            # A second request that got the same 401 finds the token replaced already.
+            # Another request may have replaced the token after the same 401.
             if self._token == stale or self._clock() >= self._good_until:
                 self._token, life = await self._endpoint.fetch(until)
                 self._good_until = self._clock() + life - _EARLY
@@ -76,10 +76,10 @@ class TokenAuth(httpx.Auth):
 
 
 class TokenEndpoint:
-    """The OAuth2 token endpoint: how it is asked for a token, and what its answers mean.
+    """Fetches tokens from an OAuth2 token endpoint.
 
-    Go's library, which Keyfactor's own tools use, sends the client's id and secret as a Basic header first
-    and as form fields next, and so does this; it stays with what was accepted.
+    Like Go's oauth2 library, which Keyfactor's own tools use, it sends the client id and secret in a Basic header
+    first, then as form fields, and keeps using the form that was accepted.
     """
 
     def __init__(
@@ -99,19 +99,19 @@ class TokenEndpoint:
         self._what = f"Getting a token for OAuth2 client {credentials.client_id} from {credentials.token_url}"
 
     async def fetch(self, until: float) -> tuple[str, float]:
-        """A token, and for how many seconds it is good: infinity where the endpoint does not say so.
+        """A token, and its lifetime in seconds: infinity if the endpoint does not say.
 
         Args:
-            until: a reading of the clock at which it is given up.
+            until: time on the clock at which the request is abandoned.
 
         Raises:
-            Unauthorized: the endpoint refused the client.
-            Unreachable: it failed in a way that may pass.
-            BadAnswer: it answered with something that is no token.
+            Unauthorized: the endpoint rejected the client.
+            Unreachable: there was no response, or a temporary error.
+            BadAnswer: the response has no token.
         """
         refusals: list[str] = []
         for by_form in (False, True) if self._by_form is None else (self._by_form,):
-            answer = await self._send(until - _OWN_SHARE, by_form=by_form)
+            answer = await self._send(until - _MARGIN, by_form=by_form)
             fields = _object(answer.body)
             token = fields.get("access_token")
             if answer.status == httpx.codes.OK and isinstance(token, str) and re.fullmatch(r"[\x21-\x7e]+", token):
@@ -123,7 +123,7 @@ class TokenEndpoint:
             code = str(fields.get("error") or answer.status)
             told = self._redact.line(f"{code}: {fields.get('error_description') or 'no description'}")
             refusals += [told] if told not in refusals else []
-            if code not in _OF_THE_CLIENT:
+            if code not in _CLIENT_ERRORS:
                 break
         raise Unauthorized(
             self._what,
@@ -167,13 +167,13 @@ class TokenEndpoint:
             ) from None
 
     def _failure(self, answer: Answer, fields: Mapping[str, Any]) -> CommandError | None:
-        """The error for an answer that is neither a token nor a refusal of the client."""
+        """The error for a response that neither has a token nor rejects the client; None if it rejects the client."""
         status = answer.status
         if is_passing(status):
             return Unreachable(
                 self._what,
                 f"it answered {status}",
-                "Try again later; its log has the reason.",
+                "Try again later. The token endpoint's log has the reason.",
                 status=status,
                 retry_after=seconds_asked(answer.headers.get("Retry-After")),
                 transient=True,
@@ -186,14 +186,14 @@ class TokenEndpoint:
 
 def _object(body: bytes) -> dict[str, Any]:
     try:
-        found = msgspec.json.decode(body)
+        content = msgspec.json.decode(body)
     except (ValueError, RecursionError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def _seconds(value: Any) -> float:
-    """For how long a token is good; infinity where that is not said, or is over: a 401 tells then."""
+    """The lifetime of a token; infinity if it is absent, invalid or already over: a 401 will show when it ends."""
     try:
         life = float(value)
     except (TypeError, ValueError, OverflowError):

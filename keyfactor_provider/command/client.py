@@ -1,4 +1,4 @@
-"""The client: one method for each call that this project makes, each with its retries and its errors."""
+"""The client of Keyfactor Command: one method for each call that this project makes, with retries and typed errors."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ Result = TypeVar("Result")
 
 
 class StatusMisread(BadAnswer):
-    """Command answered that it set another status than the one requested."""
+    """Command says that it set a status other than the one requested."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Page:
     """One page of the list of agents.
 
     Attributes:
-        total: how many agents Command says match, whatever page was asked for; None where it does not say.
+        total: how many agents match on all pages; None if Command does not say.
     """
 
     agents: Sequence[wire.Agent]
@@ -57,9 +57,9 @@ class _Request:
     """One request to Command.
 
     Attributes:
-        subject: what it does, as the start of a message.
-        path: below the API's own path, with its query.
-        content: the body of a request that changes something; None for one that only reads.
+        subject: what it does, to start a message with.
+        path: relative to the base URL, with the query.
+        content: the body of a POST; None for a GET.
     """
 
     subject: str
@@ -69,16 +69,16 @@ class _Request:
 
 
 class CommandClient:
-    """One Command server, over kept-alive connections; `close` may be called from any thread.
+    """A client for one Command server, over kept-alive connections; `close` may be called from any thread.
 
     Args:
-        settings: where it is and who asks.
-        clock: seconds that only grow.
-        sleep: waits for a number of seconds; None for a wait that `close` ends.
-        transport: replaces the network.
+        settings: the server and the credentials.
+        clock: monotonic, in seconds.
+        sleep: waits for a number of seconds; None for a wait that `close` interrupts.
+        transport: replaces the network in tests.
 
     Raises:
-        SettingsError: the private CA, or a proxy that the environment names, can't be used.
+        SettingsError: the private CA or a proxy from the environment can't be used.
     """
 
     def __init__(
@@ -102,22 +102,22 @@ class CommandClient:
         self._told_time: tuple[datetime, float] | None = None
 
     def close(self) -> None:
-        """Ends what is under way and closes the connections."""
+        """Cancels requests in progress and closes the connections."""
         self._background.close(*self._clients)
 
     def deadline(self, until: float | None = None) -> Deadline:
-        """The time that one request with its retries has from now on.
+        """The deadline of a request that starts now, with its retries.
 
         Args:
-            until: a reading of the clock that it never goes beyond; None for no such limit.
+            until: latest time on the clock; None for no limit other than the `timeout` setting.
         """
         own = self.clock() + self.settings.timeout
         return Deadline(own if until is None else min(own, until))
 
     def now(self) -> datetime:
-        """The time, by Command's own clock where a response has told it (its Date header), else by this machine's.
+        """The time on Command's clock, from the Date header of its last response; before that, this machine's time.
 
-        The runs of a roll-out may be made on different machines; what they record has to be comparable.
+        The runs of a roll-out may take place on different machines, and the times they record must be comparable.
         """
         if self._told_time is None:
             return datetime.now(UTC)
@@ -125,30 +125,30 @@ class CommandClient:
         return told + timedelta(seconds=self.clock() - at)
 
     def agents_page(self, number: int, size: int, *, query: str = "", deadline: Deadline | None = None) -> Page:
-        """One page of the agents, in the order of their ids (Keyfactor API: GET Agents).
+        """One page of the agents, sorted by id (Keyfactor API: GET Agents).
 
         Args:
-            number: from 1 on.
-            size: agents wanted on it; the server may give fewer.
-            query: in Command's query language; empty for all.
+            number: starts at 1.
+            size: agents per page; the server may return fewer.
+            query: in Command's query language; empty for all agents.
 
         Raises:
-            CommandError: no such page could be had.
+            CommandError: the page could not be read.
         """
         return self._call(self._page_request(number, size, query, deadline), _page)
 
     def agents_pages(
         self, numbers: Iterable[int], size: int, *, query: str = "", deadline: Deadline | None = None
     ) -> Iterator[Page]:
-        """Several pages in their order, at most MOST_AT_ONCE of them requested at one time.
+        """Several pages in order, with at most MOST_AT_ONCE requests at a time.
 
         Raises:
-            CommandError: one of them could not be had.
+            CommandError: a page could not be read.
         """
-        left = iter(numbers)
+        remaining = iter(numbers)
         begun: deque[tuple[_Request, Future[Answer]]] = deque()
         while True:
-            for number in islice(left, MOST_AT_ONCE - len(begun)):
+            for number in islice(remaining, MOST_AT_ONCE - len(begun)):
                 request = self._page_request(number, size, query, deadline)
                 try:
                     begun.append((request, self._begin(request)))
@@ -159,11 +159,11 @@ class CommandClient:
             yield self._call(begun[0][0], _page, begun.popleft()[1])
 
     def agent(self, agent_id: str, *, deadline: Deadline | None = None) -> list[wire.Agent]:
-        """What GET /Agents/{id} answers: the agent, alone or in a list.
+        """The agents in the response to GET /Agents/{id}; the server may return one agent or a list.
 
         Raises:
-            Rejected, NotFound: this server does not know it so; ask the list.
-            CommandError: anything else that kept it from answering.
+            Rejected, NotFound: the server does not find it this way; query the list.
+            CommandError: it could not be read.
         """
         request = self._request(f"Reading orchestrator {agent_id}", f"/Agents/{agent_id}", deadline)
         return self._call(request, lambda answer: wire.decode_one(answer.body))
@@ -176,13 +176,13 @@ class CommandClient:
         *,
         deadline: Deadline | None = None,
     ) -> frozenset[str]:
-        """Sets the flag of many orchestrators in one call; gives the GUIDs that Command says failed.
+        """Sets the flag of many orchestrators in one call; returns the GUIDs that Command reports as failed.
 
-        A call that may have been carried out is never repeated here: its error has `outcome_open`.
+        A call that Command may have carried out is not retried here: its error has `outcome_open`.
 
         Raises:
             StatusMisread: Command says that it set another status.
-            CommandError: Command did not say that it did so.
+            CommandError: Command did not confirm the call.
         """
         request = self._request(
             f"Setting status {status.value} for {len(members)} orchestrators",
@@ -207,7 +207,7 @@ class CommandClient:
         values = {"QueryString": query} if query else {}
         values |= {"PageReturned": str(number), "ReturnLimit": str(size)}
         values |= {"SortField": "AgentId", "SortAscending": "0"}
-        # Command 10 documents the names with this prefix, later versions without: a server takes its own.
+        # Command 10 documents these names with a prefix, later versions without; a server ignores the others.
         values |= {f"pq.{name[0].lower()}{name[1:]}": value for name, value in values.items()}
         return self._request(f"Reading page {number} of the orchestrators", "/Agents", deadline, params=values)
 
@@ -226,23 +226,23 @@ class CommandClient:
     def _call(
         self, request: _Request, read: Callable[[Answer], Result], begun: "Future[Answer] | None" = None
     ) -> Result:
-        """What `read` makes of the response, which must be a success.
+        """Sends a request, with retries, and returns what `read` makes of a successful response.
 
         Args:
-            begun: the first attempt, where it is under way already.
+            begun: the first attempt, if it has already been started.
         """
 
         def attempt() -> Result:
             nonlocal begun
             try:
-                under_way, begun = begun or self._begin(request), None
-                answer = self._background.result(under_way, request.deadline.until - self.clock())
+                response, begun = begun or self._begin(request), None
+                answer = self._background.result(response, request.deadline.until - self.clock())
                 return self._read(request, answer, read)
             except CommandError:
                 raise
             except FAILURES as error:
                 raise self._transport_failure(request, error) from None
-            except Exception as error:  # a MemoryError included: what was sent must not be forgotten
+            except Exception as error:  # even a MemoryError: what was sent must be recorded
                 raise BadAnswer(
                     request.subject,
                     f"the exchange failed ({type(error).__name__})",
@@ -254,13 +254,13 @@ class CommandClient:
         def worth_another(error: BaseException) -> bool:
             return isinstance(error, CommandError) and error.transient and not error.outcome_open
 
-        again = retrying(request.deadline, worth_another, clock=self.clock, sleep=self.sleep)
+        retrier = retrying(request.deadline, worth_another, clock=self.clock, sleep=self.sleep)
         try:
-            return again(attempt)
+            return retrier(attempt)
         except CommandError as error:
             if not worth_another(error):
                 raise
-            tries = again.statistics["attempt_number"]
+            tries = retrier.statistics["attempt_number"]
             raise Unreachable(
                 error.what,
                 f"{error.came_back} ({tries} {'try' if tries == 1 else 'tries'})",
@@ -297,7 +297,7 @@ class CommandClient:
         with suppress(ValueError, TypeError, IndexError, OverflowError):
             told = parsedate_to_datetime(header or "")
             told = told if told.tzinfo else told.replace(tzinfo=UTC)
-            # A year 9999 is a time that nothing can be added to.
+            # Fails for the year 9999, to which `now` could not add anything.
             _ = told + timedelta(days=366)
             self._told_time = told, self.clock()
 
@@ -352,5 +352,5 @@ def _page(answer: Answer) -> Page:
 
 
 def _query(params: Mapping[str, str] | None) -> str:
-    # httpx would write a space as "+", which Keyfactor's own client takes care to avoid (client.go).
+    # httpx encodes a space as "+"; Keyfactor's own client avoids that (client.go).
     return f"?{httpx.QueryParams(params)}".replace("+", "%20") if params else ""

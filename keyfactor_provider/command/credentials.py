@@ -1,4 +1,4 @@
-"""Who asks: the authentication method is that of the first source that names any credential."""
+"""The credentials: the first source that has any decides the authentication method."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ _NEEDED: Final[Mapping[Method, tuple[str, ...]]] = {
 
 @dataclass(frozen=True)
 class Credentials:
-    """Who asks, by one of the three methods; what the method does not use is empty."""
+    """The credentials for one of the three methods; fields that the method does not use are empty."""
 
     method: Method
     username: str = ""
@@ -57,16 +57,16 @@ class Credentials:
 
 
 def find_credentials(sources: Sequence[Source], vocabulary: Vocabulary) -> Credentials:
-    """The credentials; parts that the deciding source lacks come from the others.
+    """The credentials, with the method of the first source that has any.
 
-    Those before it name no credential, but may say where and as what one signs in: tokenUrl, domain, scopes.
+    The other parts may come from any source, so one of higher precedence may set tokenUrl, domain or scopes, say.
 
     Args:
         vocabulary: how messages name the first source.
 
     Raises:
-        MissingSettings: no source names any, or a part of the method is in none.
-        SettingsError: a source names two methods, or a part is wrong.
+        MissingSettings: no source has credentials, or a part that the method needs.
+        SettingsError: a source has credentials for two methods, or a part is invalid.
     """
     for source in sources:
         methods = [method for method, keys in _NAMES_METHOD.items() if any(key in source.values for key in keys)]
@@ -92,7 +92,7 @@ def find_credentials(sources: Sequence[Source], vocabulary: Vocabulary) -> Crede
 
 
 def counting(vocabulary: Vocabulary) -> str:
-    """Where variables have to be set: what a program puts into its own environment reaches no plugin of an engine."""
+    """Where variables have to be set, as a sentence: an engine's plugins do not see the environment of the program."""
     engine = vocabulary.up.partition(" ")[0]
     return f"Environment variables must be set for the `{engine}` process itself."
 
@@ -157,7 +157,7 @@ def _account(username: Value, domain: Value | None) -> str:
     """`DOMAIN\\user`, as Keyfactor's own clients send it (keyfactor-auth-client-go, auth_basic.go)."""
     name, own = username.text, ""
     if ":" in name:
-        # Basic ends the name at a colon. What follows may be a password: the value is not repeated.
+        # In Basic authentication a colon ends the name. The rest may be a password, so the error does not repeat it.
         raise SettingsError(
             WRONG,
             f"{username.source} holds a colon",
@@ -184,20 +184,20 @@ def _account(username: Value, domain: Value | None) -> str:
 
 
 def _realm(domain: Value) -> str:
-    """A domain without the mark that ties it to a user, as in `CORP\\` and `@corp.example.com`."""
+    """A domain without the separator in `CORP\\` or `@corp.example.com`."""
     realm = domain.text.removesuffix("\\").removeprefix("@")
     if not realm or re.search(r"[\\@:/\s]", realm):
         raise wrong(domain, "a domain alone, such as CORP or corp.example.com")
     return realm
 
 
-def _same_domain(one: str, other: str) -> bool:
-    """Whether both may name one Windows domain; the username's own form is what is sent then.
+def _same_domain(domain: str, other: str) -> bool:
+    """Whether both may name the same Windows domain, one by its NetBIOS name and the other by its DNS name.
 
-    A NetBIOS name is a label of the domain's DNS name, cut to 15 characters, unless somebody chose another.
+    By default the NetBIOS name is a label of the DNS name, cut to 15 characters.
     """
-    one, other = one.lower().rstrip("."), other.lower().rstrip(".")
-    if one == other:
+    domain, other = domain.lower().rstrip("."), other.lower().rstrip(".")
+    if domain == other:
         return True
-    short, long = sorted((one, other), key=lambda name: "." in name)
+    short, long = sorted((domain, other), key=lambda name: "." in name)
     return "." not in short and short in (label[:15] for label in long.split(".")[:-1])

@@ -1,4 +1,4 @@
-"""One request and its whole response, bounded in time and size; and the connections that carry it."""
+"""Sends one request and reads its complete response, bounded in time and size; and creates the connections."""
 
 import asyncio
 import logging
@@ -22,40 +22,40 @@ from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.errors import SettingsError
 
 MOST_BYTES: Final = 64 * 1024 * 1024
-"""The most that one response may have, compressed or not: a page of 1,000 orchestrators has one to three MiB."""
+"""The maximum size of a response, compressed or not; a page of 1,000 orchestrators has one to three MiB."""
 MOST_AT_ONCE: Final = 4
-"""Requests that are under way side by side."""
+"""The maximum number of concurrent requests."""
 
 FAILURES: Final = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
-"""Everything that httpx raises instead of giving a response; `TooLarge` and `Interrupted` are among them."""
+"""Everything that httpx raises instead of returning a response, including `TooLarge` and `Interrupted`."""
 
 _CONNECT: Final = 10.0
-"""Seconds for a connection, so that an attempt that hangs leaves time for another one."""
+"""Seconds to connect in, so that an attempt that hangs leaves time for another one."""
 _PAUSE: Final = 10.0
-"""Seconds for which a response that has begun may stand still."""
+"""Seconds without data after which a response that has begun is abandoned."""
 _LEAST: Final = 0.05
 _GRACE: Final = 1.0
-"""Seconds after its deadline at which a request is given up even if the event loop does not get to it."""
+"""Seconds after its deadline at which a request is abandoned even if the event loop is stuck."""
 _BEAT: Final = 0.2
-"""Seconds after which a waiting thread looks up: a wait without a timeout can't be interrupted on every platform."""
+"""Seconds between checks of a waiting thread: a wait without a timeout can't be interrupted on every platform."""
 
 Result = TypeVar("Result")
 
-# Its debug log has the headers of every response, in which a server may repeat what it was sent.
+# Its debug log has the headers of every response, in which a server may repeat a secret.
 logging.getLogger("httpcore").setLevel(logging.INFO)
 
 
 class TooLarge(httpx.HTTPError):
-    """A response with more than MOST_BYTES."""
+    """The response is larger than MOST_BYTES."""
 
 
 class Interrupted(httpx.HTTPError):
-    """The client was closed, or the process is ending, while the request was under way."""
+    """The client was closed or the process ended during the request."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole response, its body decompressed."""
+    """A complete response with its body decompressed."""
 
     status: int
     headers: Mapping[str, str]
@@ -63,10 +63,10 @@ class Answer:
 
 
 class Background:
-    """An event loop in a thread of its own, on which requests run while ordinary code waits for them.
+    """Runs requests on an event loop in a separate thread, for synchronous callers.
 
-    Only an event loop can end a request at its deadline whatever it is doing: connecting, shaking hands, or
-    reading headers that never end. The thread starts with the first request.
+    Only an event loop can end a request at its deadline in every phase: while it connects, during the TLS handshake, or
+    while it reads endless headers. The thread starts with the first request.
     """
 
     def __init__(self) -> None:
@@ -76,10 +76,10 @@ class Background:
         self._thread: threading.Thread | None = None
 
     def start(self, work: Coroutine[Any, Any, Result]) -> "futures.Future[Result]":
-        """Starts a piece of work.
+        """Starts a coroutine.
 
         Raises:
-            Interrupted: it is closed.
+            Interrupted: `close` was called.
         """
         with self._lock:
             if self._closed.is_set():
@@ -92,13 +92,13 @@ class Background:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def result(self, work: "futures.Future[Result]", seconds: float) -> Result:
-        """Waits for a piece of work; a KeyboardInterrupt ends the wait and the work.
+        """Waits for a started coroutine; a KeyboardInterrupt ends the wait and cancels it.
 
         Args:
             seconds: until its deadline.
 
         Raises:
-            Interrupted: the client was closed, or the program has ended and only waits for its threads.
+            Interrupted: the client was closed, or the program has ended and waits for its threads.
         """
         give_up = time.monotonic() + max(seconds, 0) + _GRACE
         try:
@@ -107,7 +107,7 @@ class Background:
                 if self._ending():
                     raise Interrupted("the client was closed")
                 if not work.done() and time.monotonic() > give_up:
-                    raise httpx.ReadTimeout("no end of it in time")
+                    raise httpx.ReadTimeout("no complete response in time")
             return work.result()
         except futures.CancelledError:
             raise Interrupted("the client was closed") from None
@@ -115,13 +115,13 @@ class Background:
             work.cancel()
 
     def pause(self, seconds: float) -> None:
-        """Sleeps, but not on after the client was closed or the program has ended."""
+        """Sleeps until the time is over, the client is closed or the program has ended."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not self._ending():
-            self._closed.wait(min(left, _BEAT))
+        while (remaining := until - time.monotonic()) > 0 and not self._ending():
+            self._closed.wait(min(remaining, _BEAT))
 
     def close(self, *clients: httpx.AsyncClient) -> None:
-        """Ends all work and closes the clients; safe from any thread, and more than once."""
+        """Cancels all work and closes the clients; safe from any thread, and may be called more than once."""
         with self._lock:
             first, loop, thread = not self._closed.is_set(), self._loop, self._thread
             self._closed.set()
@@ -130,8 +130,8 @@ class Background:
             thread.join(3 * _GRACE)
 
     def _ending(self) -> bool:
-        # Once the program has ended, the interpreter waits for its other threads: for those that wait here too.
-        # For threads of a pool it does so before the main thread counts as ended, which only the flag tells.
+        # When the program has ended, the interpreter waits for its other threads, including those that wait here. It
+        # waits for threads of a pool while the main thread still counts as alive; only the flag shows that.
         ended = getattr(threading, "_SHUTTING_DOWN", False) or not threading.main_thread().is_alive()
         return self._closed.is_set() or ended
 
@@ -146,19 +146,19 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 async def _end(clients: tuple[httpx.AsyncClient, ...]) -> None:
     loop = asyncio.get_running_loop()
     try:
-        # What nobody waits for any more may end by itself: a connection that is cut while it is made is not closed.
-        if others := asyncio.all_tasks() - {asyncio.current_task()}:
-            _, others = await asyncio.wait(others, timeout=_BEAT / 2)
-            for task in others:
-                # A second cancellation would interrupt the closing of the connection after the first.
+        # Let abandoned requests end by themselves first: cancelling a request that is connecting leaks the connection.
+        if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+            _, tasks = await asyncio.wait(tasks, timeout=_BEAT / 2)
+            for task in tasks:
+                # A second cancellation would interrupt the cleanup after the first.
                 if not task.cancelling():
                     task.cancel()
-            if others:
-                await asyncio.wait(others, timeout=_GRACE)
+            if tasks:
+                await asyncio.wait(tasks, timeout=_GRACE)
         for client in clients:
             with suppress(Exception):
                 await asyncio.wait_for(client.aclose(), _GRACE)
-        # Closed transports say goodbye in the next turn of the loop.
+        # Transports finish closing in the next iteration of the loop.
         await asyncio.sleep(0)
     finally:
         loop.call_soon(loop.stop)
@@ -176,17 +176,17 @@ async def exchange(
     data: Mapping[str, str] | None = None,
     auth: httpx.Auth | None = None,
 ) -> Answer:
-    """Sends one request and reads its response to the end.
+    """Sends one request and reads its complete response.
 
     Args:
-        until: a reading of the clock at which it is given up, whatever the peer is doing.
+        until: time on the clock at which it is abandoned, whatever the peer is doing.
 
     Raises:
-        one of FAILURES: there is no whole response.
+        one of FAILURES: there is no complete response.
     """
     loop = asyncio.get_running_loop()
-    left = max(_LEAST, until - clock())
-    end = loop.time() + left
+    remaining = max(_LEAST, until - clock())
+    end = loop.time() + remaining
     body = bytearray()
     sent = False
 
@@ -205,7 +205,7 @@ async def exchange(
                 data=data,
                 headers=headers,
                 auth=auth or httpx.USE_CLIENT_DEFAULT,
-                timeout=httpx.Timeout(None, connect=min(_CONNECT, left / 2)),
+                timeout=httpx.Timeout(None, connect=min(_CONNECT, remaining / 2)),
                 extensions={"until": until, "trace": trace},
             ) as response,
         ):
@@ -217,9 +217,9 @@ async def exchange(
                 limit.reschedule(min(end, loop.time() + _PAUSE))
     except TimeoutError:
         kind = httpx.ReadTimeout if sent else httpx.ConnectTimeout
-        raise kind(f"no complete response within {left:.3g} s") from None
+        raise kind(f"no complete response within {remaining:.3g} s") from None
     except OSError as error:
-        # TLS that breaks while the response is read comes through httpx as it is.
+        # httpx does not wrap a TLS error that occurs while the response is read.
         raise (httpx.ReadError if sent else httpx.ConnectError)(type(error).__name__) from error
     return Answer(
         response.status_code, response.headers, _decompressed(body, response.headers.get("Content-Encoding", ""))
@@ -230,29 +230,29 @@ _TOO_LARGE: Final = f"the response is larger than {MOST_BYTES // 1024**2} MiB"
 
 
 def _decompressed(body: bytearray, encoding: str) -> bytes:
-    """The body of a response that was compressed although `identity` was asked for, at most MOST_BYTES of it."""
-    layers = [layer for each in encoding.split(",") if (layer := each.strip().lower()) not in ("", "identity")]
+    """The body of a response, decompressed if the server compressed it although `identity` was requested."""
+    layers = [layer for part in encoding.split(",") if (layer := part.strip().lower()) not in ("", "identity")]
     if not layers:
         return bytes(body)
     if layers not in (["gzip"], ["x-gzip"], ["deflate"]):
-        raise httpx.DecodingError("the response is compressed in a way that was not asked for")
+        raise httpx.DecodingError("the response has an unsupported Content-Encoding")
     decompressor = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
     try:
         plain = decompressor.decompress(body, MOST_BYTES + 1)
     except zlib.error:
-        raise httpx.DecodingError("the response is not compressed as it says") from None
+        raise httpx.DecodingError("the response does not match its Content-Encoding") from None
     if len(plain) > MOST_BYTES:
         raise TooLarge(_TOO_LARGE)
     if not decompressor.eof or decompressor.unused_data:
-        raise httpx.DecodingError("the compressed response is cut off or followed by something else")
+        raise httpx.DecodingError("the compressed response is truncated or has trailing data")
     return plain
 
 
 class Connections:
-    """What keeps connections for the servers of one set of settings: Command, and the token endpoint.
+    """Creates the HTTP clients for one set of settings: for Command and for the token endpoint.
 
     Args:
-        transport: replaces the network.
+        transport: replaces the network in tests.
 
     Raises:
         SettingsError: the private CA can't be used.
@@ -270,15 +270,15 @@ class Connections:
         """
         return httpx.AsyncClient(
             verify=self._tls,
-            # The environment is read as Keyfactor's own tools (Go) read it, and not as httpx would.
+            # Proxies are chosen as in Keyfactor's own tools (Go), not as httpx would.
             proxy=proxy_for(url, os.environ),
             trust_env=False,
             transport=self._transport,
-            # Not bounded here: in httpx a connection that is given up while it is made would count for ever.
+            # No limit here: httpx would count a connection that is abandoned while it connects for ever.
             limits=httpx.Limits(max_keepalive_connections=MOST_AT_ONCE),
-            # A few bytes that decompress to gigabytes are not even asked for.
+            # Avoids decompression bombs.
             headers={"Accept-Encoding": "identity"},
-            # No cookie is kept: nothing here needs one, and a broken one would break every later request.
+            # Keeps no cookies: none is needed, and an invalid one would break every later request.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 

@@ -1,4 +1,4 @@
-"""Reading the files that settings name: regular files only, bounded in size, in the encodings that tools write."""
+"""Reads the files that settings name: regular files of bounded size, in UTF-8 or UTF-16."""
 
 import codecs
 import errno
@@ -6,15 +6,17 @@ import os
 import stat
 from pathlib import Path
 
+from keyfactor_provider.text import safe
+
 
 def read_text(path: Path, most: int, *, errors: str = "strict") -> str:
     """The text of a file: UTF-8 with or without a byte order mark, or UTF-16 with one.
 
-    A pipe or a device is not opened: reading one may never end.
+    Pipes and devices are not opened, because reading one may never end.
 
     Args:
-        most: bytes that the file may have.
-        errors: what happens to bytes that are not of its encoding, as for `bytes.decode`.
+        most: the maximum size in bytes.
+        errors: how to handle invalid bytes, as for `bytes.decode`.
 
     Raises:
         OSError: it can't be read; `strerror` says why.
@@ -35,12 +37,21 @@ def read_text(path: Path, most: int, *, errors: str = "strict") -> str:
 
 
 def others_can_write(path: Path) -> bool:
-    """Whether somebody besides the file's owner may change it.
+    """Whether users other than the owner can write to a file.
 
-    A group with the owner's own number is the owner's private group, which many systems let write by default.
+    A group with the owner's own number is the owner's private group; on many systems it can write by default.
     """
     if os.name != "posix":
         return False
     status = path.stat()
     shared = stat.S_IWOTH | (stat.S_IWGRP if status.st_gid != status.st_uid else 0)
     return bool(status.st_mode & shared)
+
+
+def warn_if_others_can_write(path: Path, warnings: list[str]) -> None:
+    """Adds a warning about a file that decides where credentials are sent if other users can write to it."""
+    if others_can_write(path):
+        warnings.append(
+            f"Other users of this machine can change {safe(str(path))}, which decides where the credentials are sent. "
+            "Run chmod go-w on it."
+        )

@@ -5,20 +5,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from keyfactor_provider.command.files import others_can_write, read_text
+from keyfactor_provider.command.files import read_text, warn_if_others_can_write
 from keyfactor_provider.command.settings_table import SETTINGS
 from keyfactor_provider.errors import SettingsError
 from keyfactor_provider.text import listed, safe
 
 _YAML: Final = (".yaml", ".yml")
 _FILES: Final = tuple(f"command_config{ending}" for ending in (".json", *_YAML))
-"""In the order in which Keyfactor's loader looks (keyfactor-auth-client-go: loader/discovery.go)."""
+"""In the order in which Keyfactor's loader tries them (keyfactor-auth-client-go: loader/discovery.go)."""
 
 _MOST_BYTES: Final = 256 * 1024
 
 
 def _plain(name: str) -> str:
-    """A name of theirs as it is compared: their loader ignores case and underscores."""
+    """A key in the form used for comparison: Keyfactor's loader ignores case and underscores."""
     return name.lower().replace("_", "")
 
 
@@ -29,7 +29,7 @@ _UNSUPPORTED: Final = ("authprovider", "kerberos")
 
 
 def default_file(home: Path) -> Path:
-    """The profile file of a user: the first that exists, or the JSON file where none does."""
+    """The user's profile file: the first that exists, or the path of the JSON file if none does."""
     folder = home / ".keyfactor"
     paths = [folder / name for name in _FILES]
     return next((path for path in paths if _is_there(path)), paths[0])
@@ -39,21 +39,21 @@ def _is_there(path: Path) -> bool:
     try:
         path.stat()
     except OSError as error:
-        # A file behind a folder that can't be entered is refused by its name when it is read.
+        # A file in a folder without access counts as existing, so that reading it raises an error with its name.
         return not isinstance(error, (FileNotFoundError, NotADirectoryError))
     return True
 
 
 def read_profile(path: Path, name: str, *, required: bool, warnings: list[str]) -> dict[str, tuple[str, str]]:
-    """The settings of one profile: our key to (text, their key).
+    """The settings of one profile, by our key: the value and Keyfactor's key.
 
     Args:
-        required: the profile was named, so that its absence is an error and not an empty answer.
-        warnings: what a user should know of the file is added to them.
+        required: whether it is an error if the file or the profile does not exist.
+        warnings: receives warnings about the file.
 
     Raises:
-        SettingsError: the file or the profile is missing though required, can't be read, or asks for
-            a method that this project does not have.
+        SettingsError: the file or the profile is required but missing, can't be read, or uses an authentication method
+            that this project does not support.
     """
     try:
         servers = _servers(path, name)
@@ -68,11 +68,7 @@ def read_profile(path: Path, name: str, *, required: bool, warnings: list[str]) 
             return {}
         have = listed([safe(server) for server in sorted(servers)]) or "none"
         raise _refusal(path, name, f"the file has no such profile (it has: {have})", "Name one of these.")
-    if others_can_write(path):
-        warnings.append(
-            f"Other users of this machine can change {safe(str(path))}, and so where the credentials are sent. "
-            "Run chmod go-w on it."
-        )
+    warn_if_others_can_write(path, warnings)
     settings: dict[str, tuple[str, str]] = {}
     for theirs, value in ((str(key), value) for key, value in servers[name].items()):
         if value in (None, "", [], {}):
@@ -94,7 +90,7 @@ def _servers(path: Path, name: str) -> dict[str, dict[str, Any]]:
 
     Raises:
         OSError: the file can't be read.
-        SettingsError: it holds something else.
+        SettingsError: it is not a profile file.
     """
     text = read_text(path, _MOST_BYTES)
     file_type = "YAML" if path.suffix.lower() in _YAML else "JSON"
@@ -110,7 +106,7 @@ def _servers(path: Path, name: str) -> dict[str, dict[str, Any]]:
     except _Malformed as error:
         raise refused(str(error)) from None
     except (ValueError, RecursionError):
-        raise refused("a number or a level too many") from None
+        raise refused("a number too long, or too many levels") from None
     for key, servers in content.items() if isinstance(content, dict) else ():
         if _plain(str(key)) == "servers" and isinstance(servers, dict):
             profiles = {str(server): settings or {} for server, settings in servers.items()}
@@ -120,16 +116,16 @@ def _servers(path: Path, name: str) -> dict[str, dict[str, Any]]:
 
 
 class _Malformed(Exception):
-    """Text that is not YAML, with the line where that shows; it repeats nothing, since that may be a password."""
+    """Invalid YAML. The message has the line number but no text from the file, which may be a password."""
 
 
 def _from_yaml(text: str) -> Any:
-    """YAML whose scalars are texts as written: a password such as 0123, 1e3 or `no` stays one."""
-    # Imported here: only users of such a file need it.
+    """Parses YAML with all scalars as strings, so that passwords such as 0123, 1e3 or `no` stay as written."""
+    # Imported here, because few users have a YAML file.
     import yaml
 
     class Loader(yaml.SafeLoader):
-        """Without numbers, dates and truth values."""
+        """A SafeLoader without numbers, dates and booleans."""
 
     Loader.yaml_implicit_resolvers = {
         char: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
@@ -151,7 +147,7 @@ def _as_text(path: Path, name: str, theirs: str, key: str, value: object) -> str
         return str(value).lower()
     if isinstance(value, (str, int)):
         return str(value)
-    raise _refusal(path, name, f"{safe(theirs)} is a {type(value).__name__}", "Expected a text.")
+    raise _refusal(path, name, f"{safe(theirs)} is a {type(value).__name__}", "Expected a string.")
 
 
 def _refusal(path: Path, name: str, came_back: str, next_step: str) -> SettingsError:

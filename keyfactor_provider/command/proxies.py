@@ -1,7 +1,7 @@
-"""The proxy for a URL, by the rules that Go documents for its own clients, and so for Keyfactor's tools.
+"""The proxy for a URL, chosen as Go clients do, and therefore Keyfactor's tools.
 
-Source: golang.org/x/net/http/httpproxy, `FromEnvironment` and `Config`. Unlike Go, ALL_PROXY counts as well, an IPv6
-address in NO_PROXY may have brackets, and a proxy that can't be used is refused instead of left out.
+Source: golang.org/x/net/http/httpproxy, `FromEnvironment` and `Config`. Unlike Go, this also reads ALL_PROXY, allows
+brackets around an IPv6 address in NO_PROXY, and raises an error for an unusable proxy instead of ignoring it.
 """
 
 import ipaddress
@@ -23,10 +23,10 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
-    """The URL of the proxy for requests to a URL; None for a direct connection. It may hold a password: never show it.
+    """The URL of the proxy for requests to a URL; None for a direct connection. Never show it: it may have a password.
 
     Raises:
-        SettingsError: the environment names a proxy that can't be used; its value is not repeated.
+        SettingsError: the environment names an unusable proxy; the error does not repeat its value.
     """
     parts = urlsplit(url)
     names = [f"{parts.scheme.upper()}_PROXY", "ALL_PROXY"]
@@ -65,7 +65,7 @@ def _refusal(name: str, came_back: str, next_step: str) -> SettingsError:
 
 
 def _is_direct(host: str, port: str, no_proxy: str) -> bool:
-    """Whether a host goes without a proxy; entries that can't be read match nothing."""
+    """Whether a host is reached without a proxy; invalid entries of NO_PROXY match nothing."""
     address = _address(host.partition("%")[0])
     if host == "localhost" or (address is not None and address.is_loopback):
         return True
@@ -77,17 +77,17 @@ def _matches(entry: str, host: str, address: _Address | None, port: str) -> bool
     prefix, slash, bits = entry.rpartition("/")
     if slash:
         return address is not None and _is_within(address, prefix, bits)
-    only = _address(entry)
-    wanted_port = ""
-    if only is None:
-        if not (found := _ENTRY.fullmatch(entry)):
+    entry_address = _address(entry)
+    entry_port = ""
+    if entry_address is None:
+        if not (match := _ENTRY.fullmatch(entry)):
             return False
-        name, wanted_port = found[1] or found[2] or "", found[3] or ""
-        only = _address(name)
-    if wanted_port not in ("", port):
+        name, entry_port = match[1] or match[2] or "", match[3] or ""
+        entry_address = _address(name)
+    if entry_port not in ("", port):
         return False
-    if only is not None or address is not None:
-        return only == address
+    if entry_address is not None or address is not None:
+        return entry_address == address
     exact = not name.startswith((".", "*."))
     domain = _ascii(name.removeprefix("*.").removeprefix("."))
     return bool(domain) and (host.endswith(f".{domain}") or (exact and host == domain))
@@ -101,7 +101,7 @@ def _is_within(address: _Address, prefix: str, bits: str) -> bool:
 
 
 def _address(text: str) -> _Address | None:
-    """An IP address, an IPv4 one also where it is written as IPv6."""
+    """The IP address that a text is, if any; an IPv4-mapped IPv6 address becomes IPv4."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -110,7 +110,7 @@ def _address(text: str) -> _Address | None:
 
 
 def _ascii(name: str) -> str:
-    """A host name as the resolver takes it."""
+    """A host name in the form that the resolver uses."""
     try:
         return name.encode("idna").decode().lower()
     except UnicodeError:

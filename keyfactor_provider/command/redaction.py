@@ -1,4 +1,4 @@
-"""What no message may show, in every form in which a server or a proxy could echo it."""
+"""Removes secrets from texts, in every form in which a server or a proxy could echo them."""
 
 import html
 import logging
@@ -17,14 +17,14 @@ from keyfactor_provider.text import flat, safe
 
 MARK: Final = "[secret]"
 WITHHELD: Final = "[withheld: it repeats a secret]"
-"""For a text in which a secret stands in a form that can be recognised and not be cut out."""
+"""Replaces a text that has a secret in a form that can be detected but not cut out."""
 
 _READ: Final = 64 * 1024
-"""Characters of a text that are looked at: a message has a few hundred."""
+"""Characters of a text that are kept: a message has a few hundred."""
 _SHORT: Final = 4
-"""Secrets with fewer characters are replaced only where they stand alone: gaps within words would tell them."""
+"""Shorter secrets are replaced only as whole words: gaps within words would reveal them."""
 _TELLING: Final = 6
-"""Letters and digits in a row that tell something of a secret."""
+"""The number of consecutive letters and digits that reveal part of a secret."""
 
 _BLANK: Final = "|".join(
     [
@@ -33,7 +33,7 @@ _BLANK: Final = "|".join(
         "&(?:amp;){0,9}(?:nbsp|tab|newline|#0{0,9}(?:9|10|13|32|160)|#x0{0,9}(?:9|a|d|20|a0));",
     ]
 )
-"""A blank in any spelling."""
+"""A blank in any encoding."""
 _CONTROLS: Final = {"\x0b": "v", "\x0c": "f", "\x08": "b"}
 _ESCAPE: Final = re.compile(r"(?<!\\)\\++(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[tnrvfb0])")
 _OTHER: Final = re.compile(r"[^A-Za-z0-9]+")
@@ -42,10 +42,10 @@ _BASE64_REST: Final = re.compile(r"(?:[A-Za-z0-9+/_-]|%2[bBfF])*(?:=|%3[dD])*")
 
 
 class Redaction:
-    """Takes the secrets of one client out of texts.
+    """Removes the secrets of one client from texts.
 
     Args:
-        more: other secrets, such as those of `secrets_of_proxies`.
+        more: other secrets, such as those from `secrets_of_proxies`.
     """
 
     def __init__(self, credentials: Credentials, more: Iterable[str] = ()) -> None:
@@ -55,25 +55,25 @@ class Redaction:
         if credentials.client_secret:
             # RFC 6749, 2.3.1: both are form-encoded before they are joined.
             plain.append(f"{quote(credentials.client_id, safe='')}:{quote(credentials.client_secret, safe='')}")
-        self._known = tuple(_Secret(each) for each in sorted(set(plain), key=len, reverse=True) if each.strip())
+        self._known = tuple(_Secret(secret) for secret in sorted(set(plain), key=len, reverse=True) if secret.strip())
         self._fetched: deque[_Secret] = deque(maxlen=16)
 
     def add(self, secret: str) -> None:
-        """A token that was fetched; the last few are remembered."""
+        """Adds a fetched token; only the last few are kept."""
         self._fetched.append(_Secret(secret))
 
     def __call__(self, text: str) -> str:
-        """The text with `[secret]` where one stood; a text that can't be cleaned of one is withheld as a whole."""
+        """The text with `[secret]` in place of each secret; WITHHELD if one can't be cut out."""
         cleaned = self._checked(self._cut(text[:_READ]))
         return cleaned if len(text) <= _READ else f"{cleaned}…"
 
     def line(self, text: str, most: int = 300) -> str:
-        """What a server said as one safe line without secrets.
+        """The text of a server as one safe line without secrets.
 
         Args:
-            most: characters. It is cut after the secrets are out, so that no part of one is left at its end.
+            most: maximum characters; it is cut after secrets are removed, so that no part of one is left at the end.
         """
-        # Before and after: a line break or an escape sequence within a secret would hide it from the first.
+        # Cut again after flattening: a line break or an escape sequence within a secret hides it from the first cut.
         flattened = flat(self(text))
         return safe(self._checked(MARK.join(map(self._cut, flattened.split(MARK)))), most)
 
@@ -93,7 +93,7 @@ class Redaction:
         parts = [_bare(part) for part in text.split(MARK)]
         ends = parts[-1]
         forms = [form for secret in self._secrets() for form in secret.bare]
-        # A peer that cuts what it repeats leaves the beginning of a secret, at the end or before more of its own.
+        # A peer that truncates what it echoes may leave only the beginning of a secret, at the end or within a text.
         telling = {form[: max(_TELLING, len(form) // 2)] for form in forms}
         return any(form in bare for form in telling for part in parts for bare in part) or any(
             _ends_in(end, form) for form in forms for end in ends
@@ -104,30 +104,30 @@ class Redaction:
 
 
 def secrets_of_proxies(environment: Mapping[str, str]) -> list[str]:
-    """The credentials in the addresses of proxies that an environment names, also in those that can't be used."""
-    found: list[str] = []
+    """The credentials in the proxy URLs of an environment, even in unusable ones."""
+    secrets: list[str] = []
     for name, address in environment.items():
         if not name.lower().endswith("_proxy") or name.lower() == "no_proxy" or "@" not in address:
             continue
         account = address.rpartition("@")[0].rpartition("://")[2]
         user, _, password = account.partition(":")
         for secret in (account, password or user):
-            found += [secret, unquote(secret)]
-    return list(dict.fromkeys(each for each in found if each))
+            secrets += [secret, unquote(secret)]
+    return list(dict.fromkeys(filter(None, secrets)))
 
 
 class _Secret:
-    """One secret: where it stands in a text, and what is left of it when everything but letters and digits goes."""
+    """A secret with the patterns that find it in a text, and its reduced forms."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Beginning and end of each place where it stands, in clear or in base64."""
+        """The start and end of each occurrence, in clear or in base64."""
         for match in self._clear.finditer(text):
             yield match.span()
         for match in self._base64.finditer(text) if self._base64 else ():
-            # What is around it is one value with it: `user:password` as a whole.
+            # Include the rest of the base64 value, such as all of `user:password`.
             start, rest = match.start(), _BASE64_REST.match(text, match.end())
             while start and text[start - 1] in _BASE64_LETTERS:
                 start -= 1
@@ -155,22 +155,22 @@ class _Secret:
 
     @cached_property
     def bare(self) -> tuple[str, ...]:
-        """Its forms without everything that encodings and line breaks change; empty where too little is left."""
-        forms = [self._secret, *_cores(self._secret), self._secret.encode("utf-8", "replace").hex()]
-        bare = [form for each in forms for form in _bare(each)]
-        return tuple(dict.fromkeys(form for form in bare if len(form) >= _TELLING))
+        """Its forms reduced to letters and digits, which no encoding or line break changes; without short ones."""
+        encodings = [self._secret, *_cores(self._secret), self._secret.encode("utf-8", "replace").hex()]
+        forms = [form for encoding in encodings for form in _bare(encoding)]
+        return tuple(dict.fromkeys(form for form in forms if len(form) >= _TELLING))
 
 
 def _spelled(char: str) -> str:
-    """A pattern for one character in any of its spellings: as it is, and URL-, JSON-, HTML- and repr-escaped."""
+    """A pattern for one character, plain or escaped as in URLs, JSON, HTML or `repr`."""
     if char.isascii() and char.isalnum():
         return char
     number = ord(char)
     utf8 = char.encode("utf-8", "surrogatepass")
     utf16 = char.encode("utf-16-be", "surrogatepass")
     units = [utf16[at : at + 2].hex() for at in range(0, len(utf16), 2)]
-    # What is escaped may be escaped again: more backslashes, `25` and `amp;` than one. They are bounded, as blanks are:
-    # a text of nothing else would take the square of its length.
+    # Escaping may be repeated, with several backslashes, `25` or `amp;`. Repetitions are bounded, as for blanks: a text
+    # that consists of them would take quadratic time.
     backslashes, percent, ampersand = r"\\{1,16}", "%(?:25){0,9}", "&(?:amp;){0,9}"
     spellings = [
         backslashes if char == "\\" else rf"\\{{0,16}}{re.escape(char)}",
@@ -190,7 +190,7 @@ def _spelled(char: str) -> str:
 
 
 def _cores(secret: str) -> list[str]:
-    """What base64 makes of a secret: by itself, and wherever it begins in more, without the ends that others change."""
+    """The base64 of a secret, alone and at each offset in a longer text, without characters that neighbors affect."""
     data = secret.encode("utf-8", "replace")
     cores = [b64encode(data).decode().rstrip("=")]
     for before in range(3):
@@ -200,18 +200,18 @@ def _cores(secret: str) -> list[str]:
 
 
 def _bare(text: str) -> tuple[str, str]:
-    """Its ASCII letters and digits alone, in lower case: as they stand, and after every escaping is undone.
+    """The ASCII letters and digits of a text in lower case: as written, and after all escaping is undone.
 
-    Other letters are left out: a peer may have read them in a wrong encoding. As they stand besides, because what comes
-    before a secret may make an escape of its beginning.
+    Other letters are left out, because a peer may have decoded them wrongly. The text as written is needed because the
+    characters before a secret may turn its beginning into an escape sequence.
     """
-    as_it_stands = flat(text)
+    as_written = flat(text)
     for _ in range(4):
         undone = _ESCAPE.sub(_undone, unquote(html.unescape("".join(flat(text).split()))))
         if undone == text:
             break
         text = undone
-    return _OTHER.sub("", as_it_stands).lower(), _OTHER.sub("", text).lower()
+    return _OTHER.sub("", as_written).lower(), _OTHER.sub("", text).lower()
 
 
 def _undone(match: re.Match[str]) -> str:
@@ -220,7 +220,7 @@ def _undone(match: re.Match[str]) -> str:
 
 
 def _ends_in(text: str, form: str) -> bool:
-    """Whether a text ends in a telling part of the beginning of a form."""
+    """Whether a text ends with at least _TELLING characters from the beginning of a form."""
     tail = text[-len(form) :]
     at = tail.find(form[:_TELLING])
     while at >= 0:
@@ -231,10 +231,10 @@ def _ends_in(text: str, form: str) -> bool:
 
 
 class _OwnReason(logging.Filter):
-    """httpx logs the reason that a server or proxy gives with its status: anything may stand there."""
+    """Replaces the reason phrase of a response in the log of httpx, because a server may put anything there."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Puts the usual reason of the status in its place."""
+        """Sets the standard reason phrase of the status."""
         if isinstance(record.args, tuple) and len(record.args) == 5:
             usual = [status.phrase for status in HTTPStatus if status.value == record.args[3]]
             record.args = (*record.args[:4], "".join(usual))

@@ -1,4 +1,4 @@
-"""When to try again: backoff with jitter, never before the server said so, never past the time there is."""
+"""Retries: exponential backoff with jitter that honors Retry-After and ends at a deadline."""
 
 import random
 from collections.abc import Callable
@@ -16,11 +16,11 @@ _LONGEST: Final = 1e9
 
 @dataclass(frozen=True)
 class Deadline:
-    """How long a request may take with its retries.
+    """The time limit of a request with its retries.
 
     Attributes:
-        until: a reading of the client's clock, in seconds.
-        retries: whether to try again at all.
+        until: time on the client's clock, in seconds.
+        retries: whether to retry at all.
     """
 
     until: float
@@ -28,13 +28,13 @@ class Deadline:
 
 
 def pause_after(error: BaseException | None, attempts: int) -> float:
-    """Seconds to wait after so many attempts, of which the last one ended with this error.
+    """Seconds to wait after a number of attempts, of which the last one ended with `error`.
 
-    Twice as long each time, at most 8 s and a little chance, or as long as the server asked for.
+    Doubles with each attempt up to 8 s, plus up to 0.5 s of jitter; longer if the server asked for more.
     """
-    asked = error.retry_after if isinstance(error, CommandError) else None
+    retry_after = error.retry_after if isinstance(error, CommandError) else None
     # "Retry-After: 0" must not become a loop without a pause.
-    return max(asked or 0.0, min(8.0, 0.5 * 2.0 ** (min(attempts, 9) - 1)) + random.uniform(0, 0.5))  # noqa: S311
+    return max(retry_after or 0.0, min(8.0, 0.5 * 2.0 ** (min(attempts, 9) - 1)) + random.uniform(0, 0.5))  # noqa: S311
 
 
 def retrying(
@@ -44,9 +44,9 @@ def retrying(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Retrying:
-    """Tries again after the errors that are worth it; the last one is raised when the time is up.
+    """A retrier for errors that are worth another attempt; it raises the last error when the time is up.
 
-    A server that asks for more time than there is ends it at once.
+    If the server asks for more time than is left, it does not wait and raises the error at once.
     """
 
     def wait(state: RetryCallState) -> float:
@@ -59,11 +59,11 @@ def retrying(
 
 
 def seconds_asked(text: str | None, now: datetime | None = None) -> float | None:
-    """What a Retry-After header asks for, in seconds; None where it says nothing that can be read.
+    """The seconds that a Retry-After header asks for; None if there is none or it is invalid.
 
     Args:
-        text: seconds, or an HTTP date.
-        now: what a date counts from; the present.
+        text: a number of seconds, or an HTTP date.
+        now: the time that a date is relative to; None for the present.
     """
     text = (text or "").strip()
     if text.isascii() and text.isdigit():

@@ -1,4 +1,4 @@
-"""The readings of one process, shared by all its fleets: few agents one by one, many by paging."""
+"""The agents that one process has read, shared by its fleets; reads a few agents one by one, and many by paging."""
 
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
@@ -13,21 +13,21 @@ from keyfactor_provider.errors import BadAnswer, NotFound, Rejected
 from keyfactor_provider.text import count
 
 FEW: Final = 3
-"""Up to so many agents are read one by one: a list may cost two pages at the least."""
+"""Up to this many agents are read one by one: reading the list takes up to two pages even if it is short."""
 PAGE_SIZE: Final = 1000
 FRESH_FOR: Final = 60.0
-"""Seconds for which a reading is good enough to decide by."""
+"""Seconds for which a reading is used for decisions."""
 
 _IN_ONE_QUERY: Final = 20
-"""GUIDs that fit into a query string everywhere (IIS takes 2,048 characters)."""
+"""GUIDs in one query; IIS accepts query strings of up to 2,048 characters."""
 _NEVER: Final = (None, float("-inf"))
 
 
 class Roster:
-    """What this process knows of Command's agents, and since when.
+    """The agents that this process has read, each with the time of its reading.
 
-    One reading costs at most 2 x min(agents wanted, pages + 1) requests, retries aside. A listing that
-    one reading leaves unfinished is carried on by the next, so that many small fleets share its pages.
+    One `look` costs at most 2 x min(agents wanted, pages + 1) requests, not counting retries. It continues a listing
+    that the last one left unfinished, so that many small fleets share its pages.
     """
 
     def __init__(self, client: CommandClient) -> None:
@@ -38,7 +38,7 @@ class Roster:
         self._everyone: tuple[Sequence[Agent], float] | None = None
 
     def look(self, wanted: Iterable[str], *, deadline: Deadline | None = None) -> Mapping[str, Agent | None]:
-        """The agents by canonical GUID; None where Command has no such agent.
+        """Agents by canonical GUID; None for one that Command does not have.
 
         Raises:
             CommandError: Command could not be read.
@@ -53,9 +53,9 @@ class Roster:
         return {agent_id: self._known[agent_id][0] for agent_id in ids}
 
     def look_again(self, wanted: Iterable[str], *, deadline: Deadline | None = None) -> Mapping[str, Agent | None]:
-        """The agents as they are now, for callers that ask repeatedly about the same agents.
+        """The current agents, for callers that poll the same ones.
 
-        A few are read one by one each time: no other fleet would share the pages.
+        A few are read one by one each time, because no other fleet would share the pages.
 
         Raises:
             CommandError: Command could not be read.
@@ -67,7 +67,7 @@ class Roster:
         return self.look(ids, deadline=deadline)
 
     def forget(self, written: Iterable[str]) -> None:
-        """Makes the next reading ask Command again about agents that were written to."""
+        """Discards what is known of agents that are written to, so that they are read again."""
         self._everyone = None
         for agent_id in written:
             self._known.pop(agent_id, None)
@@ -75,24 +75,24 @@ class Roster:
     def everyone(self, *, deadline: Deadline | None = None) -> Sequence[Agent]:
         """Every agent that Command has.
 
-        One reading is enough where Command counts its agents and the pages add up to that. Otherwise the list is
-        read once more, since an agent that is deleted meanwhile makes another one fall between two pages, and
-        those whom only the first reading shows are looked at one by one.
+        One listing is enough if Command reports a total and the pages add up to it. Otherwise the list is read again,
+        because deleting an agent meanwhile moves another one to a page already read; agents that only the first
+        listing has are then read one by one.
 
         Raises:
-            BadAnswer: the pages don't add up twice in a row; an incomplete list is not returned.
+            BadAnswer: the list is incomplete after two listings.
             CommandError: a page could not be read.
         """
         first = _Listing(self._client)
         agents = self._all_of(first, deadline)
         if not first.whole:
             second = _Listing(self._client)
-            again = self._all_of(second, deadline)
-            alone = [agent_id for agent_id in agents if agent_id not in again]
-            if len(alone) > max(_IN_ONE_QUERY, first.pages + 1):
-                raise _incomplete(f"two readings one after the other differ by {count(len(alone))}")
-            self._read_each(alone, deadline, sure=True)
-            agents |= again
+            relisted = self._all_of(second, deadline)
+            unlisted = [agent_id for agent_id in agents if agent_id not in relisted]
+            if len(unlisted) > max(_IN_ONE_QUERY, first.pages + 1):
+                raise _incomplete(f"two readings one after the other differ by {count(len(unlisted))}")
+            self._read_each(unlisted, deadline, sure=True)
+            agents |= relisted
             agents = {agent_id: agent for agent_id in agents if (agent := self._known[agent_id][0]) is not None}
             if not second.whole and (first.counted or second.counted) and len(agents) != second.total:
                 raise _incomplete(f"it counts {second.total or first.total} and shows {len(agents)}")
@@ -106,10 +106,10 @@ class Roster:
         return agents
 
     def everyone_lately(self) -> Sequence[Agent]:
-        """As `everyone`, from the last whole reading where that is fresh enough.
+        """Every agent that Command has, from a complete list that is at most FRESH_FOR old.
 
         Raises:
-            CommandError: the list could not be read, or not as a whole.
+            CommandError: the list could not be read, or is incomplete.
         """
         began = self._client.clock()
         if self._everyone is None or self._everyone[1] < began - FRESH_FOR:
@@ -127,46 +127,46 @@ class Roster:
 
     def _read_many(self, lacking: list[str], deadline: Deadline | None) -> None:
         listing = self._listing
-        # What a listing does not show must be as fresh as what it shows, and it shows nobody twice.
+        # A listing also tells which agents are absent, so it must not be stale, and it yields each agent only once.
         if listing is None or listing.began < self._client.clock() - FRESH_FOR or listing.has_shown(lacking):
             listing = self._listing = _Listing(self._client)
-        # One page less than agents, since those that are not found then may cost a query besides.
-        lacking = self._carry_on(listing, lacking, deadline, most=max(1, len(lacking) - 1))
+        # One page fewer than agents, because agents that are not found may cost one more query.
+        lacking = self._continue(listing, lacking, deadline, most=max(1, len(lacking) - 1))
         if not listing.ended:
             self._read_each(lacking, deadline)
             return
         self._listing = None
-        # The list may have moved while it was read, so nobody is gone before a second look: one by one, or by
-        # queries for a few each, or by a second list; a fleet of unknown GUIDs must not become as many requests.
+        # The list may have changed while it was read, so agents that it lacks are looked up again: one by one, by
+        # queries, or by a second listing, so that a fleet of unknown GUIDs does not cost one request each.
         if len(lacking) <= listing.pages + 1:
             self._read_each(lacking, deadline, sure=not listing.short)
         elif len(lacking) <= _IN_ONE_QUERY * (listing.pages + 1):
-            self._ask_list(lacking, deadline)
+            self._query_list(lacking, deadline)
         else:
             second = _Listing(self._client)
-            lacking = self._carry_on(second, lacking, deadline)
+            lacking = self._continue(second, lacking, deadline)
             if lacking and second.short:
                 raise _incomplete(f"it counts {second.total} and shows {second.shown}")
             self._learn((), gone=lacking)
 
-    def _carry_on(
+    def _continue(
         self, listing: "_Listing", lacking: Iterable[str], deadline: Deadline | None, most: int | None = None
     ) -> list[str]:
-        """Reads up to `most` pages, until nobody is lacking; those who still are."""
-        left = dict.fromkeys(lacking)
-        for page in listing.read(deadline, most, wanted=len(left)):
+        """Reads up to `most` pages, until all agents are found; returns those that are still lacking."""
+        remaining = dict.fromkeys(lacking)
+        for page in listing.read(deadline, most, wanted=len(remaining)):
             self._learn(page)
             for agent in page:
-                left.pop(agent.id, None)
-            if not left:
+                remaining.pop(agent.id, None)
+            if not remaining:
                 break
-        return list(left)
+        return list(remaining)
 
     def _read_each(self, ids: Sequence[str], deadline: Deadline | None, *, sure: bool = False) -> None:
         """Reads agents one by one.
 
         Args:
-            sure: a whole list lacked them, so that an answer without them needs no second opinion.
+            sure: a complete list lacked them; one that is not found now is not queried again.
         """
         unknown = []
         for agent_id in ids:
@@ -181,10 +181,10 @@ class Roster:
         if sure:
             self._learn((), gone=unknown)
         else:
-            self._ask_list(unknown, deadline)
+            self._query_list(unknown, deadline)
 
-    def _ask_list(self, ids: Sequence[str], deadline: Deadline | None) -> None:
-        """Asks the list for agents, a few in one query; the whole list where this server does not know the query."""
+    def _query_list(self, ids: Sequence[str], deadline: Deadline | None) -> None:
+        """Queries the list for agents, a few at a time; reads the whole list if the server does not support that."""
         for start in range(0, len(ids), _IN_ONE_QUERY):
             part = ids[start : start + _IN_ONE_QUERY]
             query = " OR ".join(f'AgentId -eq "{agent_id}"' for agent_id in part)
@@ -199,7 +199,7 @@ class Roster:
             except Rejected:
                 understood = False
             if not understood:
-                # A server that does not know the query's field refuses the query, or ignores it.
+                # A server that does not know the field in the query rejects or ignores the query.
                 everyone = self.everyone(deadline=deadline)
                 self._learn((), gone=ids[start:])
                 self._learn(everyone)
@@ -209,16 +209,16 @@ class Roster:
 
 
 class _Listing:
-    """Paging through the list, once, by what the first page says of the others.
+    """One pass through the pages of the list.
 
-    With a count of all agents the pages are known, and read side by side; without one they are read one after
-    another to an empty page, or one that brings nothing new.
+    If the first page has a total, the number of pages is known and they are read in parallel. Otherwise they are read
+    one after another until a page has no new agents.
 
     Attributes:
-        began: a reading of the client's clock.
-        pages: how many brought somebody.
-        total: what Command last counted; None where it does not count.
-        counted: whether it counted on the first page.
+        began: time on the client's clock.
+        pages: how many pages had new agents.
+        total: the total on the last page read; None if it had none.
+        counted: whether the first page had a total.
         ended: whether the last page was read.
     """
 
@@ -237,29 +237,29 @@ class _Listing:
 
     @property
     def shown(self) -> int:
-        """How many agents it has shown."""
+        """How many agents the pages had."""
         return len(self._shown)
 
     @property
     def whole(self) -> bool:
-        """Whether Command counted its agents, the same on each page, and all of them were shown."""
+        """Whether all pages had the same total, and that many agents."""
         return self.counted and self.ended and not self._moved and self.shown == self.total
 
     @property
     def short(self) -> bool:
-        """Whether Command counted its agents and the pages did not add up to that."""
+        """Whether there was a total and the pages did not add up to it."""
         return self.counted and self.ended and not self.whole
 
     def has_shown(self, agent_ids: Iterable[str]) -> bool:
-        """Whether it has shown one of them already."""
+        """Whether a page had one of these agents."""
         return not self._shown.isdisjoint(agent_ids)
 
     def read(self, deadline: Deadline | None, most: int | None = None, *, wanted: int = 1) -> Iterator[list[Agent]]:
-        """Of each next page the agents that no page showed before.
+        """Reads the next pages; yields the new agents of each.
 
         Args:
-            most: pages to read this time; all where it is None.
-            wanted: how many agents are looked for.
+            most: pages to read this time; None for all.
+            wanted: how many agents the caller looks for.
         """
         with closing(self._requested(deadline, sys.maxsize if most is None else most, wanted)) as pages:
             for page in pages:
@@ -268,21 +268,21 @@ class _Listing:
                 if self.ended:
                     return
 
-    def _requested(self, deadline: Deadline | None, left: int, wanted: int) -> Generator[Page, None, None]:
+    def _requested(self, deadline: Deadline | None, remaining: int, wanted: int) -> Generator[Page, None, None]:
         pages = partial(self._client.agents_pages, size=PAGE_SIZE, query=self._query, deadline=deadline)
-        while left > 0 and self._last is None:
-            # More agents than fit on one page are on two at the least.
-            number = min(left, 2) if self._next == 1 and wanted > PAGE_SIZE else 1
-            left -= number
+        while remaining > 0 and self._last is None:
+            # More agents than fit on one page need two pages at least.
+            number = min(remaining, 2) if self._next == 1 and wanted > PAGE_SIZE else 1
+            remaining -= number
             yield from pages(range(self._next, self._next + number))
         if self._last is not None:
-            yield from pages(range(self._next, min(self._last + 1, self._next + left)))
+            yield from pages(range(self._next, min(self._last + 1, self._next + remaining)))
 
     def _take(self, page: Page) -> list[Agent]:
         new = [agent for agent in page.agents if agent.id not in self._shown]
         if self._next == 1 and page.total is not None:
             self.counted = True
-            # The server may cap the page size: all pages are as large as the first.
+            # The server may cap the page size: the first page shows the size of the others.
             self._last = max(1, -(-page.total // max(1, len(page.agents))))
         elif page.total != self.total:
             self._moved = True
@@ -290,12 +290,12 @@ class _Listing:
         self._next += 1
         self._shown.update(agent.id for agent in new)
         self.pages += bool(new)
-        # A page that brings nothing new is the end, whatever was counted.
+        # A page without new agents is the end, whatever the total is.
         self.ended = not new or (self._last is not None and self._next > self._last)
         return new
 
 
 def _incomplete(came_back: str) -> BadAnswer:
     return BadAnswer(
-        "Reading the list of orchestrators", f"it is not complete: {came_back}", "Nothing was decided by it. Run again."
+        "Reading the list of orchestrators", f"it is not complete: {came_back}", "Nothing was changed. Run again."
     )

@@ -1,4 +1,4 @@
-"""One process's dealings with one Command: connected on first use, its readings and its outages shared."""
+"""The connection of one process to one Command server, with readings and outages shared by its fleets."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import copy
@@ -17,48 +17,48 @@ from keyfactor_provider.status import ReenrollmentStatus
 Result = TypeVar("Result")
 
 GLANCE_SECONDS: Final = 3.0
-"""For looking at Command in all the previews of one process together."""
+"""The time limit for reading Command in all previews of one process together."""
 SHARED_FOR: Final = 60.0
-"""Seconds after which Command is tried again: a fleet behind a long wait is not judged by an old failure."""
+"""Seconds after which Command is tried again, so that a fleet does not fail because of an old outage."""
 
 
 class Outage:
-    """The last failure that affects every call, kept so that not every fleet has to wait for it again."""
+    """The last error that every call would get, kept so that each fleet does not wait for it again."""
 
     def __init__(self) -> None:
         self._error: CommandError | None = None
         self._until = -inf
 
     def note(self, error: CommandError, now: float) -> None:
-        """Remembers the error if the next call would meet it as well.
+        """Keeps the error if the next call would get it as well.
 
         Args:
-            now: a reading of the client's clock.
+            now: time on the client's clock.
         """
         if isinstance(self._error, Unauthorized):
             return
         if isinstance(error, Unreachable):
             self._error, self._until = error, now + SHARED_FOR
         elif isinstance(error, Unauthorized):
-            # Until the end of the run: a wrong password tried for each of many fleets would lock the account.
+            # Until the process ends: a wrong password sent for each of many fleets would lock the account.
             self._error, self._until = error, inf
 
     def standing(self, now: float) -> CommandError | None:
-        """The error that calls still end with; a copy, since the code that raises it may add to it."""
+        """A copy of the error that calls would still get, if there is one; code that raises it may modify it."""
         return copy(self._error) if self._error is not None and now < self._until else None
 
     def passed(self) -> None:
-        """Command has answered: lets the next call try it again, unless the credentials were refused."""
+        """Ends the outage after a response from Command, unless it rejected the credentials."""
         if not isinstance(self._error, Unauthorized):
             self._error = None
 
 
 class Session:
-    """Reads and requests for all fleets of a process; not for two threads at once, but for `close`.
+    """Reads and requests for all fleets of a process. Only `close` is thread-safe.
 
     Args:
         connect: builds the client on first use; may raise SettingsError.
-        warn: told once, when the client is built, what a user should know of its settings.
+        warn: called with each warning about the settings when the client is built.
     """
 
     def __init__(self, connect: Callable[[], CommandClient], warn: Callable[[str], None]) -> None:
@@ -69,7 +69,7 @@ class Session:
         self._glances_left = GLANCE_SECONDS
 
     def connect(self) -> None:
-        """Builds the client, if that was not done yet.
+        """Builds the client unless it exists.
 
         Raises:
             SettingsError: the settings are wrong or missing.
@@ -77,12 +77,12 @@ class Session:
         self._connected()
 
     def close(self) -> None:
-        """Ends what is under way and closes the connections, if there are any; from any thread."""
+        """Cancels requests in progress and closes any connections; safe from any thread."""
         if (connection := self._connection) is not None:
             connection[0].close()
 
     def clock(self) -> float:
-        """A reading of the client's clock, in seconds that only grow.
+        """The time on the client's monotonic clock, in seconds.
 
         Raises:
             SettingsError: the settings are wrong or missing.
@@ -90,11 +90,11 @@ class Session:
         return self._connected()[0].clock()
 
     def now(self) -> datetime:
-        """The time, as `CommandClient.now` has it; this machine's while there is no client."""
+        """The time as in `CommandClient.now`; this machine's time while there is no client."""
         return self._connection[0].now() if self._connection else datetime.now(UTC)
 
     def until(self, within: float | None) -> float | None:
-        """A reading of the client's clock so many seconds from now; None for no limit.
+        """The time on the client's clock `within` seconds from now; None for no limit.
 
         Raises:
             SettingsError: the settings are wrong or missing.
@@ -112,13 +112,13 @@ class Session:
     def agents(
         self, wanted: Iterable[str], *, deadline: Deadline | None = None, until: float | None = None
     ) -> Mapping[str, Agent | None]:
-        """Agents by canonical GUID, fresh enough to decide by; None where Command has no such agent.
+        """Agents by canonical GUID, from a recent reading; None for one that Command does not have.
 
         Args:
-            until: a reading of the clock that no request goes beyond; None for no such limit.
+            until: time on the client's clock at which a request is abandoned; None for no limit.
 
         Raises:
-            CommandError, SettingsError: Command can't be read, now or since an outage that another fleet met.
+            CommandError, SettingsError: Command can't be read, or could not be read for another fleet a moment ago.
         """
         if not (wanted := list(wanted)):
             return {}
@@ -127,13 +127,13 @@ class Session:
         return self._read(lambda roster: roster.look(wanted, deadline=deadline))
 
     def agents_now(self, wanted: Iterable[str], within: float) -> Mapping[str, Agent | None]:
-        """Agents as they are now, also when Command was away a moment ago: for somebody who waits.
+        """The current agents, for callers that poll; tries Command even if it was unreachable a moment ago.
 
         Args:
-            within: seconds that a request may take with its retries, if the setting is not less.
+            within: seconds that one request may take with its retries, unless the `timeout` setting is shorter.
 
         Raises:
-            CommandError, SettingsError: Command can't be read, or has refused the credentials in this process.
+            CommandError, SettingsError: Command can't be read, or has rejected the credentials in this process.
         """
         client, _, _ = self._connected()
         deadline = Deadline(client.clock() + min(within, client.settings.timeout))
@@ -142,9 +142,9 @@ class Session:
         return agents
 
     def glance(self, wanted: Iterable[str]) -> Mapping[str, Agent | None]:
-        """Agents as far as they can be had in time, without a second try; nothing during an outage.
+        """Agents for a preview, read without retries; empty during an outage, or when the time is used up.
 
-        All glances of a process have GLANCE_SECONDS together, and the first that fails is the last.
+        All glances of a process share GLANCE_SECONDS, and none is made after one that failed.
 
         Raises:
             CommandError, SettingsError: Command can't be read.
@@ -157,7 +157,7 @@ class Session:
             return roster.look(wanted, deadline=Deadline(began + self._glances_left, retries=False))
         except CommandError as error:
             self._glances_left = 0
-            # That it took longer than a glance says nothing about whether Command is there.
+            # A timeout of a glance is too short to count as an outage.
             if isinstance(error, Unauthorized):
                 self._outage.note(error, began)
             raise
@@ -165,18 +165,18 @@ class Session:
             self._glances_left -= client.clock() - began
 
     def everyone(self) -> Sequence[Agent]:
-        """Every agent that Command lists, fresh enough to decide by.
+        """Every agent that Command lists, from a recent reading.
 
         Raises:
-            CommandError, SettingsError: Command can't be read, or not as a whole.
+            CommandError, SettingsError: Command can't be read, or its list is incomplete.
         """
         return self._read(Roster.everyone_lately)
 
     def request(self, members: Sequence[str], status: ReenrollmentStatus, *, until: float | None = None) -> Requests:
-        """Requests a status for members, unless Command is known to be away; what is written is read anew.
+        """Requests a status for members, unless there is an outage. These members are read again afterwards.
 
         Args:
-            until: a reading of the clock at which nothing more is sent; None for no such limit.
+            until: time on the client's clock after which nothing more is sent; None for no limit.
 
         Raises:
             SettingsError: the settings are wrong or missing.
@@ -202,10 +202,10 @@ class Session:
         return self._connection
 
     def _read(self, reading: Callable[[Roster], Result], also_after: type[CommandError] | None = None) -> Result:
-        """Reads, unless Command is known to be away; what keeps it from being read is kept in mind for the others.
+        """Reads, unless there is an outage; keeps an error that the next call would get as well.
 
         Args:
-            also_after: an outage of this kind is tried again.
+            also_after: reads in spite of an outage of this kind.
         """
         client, roster, _ = self._connected()
         outage = self._outage.standing(client.clock())

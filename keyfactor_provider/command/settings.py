@@ -1,8 +1,8 @@
-"""Where Command is and who asks: one order of sources, and every value knows where it came from.
+"""The settings for one Command server; each value keeps its source for messages.
 
-The engine's own config, then the environment (the names that Keyfactor's own tools use), then a profile of
-`~/.keyfactor/command_config.json`, which is read only when neither of the others names a host, or when
-it is named.
+The engine's own config comes first, then the environment (with the names that Keyfactor's own tools use), then a
+profile in `~/.keyfactor/command_config.json`, which is read only if neither of the others sets a host, or if one of
+them names a profile or profile file.
 """
 
 import re
@@ -13,7 +13,7 @@ from textwrap import wrap
 from typing import Final, Literal, cast, get_args
 
 from keyfactor_provider.command.credentials import Credentials, counting, find_credentials
-from keyfactor_provider.command.files import others_can_write, read_text
+from keyfactor_provider.command.files import read_text, warn_if_others_can_write
 from keyfactor_provider.command.profile import default_file, read_profile
 from keyfactor_provider.command.settings_table import SETTINGS
 from keyfactor_provider.command.sources import (
@@ -37,7 +37,7 @@ SECRET_KEYS: Final = tuple(setting.key for setting in SETTINGS.values() if setti
 
 _CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----", re.ASCII)
 _NOT_BASE64: Final = re.compile(r"\\[nrt]|\\|\s")
-"""What a certificate in a variable brings along: indentation, line ends, and the same as escapes."""
+"""Indentation and line ends, also as escapes, in a certificate that comes from a variable."""
 
 _MOST_CA_BYTES: Final = 4 * 1024**2
 
@@ -48,12 +48,12 @@ class Settings:
 
     Attributes:
         base_url: scheme, host, port and API path, without a trailing slash.
-        ca_pem: certificates of a private CA, trusted besides the system's.
+        ca_pem: certificates of a private CA, trusted in addition to the system's.
         timeout: seconds for one request with its retries.
         batch_size: members in one POST.
-        status_encoding: how a status is sent; `auto` finds out what the server takes.
-        host_source: where the host came from, for messages.
-        remarks: what a user should know of how the settings were given.
+        status_encoding: how a status is sent; `auto` detects what the server accepts.
+        host_source: the source of the host, for messages.
+        remarks: warnings about how the settings were given.
         vocabulary: how messages name the engine's own config.
     """
 
@@ -70,13 +70,13 @@ class Settings:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What a user has to know of these settings, to be told once in every run."""
+        """Warnings about these settings, to be shown once in every run."""
         if not self.skip_verify:
             return self.remarks
         return (
             *self.remarks,
             f"The certificate of {self.base_url} is not verified ({self.vocabulary.setting('skipVerify')}): "
-            f"anyone on the way can read the credentials. Set {self.vocabulary.setting('caCert')} instead.",
+            f"anyone on the network path can read the credentials. Set {self.vocabulary.setting('caCert')} instead.",
         )
 
 
@@ -90,15 +90,14 @@ def load(
     """The settings from all sources.
 
     Args:
-        config: gives the value of a key in the engine's own config, or None.
+        config: returns the value of a key in the engine's own config, or None.
         environment: the process's environment.
-        home: where the default profile file lies below; looked up when it is needed, since a container's
-            user may have none.
-        vocabulary: how messages name that config; as a stack's when it is None.
+        home: the home directory with the default profile file; None for the user's, if there is one.
+        vocabulary: how messages name the engine's config; None for a Pulumi stack's.
 
     Raises:
-        MissingSettings: no host or no credentials in any source, or a part of the method is missing.
-        SettingsError: a value is wrong, or two contradict each other.
+        MissingSettings: no host, no credentials, or only part of the credentials.
+        SettingsError: a value is invalid, or two contradict each other.
     """
     vocabulary = vocabulary or Vocabulary()
     warnings: list[str] = []
@@ -156,7 +155,7 @@ def _profile(named: Mapping[str, Value], home: Path | None, warnings: list[str])
         try:
             path = Path(file.text).expanduser()
         except RuntimeError:
-            # There is no such user, or none at all.
+            # `~name` of an unknown user, or a user without a home directory.
             raise wrong(file, "the path of a profile file") from None
     elif folder := _home(home):
         path = default_file(folder)
@@ -176,7 +175,7 @@ def _profile(named: Mapping[str, Value], home: Path | None, warnings: list[str])
 
 
 def _home(home: Path | None) -> Path | None:
-    """The home directory; None where the user of a container has none, or HOME names something else."""
+    """The home directory; None if there is none, as for the user of a container."""
     try:
         home = home or Path.home()
         return home if home.is_dir() else None
@@ -185,7 +184,7 @@ def _home(home: Path | None) -> Path | None:
 
 
 def _with_own_port(sources: list[Source], host: Value) -> list[Source]:
-    """The sources whose port is meant for this host: a profile's port goes with its own host alone."""
+    """The sources whose port applies to this host: a profile's port applies to its own host only."""
     return [*sources[:2], *(source for source in sources[2:] if host in source.values.values())]
 
 
@@ -196,17 +195,12 @@ def _ca(value: Value | None, warnings: list[str]) -> str:
     if "-----BEGIN" not in text:
         try:
             path = Path(text).expanduser()
-            # A bundle's comments may be in any language and encoding.
+            # Comments in a bundle may have any encoding.
             text = read_text(path, _MOST_CA_BYTES, errors="replace")
-            changeable = others_can_write(path)
+            warn_if_others_can_write(path, warnings)
         except (OSError, RuntimeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "there is no such user"
             raise _unusable_ca(value, f"{value.source} is {safe(text)!r}: {reason}") from None
-        if changeable:
-            warnings.append(
-                f"Other users of this machine can change {safe(str(path))}, and so whom the credentials are sent to. "
-                "Run chmod go-w on it."
-            )
     certificates = [_NOT_BASE64.sub("", body) for body in _CERTIFICATE.findall(text)]
     if not certificates:
         raise _unusable_ca(value, f"{value.source} holds no certificate")

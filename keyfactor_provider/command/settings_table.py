@@ -1,4 +1,4 @@
-"""Every setting, described once: the settings, the provider block and the tables of the docs are made from this."""
+"""The table of all settings: the settings, the provider block and the tables of the docs are generated from it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ class Setting:
     Attributes:
         key: its name under `keyfactor:` in a stack's config.
         description: what it is for; one or more clauses without a full stop.
-        environment: the variables that give it, the one that counts first; named as Keyfactor's own tools name them.
-        profile: its names in a profile of Keyfactor's file.
-        attribute: its name in Terraform's provider block; empty where no engine's config has it.
-        kind: what its value is; a list is given as a text, separated by commas or spaces.
-        secret: whether its value is never shown.
-        default: the value if no source gives one; empty if there is none.
+        environment: its environment variables, in order of precedence; the names that Keyfactor's own tools use.
+        profile: its keys in a profile of Keyfactor's profile file.
+        attribute: its name in Terraform's provider block; empty if no engine's config has it.
+        kind: the type of its value; a list is a string separated by commas or spaces.
+        secret: whether its value must never be shown.
+        default: the value if no source sets one; empty if there is none.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""A setting as it was found, the words that name where, and the address that such settings make."""
+"""Setting values with the name of their source, and the base URL that they form."""
 
 import ipaddress
 import json
@@ -23,10 +23,10 @@ _SERVICE_LINK: Final = re.compile(r"(tcp|udp|sctp)://", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Value:
-    """One setting as found, with the words that name its source; its text may be a secret.
+    """The value of a setting with the name of its source; its text may be a secret.
 
     Attributes:
-        key: its key, where it comes from the engine's own config.
+        key: its key in the engine's own config; empty if it comes from elsewhere.
     """
 
     text: str = field(repr=False)
@@ -36,18 +36,18 @@ class Value:
 
 @dataclass(frozen=True)
 class Source:
-    """One place that settings come from."""
+    """The settings from one source."""
 
     values: Mapping[str, Value]
 
 
 def first(sources: Iterable[Source], key: str) -> Value | None:
-    """The setting of the first source that has it."""
+    """The value in the first source that has one."""
     return next((source.values[key] for source in sources if key in source.values), None)
 
 
 def text_of(value: Value | None) -> str:
-    """Its text; empty where there is none."""
+    """The text of a value; empty if there is no value."""
     return value.text if value else ""
 
 
@@ -57,7 +57,7 @@ def wrong(value: Value, expected: str) -> SettingsError:
 
 
 def as_text(value: Any) -> str | None:
-    """A value of an engine's config as a text, which settings are everywhere else; a list or map as JSON."""
+    """A value of an engine's config as a string, like the settings of the other sources; a list or map as JSON."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, (bool, list, tuple, Mapping)):
@@ -66,10 +66,10 @@ def as_text(value: Any) -> str | None:
 
 
 def value_from_config(key: str, text: str, source: str, warnings: list[str]) -> Value | None:
-    """A setting of the engine's own config, where a list of texts may stand for a list.
+    """A setting from the engine's own config, where a list may be a JSON list of strings.
 
     Raises:
-        SettingsError: it is structured where a text is expected, or it is no text at all.
+        SettingsError: it is a list or map but must be a string; or see `value_from`.
     """
     value = value_from(key, text, source, warnings, key)
     if value is None or value.text[0] not in "[{":
@@ -81,21 +81,21 @@ def value_from_config(key: str, text: str, source: str, warnings: list[str]) -> 
     is_list, may_be_list = isinstance(structure, list), SETTINGS[key].kind == "list"
     if is_list and may_be_list and all(isinstance(item, str) for item in structure):
         return Value(",".join(structure), source, key)
-    expected = "a text, or a list of texts" if may_be_list else "a text"
+    expected = "a string or a list of strings" if may_be_list else "a string"
     raise SettingsError(WRONG, f"{source} is a {'list' if is_list else 'map'}", f"Expected {expected}.", key=key)
 
 
 def value_from(key: str, text: str, source: str, warnings: list[str], own_key: str = "") -> Value | None:
-    """A setting as a source gives it; None where a secret has nothing left, and for a port that is none.
+    """A setting from any source; None for an empty secret, and for a "port" that Kubernetes sets for a service.
 
-    The end of a line, a byte order mark and (but for secrets) blanks around it come from the file or the shell that it
-    went through, and are taken off; for a secret with a warning, since it is a change to what was given.
+    Line ends, a byte order mark and, except in secrets, blanks around the value are removed: they usually come from a
+    file or a shell. For a secret this adds a warning.
 
     Args:
-        own_key: its key, where it comes from the engine's own config.
+        own_key: its key in the engine's own config; empty if it comes from elsewhere.
 
     Raises:
-        SettingsError: it is blank, or no text at all.
+        SettingsError: it is blank or not valid UTF-8.
     """
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise SettingsError(WRONG, f"{source} is not valid UTF-8", "Set it again, encoded in UTF-8.", key=own_key)
@@ -105,7 +105,7 @@ def value_from(key: str, text: str, source: str, warnings: list[str], own_key: s
             raise SettingsError(WRONG, f"{source} is blank", "Give it a value, or leave it out.", key=own_key)
     elif (bare := bare.rstrip("\r\n")) != text:
         warnings.append(
-            f"{source} has a line break or a byte order mark around it, which is left out. "
+            f"{source} has a line break or a byte order mark around it, which was removed. "
             "Store the secret without it, for example with printf in place of echo."
         )
     if key == "port" and _SERVICE_LINK.match(bare):
@@ -118,7 +118,7 @@ def value_from(key: str, text: str, source: str, warnings: list[str], own_key: s
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a URL stays on this machine."""
+    """Whether the host of a URL is this machine."""
     return urlsplit(url).hostname in LOOPBACK
 
 
@@ -126,10 +126,10 @@ def base_url(host: Value, port: Value | None, api_path: Value | None, vocabulary
     """Scheme, host, port and API path, without a trailing slash.
 
     Args:
-        port: counts where the host has none of its own.
+        port: used if the host has none.
 
     Raises:
-        SettingsError: one of them is invalid, or it is plain http to another machine.
+        SettingsError: one of them is invalid, or the host has plain http and is not this machine.
     """
     parts = _parts(host)
     path = (text_of(api_path) or SETTINGS["apiPath"].default).strip("/")
@@ -139,11 +139,11 @@ def base_url(host: Value, port: Value | None, api_path: Value | None, vocabulary
     if not re.fullmatch(r"[\w.~-]+(/[\w.~-]+)*|", path, re.ASCII) or ".." in path:
         raise wrong(api_path or host, "a path such as KeyfactorAPI")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise wrong(host, "https: plain http would send the credentials readable to everyone on the way")
+        raise wrong(host, "https: over plain http, anyone on the network path could read the credentials")
     number = parts.port
     if number is None and port is not None:
         number = _port(port)
-    # A certificate never names a host with the dot that ends an absolute name (as Go, which leaves it out for TLS).
+    # Certificates name hosts without the final dot of an absolute name; Go removes it for TLS as well.
     name = (parts.hostname or "").removesuffix(".")
     shown = f"[{name}]" if ":" in name else name
     return f"{parts.scheme}://{shown}{f':{number}' if number else ''}/{path}".rstrip("/")
@@ -152,7 +152,7 @@ def base_url(host: Value, port: Value | None, api_path: Value | None, vocabulary
 def _parts(host: Value) -> SplitResult:
     address = host.text
     if any(mark in address for mark in "@?#"):
-        # What stands there may be a password: the value is not repeated.
+        # The value may contain a password, so the error does not repeat it.
         raise SettingsError(
             WRONG,
             f"{host.source} holds more than a host and a port",
@@ -172,10 +172,10 @@ def _parts(host: Value) -> SplitResult:
 
 
 def _is_host(name: str) -> bool:
-    """Whether it can be looked up at all; the resolver raises where a label is empty or too long.
+    """Whether a name can be resolved at all.
 
     Raises:
-        ValueError: no.
+        ValueError: a label is empty or too long.
     """
     if ":" in name:
         return _is_ipv6(name)
@@ -183,7 +183,7 @@ def _is_host(name: str) -> bool:
 
 
 def _is_ipv6(name: str) -> bool:
-    """Whether it is an IPv6 address; one with a zone means something on one machine only, and is none here."""
+    """Whether it is an IPv6 address without a zone, which would have a meaning on one machine only."""
     try:
         return ipaddress.IPv6Address(name).scope_id is None
     except ValueError:

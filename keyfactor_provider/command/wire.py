@@ -1,8 +1,8 @@
-"""Command's wire format: what is sent, and a tolerant reading of what comes back.
+"""Command's wire format: encodes requests strictly and decodes responses tolerantly.
 
-The published sources disagree on types (a status is an integer, a digit string or a name; a single
-agent is an object or a list), so everything that a reading does not need to be exact is read loosely,
-and unknown fields are ignored. Only an AgentId must be a GUID, because nothing else identifies an orchestrator.
+The published sources disagree on types (a status is an integer, a digit string or a name; a single agent is an object
+or a list), so fields are decoded leniently and unknown ones ignored. Only AgentId must be a GUID, because nothing else
+identifies an orchestrator.
 """
 
 import sys
@@ -31,11 +31,11 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
         machine: ClientMachine; not unique.
         identity: Username, shown as Identity in the portal.
         status: 1 New, 2 Approved, 3 Disapproved; other numbers have no documented meaning.
-        last_seen: as sent, UTC; empty when never.
-        thumbprint: the certificate that Command expects of it, upper case, or None.
-        last_thumbprint_used: the certificate it last presented, upper case, or None.
-        legacy_thumbprint: the one before a renewal, until it registers with the new one.
-        flag: its AuthCertificateReenrollment by name, or the text of an unknown value.
+        last_seen: as sent, in UTC; empty if never seen.
+        thumbprint: the certificate that Command expects it to present, in upper case, or None.
+        last_thumbprint_used: the certificate it last presented, in upper case, or None.
+        legacy_thumbprint: the certificate before a renewal, until it registers with the new one.
+        flag: its AuthCertificateReenrollment by name; an unknown value as sent.
     """
 
     id: str
@@ -56,7 +56,7 @@ class Agent(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def seen_at(self) -> datetime | None:
-        """`last_seen` as a time; UTC where it names no offset, None where it is no time."""
+        """`last_seen` as a time, in UTC if it has no offset; None if it is not a time."""
         try:
             at = datetime.fromisoformat(self.last_seen.strip())
         except ValueError:
@@ -98,7 +98,7 @@ Encoding = Literal["integer", "string", "digits"]
 
 
 class OtherStatus(ValueError):
-    """The answer says that another status was set than the one requested."""
+    """The response says that a status other than the one requested was set."""
 
 
 def encode_request(members: Sequence[str], status: ReenrollmentStatus, encoding: Encoding) -> bytes:
@@ -111,7 +111,7 @@ def decode_page(body: bytes) -> list[Agent]:
     """The agents of one page.
 
     Raises:
-        ValueError: the body is not such a page; the text says where.
+        ValueError: the body is not such a page; the message says where.
     """
     try:
         return [_agent(agent) for agent in _decoded(_page.decode, body)]
@@ -120,7 +120,7 @@ def decode_page(body: bytes) -> list[Agent]:
 
 
 def decode_one(body: bytes) -> list[Agent]:
-    """The answer to GET /Agents/{id}: an object or, on some versions, a list.
+    """The agents in the response to GET /Agents/{id}: an object or, in some versions, a list.
 
     Raises:
         ValueError: the body is neither.
@@ -132,46 +132,46 @@ def decode_one(body: bytes) -> list[Agent]:
 
 
 def decode_outcome(body: bytes, members: Sequence[str], status: ReenrollmentStatus) -> frozenset[str]:
-    """The members that Command says failed; it says so of the others that their flag is set.
+    """The members that Command lists as failed; the flag of the others is set.
 
-    Only an object that echoes the status, or has FailedOrchestratorIds as a list, says anything. Either may be
-    null or absent where the other is there, and the status may be an integer, digits or a name.
+    The response must have FailedOrchestratorIds or Status; the other one may be null or absent. The status may be an
+    integer, digits or a name.
 
     Raises:
-        OtherStatus: it echoes another status, and does not list all members as failed.
-        ValueError: the body is no such answer, or one to another request.
+        OtherStatus: it has another status, and does not list all members as failed.
+        ValueError: the body is not such a response, or it belongs to another request.
     """
     answer = _decoded(_anything.decode, body)
     if not isinstance(answer, dict):
         raise ValueError(f"expected an object, got {type(answer).__name__}")
     fields = _folded(answer)
     if len(fields) < len(answer):
-        raise ValueError("it has a field twice")
+        raise ValueError("it has duplicate fields")
     if fields.get("errorcode") is not None:
         raise ValueError("it has an ErrorCode")
     failed, echoed = fields.get("failedorchestratorids"), fields.get("status")
     if failed is None and echoed is None:
         raise ValueError("it has neither FailedOrchestratorIds nor Status")
-    if failed is not None and not (isinstance(failed, list) and all(isinstance(each, str) for each in failed)):
-        raise ValueError("FailedOrchestratorIds is not a list of texts")
-    ids = frozenset(guid.canonical(each) for each in failed or ())
+    if failed is not None and not (isinstance(failed, list) and all(isinstance(entry, str) for entry in failed)):
+        raise ValueError("FailedOrchestratorIds is not a list of strings")
+    ids = frozenset(guid.canonical(entry) for entry in failed or ())
     if not ids <= set(members):
         raise ValueError("FailedOrchestratorIds has orchestrators that were not requested")
     if echoed is not None:
         try:
             set_to = ReenrollmentStatus.parse(echoed)
         except ValueError:
-            raise ValueError("Status is none that an orchestrator can have") from None
-        # Where all failed no status was set, so that none can have been misread.
+            raise ValueError("Status has an unknown value") from None
+        # If all members failed, no status was set, so none was misread.
         if set_to is not status and ids != set(members):
             raise OtherStatus(f"Status is {set_to.value}, and {status.value} was requested")
     return ids
 
 
 def decode_error(body: bytes) -> tuple[str | None, str]:
-    """`ErrorCode` and `Message` of an error body; (None, "") where it is something else.
+    """`ErrorCode` and `Message` of an error body; (None, "") if it has neither.
 
-    A request that does not fit its model is answered by ASP.NET itself, with `title` and `errors`.
+    ASP.NET itself rejects a request that does not match its model, with `title` and `errors`.
     """
     try:
         answer = _decoded(_anything.decode, body)
@@ -187,7 +187,7 @@ def decode_error(body: bytes) -> tuple[str | None, str]:
 
 
 def _decoded(decode: Callable[[bytes], Decoded], body: bytes) -> Decoded:
-    """What `decode` makes of the body; a body nested too deeply is a ValueError like any other."""
+    """The decoded body; raises ValueError also if it is nested too deeply."""
     try:
         return decode(body)
     except RecursionError:
@@ -202,30 +202,30 @@ def _folded(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name.lower(): value for name, value in fields.items()}
 
 
-def _loosely(given: Mapping[str, Any]) -> _WireAgent:
-    """An agent of which some field has an unexpected type or spelling: what can't be read is left out."""
-    fields = _folded(given)
-    found: dict[str, Any] = {name: fields.get(name.replace("_", "")) for name in _WireAgent.__struct_fields__}
-    if not isinstance(found["agent_id"], str):
-        raise ValueError(f"AgentId is {found['agent_id']!r}")
+def _loosely(content: Mapping[str, Any]) -> _WireAgent:
+    """An agent with fields of unexpected type or spelling; those that can't be read are None."""
+    fields = _folded(content)
+    values: dict[str, Any] = {name: fields.get(name.replace("_", "")) for name in _WireAgent.__struct_fields__}
+    if not isinstance(values["agent_id"], str):
+        raise ValueError(f"AgentId is {values['agent_id']!r}")
     for name in (*_TEXTS, *_THUMBPRINTS):
-        value = found[name]
-        found[name] = str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
+        value = values[name]
+        values[name] = str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else None
     for name in ("agent_platform", "status", "last_error_code"):
-        found[name] = _integer(found[name])
-    capabilities = found["capabilities"]
+        values[name] = _integer(values[name])
+    capabilities = values["capabilities"]
     listed = capabilities if isinstance(capabilities, list) else []
-    found["capabilities"] = [each for each in listed if isinstance(each, str)]
-    flag = found["auth_certificate_reenrollment"]
+    values["capabilities"] = [name for name in listed if isinstance(name, str)]
+    flag = values["auth_certificate_reenrollment"]
     if isinstance(flag, float) and flag.is_integer():
         flag = int(flag)
-    found["auth_certificate_reenrollment"] = flag if flag is None else str(flag)
-    return _WireAgent(**found)
+    values["auth_certificate_reenrollment"] = flag if flag is None else str(flag)
+    return _WireAgent(**values)
 
 
 def _agent(wire: _WireAgent) -> Agent:
     thumbprint, last_used = _thumbprint(wire.thumbprint), _thumbprint(wire.last_thumbprint_used)
-    # What many agents have in common is kept once: 100,000 of them are held at a time.
+    # Values that many agents share are kept once, to save memory: there may be 100,000 agents.
     return Agent(
         id=guid.canonical(wire.agent_id),
         machine=wire.client_machine or "",

@@ -1,4 +1,4 @@
-"""The decisions carried out, on what is desired and what is recorded; no engine in it.
+"""Carries out the decisions of `reenrollment` on `Desired` and `Record`; knows no engine.
 
-`Operations` holds what an engine asks for: `before` a run, the `run`, and `lookups`.
+`Operations` holds what a front end calls: `before` a run, the `run`, and `lookups`.
 """

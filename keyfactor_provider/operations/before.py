@@ -1,4 +1,4 @@
-"""Before a run: what is claimed, whether the settings are complete, and what the run will do."""
+"""Before a run: claims members, checks the settings, and announces what the run will do."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,17 +12,17 @@ from keyfactor_provider.reenrollment.desired import Desired
 from keyfactor_provider.reenrollment.fleet import Forecast
 from keyfactor_provider.reenrollment.record import Record
 from keyfactor_provider.status import ReenrollmentStatus
-from keyfactor_provider.text import listed, safe
+from keyfactor_provider.text import listed, named
 
 
 class Before:
-    """What an engine asks before anything is changed; nothing here changes anything in Command."""
+    """Checks and forecasts for a preview; changes nothing in Command."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     def claim(self, fleet: str, members: frozenset[str]) -> list[Problem]:
-        """Claims members for this run; a problem for each other fleet that claims some of them.
+        """Claims members for this run; returns a problem for each other fleet that claims some of them.
 
         Args:
             fleet: a name that is unique in the run.
@@ -38,13 +38,13 @@ class Before:
         ]
 
     def unchanged(self, fleet: str, record: Record) -> bool:
-        """Takes note that a fleet's step is done without a run, so that no other fleet clears the flags that it owns.
+        """Marks a fleet's step as done without changes, so that no other fleet clears the flags that it owns.
 
         Args:
-            fleet: its name in this run, which may be another than the recorded one.
+            fleet: its name in this run, which may differ from the recorded one.
 
         Returns:
-            False where a flag that it records as standing was cleared in this run: the fleet has to run after all.
+            False if this run has cleared a flag that the record shows as set: the fleet has to run after all.
         """
         with self._context.lock:
             if record.status is not ReenrollmentStatus.NONE and self._context.claims.disturbed(record.members):
@@ -53,9 +53,9 @@ class Before:
         return True
 
     def check_settings(self, *, required: bool) -> list[Problem]:
-        """A problem where the settings are wrong, or where they are missing although they are required.
+        """The problem with the settings, if there is one.
 
-        Missing settings that are not required are warned about once: a pull request has no secrets.
+        If they are missing but not required, it warns once instead: a preview of a pull request has no secrets.
         """
         try:
             with self._context.lock:
@@ -78,20 +78,20 @@ class Before:
         return []
 
     def announce(self, record: Record, desired: Desired, ahead: Forecast, *, looks: bool) -> None:
-        """Tells what a run will do for a fleet, for which members, and what may make Command reject it.
+        """Shows what a run will do for a fleet, with warnings about what may go wrong.
 
         Args:
-            record: as the last run left it; without members for a new fleet.
+            record: from the last run; without members for a new fleet.
             looks: the run observes Command before it decides.
         """
         acts = ahead.first or ahead.again or ahead.cleared or ahead.removed
         agents = self._glance(desired) if acts else {}
 
-        def named(member_id: str) -> str:
+        def name(member_id: str) -> str:
             agent = agents.get(member_id)
-            return f"{safe(agent.machine)} ({member_id})" if agent and agent.machine else record.name(member_id)
+            return named(agent.machine, member_id) if agent and agent.machine else record.name(member_id)
 
-        self._context.tell(report.forecast(desired, ahead, named, looks=looks))
+        self._context.tell(report.forecast(desired, ahead, name, looks=looks))
         for warning in [
             *report.retry(record, ahead),
             *report.drifted(record, set(ahead.again).intersection(report.changed(record))),
@@ -102,11 +102,11 @@ class Before:
     def announce_unknown(
         self, fleet: str, record: Record | None, known: frozenset[str], what: Sequence[str], after: Sequence[str]
     ) -> None:
-        """Tells of a fleet whose arguments are known only during the run."""
+        """Announces a fleet whose arguments are not known before the run."""
         self._context.tell(report.unknown(fleet, record, known, what, after))
 
     def _glance(self, desired: Desired) -> Mapping[str, Agent | None]:
-        """What Command shows of the members, for warnings; nothing where it can't be had in time."""
+        """The members as Command has them, for warnings; empty if it does not answer in time."""
         try:
             with self._context.lock:
                 return self._context.session.glance(sorted(desired.members))

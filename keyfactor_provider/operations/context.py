@@ -1,4 +1,4 @@
-"""What all fleets of one process share: the session with Command, the claims of the run, and where messages go."""
+"""What the fleets of one process share: the session with Command, the claims of the run, and the message output."""
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -16,16 +16,16 @@ from keyfactor_provider.vocabulary import Vocabulary
 
 
 class Context:
-    """One process's dealings with one Command server.
+    """The state that one process shares between its fleets, for one Command server.
 
-    Observing, deciding and posting happen under one lock, so that no clearing overtakes the adoption of the same flag
-    by another fleet, and so that fleets share their observations and an outage.
+    Fleets observe, decide and post under one lock, so that none clears a flag while another adopts it, and so that they
+    share observations and outages.
 
     Args:
         connect: builds the client on first use; may raise SettingsError.
         tell: shows a message to the user of the run.
-        vocabulary: what messages call the things of the engine; Pulumi's when it is None.
-        now: the time; Command's own, by its answers, when it is None.
+        vocabulary: the engine's terms for messages; Pulumi's if None.
+        now: the time; None to use Command's clock, as its responses report it.
     """
 
     def __init__(
@@ -44,26 +44,26 @@ class Context:
         self._told: set[Message] = set()
 
     def moment(self, overdue_after: int | None = None) -> Moment:
-        """The present, as observations are judged by it.
+        """The current time, for judging observations.
 
         Args:
-            overdue_after: seconds; None where nothing is ever overdue.
+            overdue_after: seconds after which a request is overdue; None for never.
         """
         return moment(self._now(), overdue_after)
 
     def tell_once(self, message: Message) -> None:
-        """Shows a message that says the same for every fleet of the process."""
+        """Shows a message unless the process has shown the same one before."""
         if message not in self._told:
             self._told.add(message)
             self.tell(message)
 
     def tell_warnings(self, record: Record, warnings: Iterable[tuple[str, str]], before: Record | None = None) -> None:
-        """Shows what a user should know of members although nothing failed, those with the same text together."""
+        """Shows warnings about members, grouped by their text."""
         groups: dict[str, list[str]] = {}
         for member_id, warning in warnings:
             groups.setdefault(warning, []).append(member_id)
         for warning, ids in groups.items():
-            names = [(record if one in record.members or before is None else before).name(one) for one in ids]
+            names = [(record if guid in record.members or before is None else before).name(guid) for guid in ids]
             self.tell(
                 Message(record.fleet, "warning", "member", count(len(ids)), f"{listed(names)}: {warning}.", tuple(ids))
             )
@@ -73,14 +73,14 @@ class Context:
 
 
 def observations(agents: Mapping[str, Agent | None]) -> dict[str, Observation | None]:
-    """What readings show, as the decisions take it."""
+    """Agents as observations, for `reenrollment`."""
     return {agent_id: observation_of(agent) for agent_id, agent in agents.items()}
 
 
 def observation_of(agent: Agent | None) -> Observation | None:
-    """What one reading shows, as the decisions take it.
+    """An agent as an observation, for `reenrollment`.
 
-    What an orchestrator may have chosen itself is recorded in the state, which engines show: it is made safe here.
+    Engines print the recorded state, so text that an orchestrator controls is made safe here.
     """
     if agent is None:
         return None

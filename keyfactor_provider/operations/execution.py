@@ -1,4 +1,4 @@
-"""A plan carried out: observe, decide, send, record; the one place that decides whether to go on."""
+"""Carries out a plan: sends its requests, records each outcome, and decides whether to go on after a failure."""
 
 import logging
 from collections.abc import Iterable
@@ -20,14 +20,13 @@ _NOT_SENT: Final = "its call failed or was not sent"
 
 
 def carry_out(plan: Plan, session: Session, at: Moment, until: float | None = None) -> ProviderError | None:
-    """Posts what a plan requests, the most urgent status first, and records in it what became of each member.
+    """Posts what a plan requests, the most urgent status first, and records the outcome for each member in the plan.
 
     Args:
-        until: a reading of the session's clock at which nothing more is sent; None for no such limit.
+        until: time on the session's clock after which nothing more is sent; None for no limit.
 
     Returns:
-        What went wrong between this project and Command, if anything did. Nothing that happens after the first POST is
-        raised, or the state of the run would be lost.
+        The error that stopped it, if any. Nothing is raised after the first POST: that would lose the state of the run.
     """
     trouble: ProviderError | None = None
     for status in reversed(ReenrollmentStatus):
@@ -44,7 +43,8 @@ def carry_out(plan: Plan, session: Session, at: Moment, until: float | None = No
         except Exception as error:
             LOG.debug("posting failed", exc_info=True)
             trouble = _defect(error)
-            _not_reached(plan, [one for one in wanted if one in plan.requests], _LOST, outcome_open=True)
+            unrecorded = [member_id for member_id in wanted if member_id in plan.requests]
+            _not_reached(plan, unrecorded, _LOST, outcome_open=True)
     return trouble
 
 
@@ -58,18 +58,19 @@ def _post(
         if outcome.error is None or not (outcome.open and outcome.error.transient):
             trouble = trouble or outcome.error
             continue
-        # Whether the members of a call that got no answer still need their request, only an observation tells.
+        # The call got no answer: read its members to see which of them still need the request.
         try:
             agents = session.agents(outcome.open, deadline=outcome.deadline)
         except (CommandError, SettingsError):
-            # The members stay open, and the next outcome ends it with the error of the call.
+            # The members stay open; the next outcome is the last and has the error of the call.
             continue
         for member_id, agent in agents.items():
             if member_id not in plan.clears:
                 plan.judge(member_id, observation_of(agent), at)
             elif not life.depart(plan.clears[member_id], observation_of(agent), at).clear:
                 del plan.clears[member_id], plan.members[member_id]
-        requests.retry([one for one in outcome.open if one in plan.requests or one in plan.clears])
+        retried = [member_id for member_id in outcome.open if member_id in plan.requests or member_id in plan.clears]
+        requests.retry(retried)
     return trouble
 
 

@@ -1,4 +1,4 @@
-"""Which orchestrators Command has: every page, filtered here, because few fields can be queried there."""
+"""Finds orchestrators: filters the whole list here, because Command can query few of the fields."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -12,24 +12,24 @@ from keyfactor_provider.errors import InputError, LookupRefused, Problem
 from keyfactor_provider.text import safe
 
 Orchestrator = Agent
-"""What a look-up gives of each."""
+"""An orchestrator as a look-up returns it."""
 
 PLATFORMS: Final = ("Unknown", ".NET", "Java", "Mac", "Android", "Native", "Bash", "Universal")
 """AgentPlatform by number (Keyfactor API: GET Agents, 11.x)."""
 
 _PLATFORMS: Final = {
     **{name: frozenset({number}) for number, name in enumerate(PLATFORMS)},
-    # From 24.4 on Command counts the Universal Orchestrator as 1; by number one gets exactly that number.
+    # Command 24.4 and later report the Universal Orchestrator as 1. A filter by number matches that number only.
     "Universal": frozenset({1, 7}),
 }
-"""The numbers that a platform's name means."""
+"""The AgentPlatform numbers that each name matches."""
 
 STATUSES: Final = {1: "New", 2: "Approved", 3: "Disapproved"}
 """An agent's Status by number (same page)."""
 
 
 class Ids(list[str]):
-    """GUIDs of a look-up, and the filters in it under which orchestrators come and go by themselves."""
+    """The GUIDs found by a look-up, with the filters it used whose matches change over time."""
 
     def __init__(self, ids: Iterable[str], unstable: Collection[str]) -> None:
         super().__init__(ids)
@@ -38,21 +38,21 @@ class Ids(list[str]):
 
 @dataclass(frozen=True)
 class Filter:
-    """What to look for; an orchestrator must match every filter that is given, and none that is excluded.
+    """What to look for: an orchestrator must match every filter that is set, and no entry of `exclude`.
 
     Attributes:
-        machine: patterns for ClientMachine, where * and ? stand for any text; case does not matter.
-        platform: names or numbers of PLATFORMS; `Universal` means 1 and 7, as Command 24.4 and later give the first for
-            it and older ones the second. `.NET` means 1 alone, and so includes those.
-        capability: capabilities of which it must have one, whole and in any case.
-        identity: patterns for its Username.
+        machine: patterns for ClientMachine with the wildcards * and ?; case-insensitive.
+        platform: names or numbers of PLATFORMS. `Universal` matches 1 (Command 24.4 and later) and 7 (earlier). `.NET`
+            matches 1, so it includes the Universal Orchestrators of Command 24.4 and later.
+        capability: full names of capabilities, case-insensitive; it must have at least one of them.
+        identity: patterns for Username.
         exclude: GUIDs, or patterns for ClientMachine.
         status: names or numbers of STATUSES.
-        seen_within: how long ago it may have been seen last.
-        with_certificate: True for those that Command expects a client certificate of, False for the others, which sign
-            in with OAuth or Basic and never re-enroll.
-        at_least: fewer than so many are refused.
-        at_most: more than so many are refused.
+        seen_within: the longest time since it was last seen.
+        with_certificate: True for orchestrators that Command expects to present a client certificate, False for those
+            that sign in with OAuth or Basic and never re-enroll.
+        at_least: the look-up fails if it finds fewer.
+        at_most: the look-up fails if it finds more.
     """
 
     machine: Sequence[str] = ()
@@ -68,28 +68,28 @@ class Filter:
 
     @property
     def unstable(self) -> tuple[str, ...]:
-        """The filters given that must not rule a fleet: its members would leave and come back."""
+        """The filters set here that must not choose a fleet's members, because members would leave and come back."""
         return tuple(name for name in ("status", "seen_within") if getattr(self, name))
 
     def describe(self) -> str:
-        """The filters as messages name them."""
-        values = {each.name: getattr(self, each.name) for each in fields(self) if not each.name.startswith("at_")}
-        given = [
+        """The filters that are set, as text for messages."""
+        values = {item.name: getattr(self, item.name) for item in fields(self) if not item.name.startswith("at_")}
+        filters = [
             f"{name} {value if isinstance(value, timedelta | bool) else _any_of(value)}"
             for name, value in values.items()
             if value not in (None, (), [])
         ]
-        return ", ".join(given) or "no filter"
+        return ", ".join(filters) or "no filter"
 
 
 @dataclass(frozen=True)
 class LookupResult:
-    """What a look-up gave.
+    """The result of a look-up.
 
     Attributes:
-        orchestrators: in the order of their GUIDs.
-        unmatched: entries of `exclude` that excluded nothing.
-        unstable: see Filter.
+        orchestrators: sorted by GUID.
+        unmatched: entries of `exclude` that match no orchestrator.
+        unstable: see `Filter`.
     """
 
     orchestrators: tuple[Orchestrator, ...]
@@ -98,7 +98,7 @@ class LookupResult:
 
     @property
     def ids(self) -> Ids:
-        """Their GUIDs, for the members of a fleet."""
+        """The GUIDs, to use as the members of a fleet."""
         return Ids((agent.id for agent in self.orchestrators), self.unstable)
 
     def __len__(self) -> int:
@@ -109,10 +109,10 @@ class LookupResult:
 
 
 def check(wanted: Filter) -> tuple[frozenset[int], frozenset[int]]:
-    """The platforms and statuses that a filter means, by their numbers; empty where it names none.
+    """The numbers of the platforms and of the statuses that a filter matches; empty if it does not filter by them.
 
     Raises:
-        InputError: a platform or status that Command does not have, or bounds that exclude each other.
+        InputError: an unknown platform or status, or bounds that contradict each other.
     """
     platforms = _numbers("platform", wanted.platform, _PLATFORMS)
     statuses = _numbers("status", wanted.status, {name: frozenset({number}) for number, name in STATUSES.items()})
@@ -121,20 +121,20 @@ def check(wanted: Filter) -> tuple[frozenset[int], frozenset[int]]:
 
 
 def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None = None) -> LookupResult:
-    """The orchestrators that match.
+    """The orchestrators that match a filter.
 
     Args:
         everyone: every agent that Command lists.
-        now: what `seen_within` counts from; the present.
+        now: the time that `seen_within` is measured from; None for the present.
 
     Raises:
         InputError: see `check`.
-        LookupRefused: fewer or more were found than the bounds allow.
+        LookupRefused: the number of matches is outside the bounds.
     """
     platforms, statuses = check(wanted)
     since = (now or datetime.now(UTC)) - wanted.seen_within if wanted.seen_within else None
     excluded, used = _Excluded(wanted.exclude), set[str]()
-    found = []
+    matching = []
     for agent in everyone:
         matches = (
             (not wanted.machine or _like(agent.machine, wanted.machine))
@@ -145,14 +145,14 @@ def find(everyone: Iterable[Orchestrator], wanted: Filter, now: datetime | None 
             and wanted.with_certificate in (None, agent.thumbprint is not None)
             and (since is None or ((seen := agent.seen_at) is not None and seen >= since))
         )
-        why = excluded.why(agent)
-        used.update(why)
-        if matches and not why:
-            found.append(agent)
-    found.sort(key=lambda agent: agent.id)
-    _guard(wanted, found)
+        entries = excluded.entries(agent)
+        used.update(entries)
+        if matches and not entries:
+            matching.append(agent)
+    matching.sort(key=lambda agent: agent.id)
+    _guard(wanted, matching)
     unmatched = tuple(entry for entry in wanted.exclude if entry not in used)
-    return LookupResult(tuple(found), unmatched, wanted.unstable)
+    return LookupResult(tuple(matching), unmatched, wanted.unstable)
 
 
 class _Excluded:
@@ -165,7 +165,7 @@ class _Excluded:
             except ValueError:
                 self._machines.append(entry)
 
-    def why(self, agent: Orchestrator) -> list[str]:
+    def entries(self, agent: Orchestrator) -> list[str]:
         """The entries that exclude an agent."""
         named = [self._ids[agent.id]] if agent.id in self._ids else []
         return named + [entry for entry in self._machines if _like(agent.machine, (entry,))]
@@ -180,20 +180,20 @@ def _any_of(values: Iterable[str | int]) -> str:
 
 
 def _has_one(capabilities: Iterable[str], wanted: Iterable[str]) -> bool:
-    return not {each.lower() for each in capabilities}.isdisjoint(each.lower() for each in wanted)
+    return not set(map(str.lower, capabilities)).isdisjoint(map(str.lower, wanted))
 
 
-def _numbers(name: str, given: Sequence[str | int], meanings: Mapping[str, frozenset[int]]) -> frozenset[int]:
+def _numbers(name: str, values: Sequence[str | int], meanings: Mapping[str, frozenset[int]]) -> frozenset[int]:
     known = {meaning.lower(): numbers for meaning, numbers in meanings.items()}
     known |= {str(number): frozenset({number}) for numbers in meanings.values() for number in numbers}
-    wrong = [each for each in given if str(each).strip().lower() not in known]
+    wrong = [value for value in values if str(value).strip().lower() not in known]
     if wrong:
         expected = ", ".join(f"{meaning} ({max(numbers)})" for meaning, numbers in meanings.items())
         raise InputError(
             "The look-up of orchestrators",
-            [Problem(name, f"Unknown {name} {safe(repr(each))}; expected one of {expected}") for each in wrong],
+            [Problem(name, f"Unknown {name} {safe(repr(value))}; expected one of {expected}") for value in wrong],
         )
-    return frozenset().union(*(known[str(each).strip().lower()] for each in given))
+    return frozenset().union(*(known[str(value).strip().lower()] for value in values))
 
 
 def _check_bounds(wanted: Filter) -> None:

@@ -1,4 +1,4 @@
-"""What a front end holds of this room: one process's operations on one Command server."""
+"""`Operations`: everything that a front end does to one Command server."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -13,7 +13,7 @@ from keyfactor_provider.vocabulary import Vocabulary
 
 
 class Lookups:
-    """Reads agents; a reading is shared by everything in the process that is fresh enough to decide by."""
+    """Reads agents. A recent reading is shared with the fleets of the process."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -22,13 +22,13 @@ class Lookups:
         """Every agent that Command lists.
 
         Raises:
-            CommandError, SettingsError: Command can't be read, or its list could not be had whole.
+            CommandError, SettingsError: Command can't be read, or its list is incomplete.
         """
         with self._context.lock:
             return self._context.session.everyone()
 
     def agent(self, agent_id: str) -> Agent | None:
-        """One agent by its canonical GUID; None where Command has none.
+        """One agent by its canonical GUID; None if Command does not have it.
 
         Raises:
             CommandError, SettingsError: Command can't be read.
@@ -38,18 +38,18 @@ class Lookups:
 
 
 class Operations:
-    """Everything that one process does to one Command server, for all fleets of a stack.
+    """What one process does to one Command server, for all fleets of a stack.
 
     Args:
         connect: builds the client on first use; may raise SettingsError.
         tell: shows a message to the user of the run.
-        vocabulary: what messages call the things of the engine; Pulumi's when it is None.
-        now: the time; Command's own, by its answers, when it is None.
+        vocabulary: the engine's terms for messages; Pulumi's if None.
+        now: the time; None to use Command's clock, as its responses report it.
 
     Attributes:
-        before: what is asked before anything is changed.
-        run: what changes something.
-        lookups: agents as Command lists them.
+        before: checks and forecasts, which change nothing.
+        run: operations on fleets.
+        lookups: the agents that Command lists.
     """
 
     def __init__(
@@ -65,15 +65,15 @@ class Operations:
         self.lookups = Lookups(self._context)
 
     def connect(self) -> None:
-        """Builds the client now, so that wrong settings show, and a warning about them, before anything else.
+        """Builds the client now, so that errors in the settings and warnings about them come first.
 
         Raises:
-            SettingsError: they are wrong or missing.
+            SettingsError: settings are wrong or missing.
         """
         with self._context.lock:
             self._context.session.connect()
 
     def close(self) -> None:
-        """Closes the connections, if there are any."""
+        """Closes any connections."""
         with self._context.lock:
             self._context.session.close()

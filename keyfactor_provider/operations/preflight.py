@@ -1,4 +1,4 @@
-"""What may keep members from re-enrolling, seen in Command before anything is requested; warnings, never a refusal."""
+"""Warnings, before anything is requested, about what may keep members from re-enrolling."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,12 +26,12 @@ def concerns(
     agents: Mapping[str, Agent | None],
     now: datetime | None = None,
 ) -> list[Message]:
-    """One warning for each thing that may go wrong, naming at most 20 orchestrators.
+    """One warning for each kind of problem, naming at most 20 orchestrators.
 
     Args:
-        requested: the members whose re-enrollment the run will request; nothing can go wrong for the others.
-        agents: what Command shows of them; None for one it does not have.
-        now: what the time since an orchestrator was last seen counts to; the present.
+        requested: the members whose re-enrollment the run will request; the others are not checked.
+        agents: the members as read from Command; None for one that it does not have.
+        now: the time that "last seen" is measured to; None for the present.
     """
     shown = {member_id: agents[member_id] for member_id in sorted(requested) if member_id in agents}
     unknown = [member_id for member_id, agent in shown.items() if agent is None]
@@ -111,7 +111,7 @@ def _ignores_requested(agent: Agent) -> bool:
 
 
 def _risk(agent: Agent, now: datetime | None) -> str:
-    """Why an orchestrator may be unable to enroll when it has to; empty if nothing indicates that."""
+    """Why Required may block an orchestrator; empty if nothing indicates that."""
     risks = []
     if agent.thumbprint is None:
         risks.append("no certificate")

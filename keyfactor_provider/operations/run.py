@@ -1,4 +1,4 @@
-"""The run: what an engine has carried out for a fleet, on what is desired and what is recorded."""
+"""What a run does with a fleet: create, update, read, import and destroy it."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
@@ -15,14 +15,14 @@ from keyfactor_provider.reenrollment.record import Member, Phase, Record
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.text import listed, safe
 
-_WITHIN: Final = 60.0
-"""Seconds that such an observation may take."""
-_LOOK_AGAIN: Final = 2.0
-"""Seconds between two observations of members of which Command may still show what stood before a request."""
+_REREAD_AFTER: Final = 2.0
+"""Seconds to wait before reading members again when Command may still show their state before a request."""
+_REREAD_TIMEOUT: Final = 60.0
+"""Seconds that one request of such a reading may take with its retries."""
 
 
 class Run:
-    """Creates, updates, reads and destroys fleets."""
+    """Creates, updates, reads, imports and destroys fleets."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -36,15 +36,15 @@ class Run:
         elsewhere: Collection[str] = (),
         within: float | None = None,
     ) -> Record:
-        """Brings a fleet from its record to what is desired, as far as its roll-out allows in one run.
+        """Brings a fleet to what is desired, as far as its roll-out allows in one run; raises nothing.
 
-        Members that failed are recorded; `report.failure` tells whether the run failed by them. Nothing is raised.
+        Failed members are recorded; `report.failure` says whether they fail the run.
 
         Args:
-            record: without members for a new fleet.
-            only: the members that may start in this run; None if all may.
-            elsewhere: members that fleets of another process of this run claim: if they leave here, their flag stays.
-            within: seconds after which nothing more is sent; None for no such limit.
+            record: from the last run; without members for a new fleet.
+            only: the members that may start in this run; None for all.
+            elsewhere: members that a fleet of another process claims in this run: their flag is not cleared here.
+            within: seconds after which nothing more is sent; None for no limit.
         """
         context = self._context
         members = fleet.members_of(record, desired)
@@ -69,17 +69,17 @@ class Run:
         return after
 
     def read(self, record: Record) -> tuple[Record, dict[str, str]]:
-        """Observes a fleet's members without requesting anything.
+        """Observes a fleet's members; requests nothing.
 
         Returns:
-            The new record, and the real flags of members that were changed or cleared outside this stack.
+            The new record, and the current flags of members that were changed or cleared outside this stack.
 
         Raises:
-            CommandError, SettingsError: Command can't be read; the record stands as it was.
+            CommandError, SettingsError: Command can't be read.
         """
         context = self._context
         staying = dict(record.staying())
-        leaving = {one: member for one, member in record.members.items() if one not in staying}
+        leaving = {member_id: member for member_id, member in record.members.items() if member_id not in staying}
         with context.lock:
             agents = context.session.agents(record.members)
             at = context.moment(record.rollout.deadline)
@@ -95,15 +95,15 @@ class Run:
         return after, plan.drift
 
     def destroy(self, record: Record, *, elsewhere: Collection[str] = (), within: float | None = None) -> None:
-        """Clears the flags that a fleet owns and that stand, but for those that another fleet of this run owns.
+        """Clears the flags that a fleet owns, except those that another fleet of this run owns too.
 
         Args:
             elsewhere: see `apply`.
             within: see `apply`.
 
         Raises:
-            ReenrollmentFailed: a flag could not be cleared; names the orchestrators. Its cause is what went wrong
-                between this project and Command, if anything did.
+            ReenrollmentFailed: some flags could not be cleared; names the orchestrators. Its cause is the error from
+                Command, if there was one.
         """
         context = self._context
         with context.lock:
@@ -126,15 +126,15 @@ class Run:
         context.tell(report.destroyed(record, cleared))
 
     def adopt(self, name: str, members: Iterable[str]) -> Record:
-        """The record of a fleet that takes over orchestrators as they stand; nothing is requested.
+        """Imports orchestrators as a fleet; requests nothing.
 
-        What it desires is the flag that stands, the more urgent one where two do.
+        The desired status is the flag they have, or the most urgent one if their flags differ.
 
         Args:
             members: canonical GUIDs.
 
         Raises:
-            LookupRefused: Command has no such orchestrator; names them.
+            LookupRefused: some orchestrators are not in Command; names them.
             CommandError, SettingsError: Command can't be read.
         """
         wanted = sorted(members)
@@ -156,12 +156,12 @@ class Run:
         """How far a round is, by a new observation of a fleet's members.
 
         Args:
-            within: seconds that a request of the observation may take with its retries, if the setting is not less.
+            within: seconds that one request may take with its retries, unless the `timeout` setting is shorter.
 
         Raises:
             CommandError, SettingsError: Command can't be read.
         """
-        staying = {one: member for one, member in members.items() if member.phase is not Phase.LEAVING}
+        staying = {member_id: member for member_id, member in members.items() if member.phase is not Phase.LEAVING}
         with self._context.lock:
             observed = observations(self._context.session.agents_now(staying, within))
             return progress(staying, observed, self._context.moment())
@@ -177,33 +177,33 @@ class Run:
         desired: Desired,
         until: float | None,
     ) -> tuple[Mapping[str, Agent | None], fleet.Observed, Moment]:
-        """An observation that is fresh enough to begin rounds by, and its moment."""
+        """An observation that is fresh enough to begin a round with, and its moment."""
         session = self._context.session
         agents = dict(session.agents([*members, *leaving], until=until))
         observed = observations(agents)
         at = self._context.moment(desired.rollout.deadline)
-        # By this machine's clock too: Command's may stand still, as an answer from a cache does.
+        # Bounded by this machine's clock too: a response from a cache always has the same Date.
         latest = session.clock() + STALE_FOR.total_seconds()
         while (doubtful := fleet.doubtful(record, members, observed, at)) and session.clock() < latest:
             self._context.tell_once(report.stale_reading(desired.fleet))
-            session.wait(_LOOK_AGAIN)
-            again = session.agents_now(doubtful, _WITHIN)
-            agents |= again
-            observed |= observations(again)
+            session.wait(_REREAD_AFTER)
+            reread = session.agents_now(doubtful, _REREAD_TIMEOUT)
+            agents |= reread
+            observed |= observations(reread)
             at = self._context.moment(desired.rollout.deadline)
         return agents, observed, at
 
 
 def _about(agents: Mapping[str, Agent | None], record: Record) -> dict[str, str]:
-    """What Command tells of members that a person has to look into; shown, never stored."""
+    """What Command reports on members that need attention; for messages, never stored."""
     return {
-        one: ", ".join(
+        member_id: ", ".join(
             (
                 f"last seen {safe(agent.last_seen, 40) or 'never'}",
                 f'last error "{safe(agent.last_error_message)}"' if agent.last_error_message else "no last error",
                 f"version {safe(agent.version, 40) or 'unknown'}",
             )
         )
-        for one, member in record.members.items()
-        if (agent := agents.get(one)) is not None and (member.overdue or member.phase is Phase.REJECTED)
+        for member_id, member in record.members.items()
+        if (agent := agents.get(member_id)) is not None and (member.overdue or member.phase is Phase.REJECTED)
     }

@@ -1,4 +1,4 @@
-"""Waiting for a completion: observation by observation, with no engine and no sleeping in it."""
+"""Waits for a completion, one observation at a time; the caller does the sleeping."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from keyfactor_provider.errors import CompletionFailed, CompletionTimeout, Unrea
 from keyfactor_provider.messages import Message
 from keyfactor_provider.reenrollment.completion import Progress, allowed
 from keyfactor_provider.reenrollment.record import Member
-from keyfactor_provider.text import count, listed, safe
+from keyfactor_provider.text import count, listed, named
 
 _PAUSE_FIRST: Final = 1.0
 _PAUSE_MOST: Final = 15.0
 _SHORTEST: Final = 1.0
-"""Seconds that even the last observation may take."""
+"""Seconds that an observation may take even at the deadline."""
 MOST_SECONDS: Final = 7 * 24 * 3600
 """The longest time that a completion may wait."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one observation left.
+    """The result of one observation.
 
     Attributes:
-        pause: seconds until the next one; None when the round is complete.
-        messages: how far it is, where that has changed, and what to know of members that count as complete.
+        pause: seconds until the next one; None if the round is complete.
+        messages: the progress, if it has changed, and warnings about members that count as complete.
     """
 
     pause: float | None
@@ -32,15 +32,15 @@ class Step:
 
 
 class Wait:
-    """One wait until a round counts as complete.
+    """One wait until a round is complete.
 
     Args:
-        progress: reads Command, within so many seconds, and tells how far these members are.
-        name: of the completion, for messages.
-        members: as they stand in the fleet's record.
-        timeout: seconds from now on; 0 looks once.
-        clock: seconds that only grow.
-        max_failed: how many members may not be good; a number, or a percent of the members.
+        progress: reads these members from Command within a number of seconds, and returns how far they are.
+        name: the name of the completion, for messages.
+        members: as recorded for the fleet.
+        timeout: seconds from now; 0 reads Command once.
+        clock: monotonic, in seconds.
+        max_failed: how many members may fail; a number, or a percent of the members.
     """
 
     def __init__(
@@ -61,36 +61,36 @@ class Wait:
         """Reads Command once.
 
         Raises:
-            CompletionFailed: members are queued, and no run requests them while this waits.
+            CompletionFailed: members are queued, and only another run requests them.
             CompletionTimeout: the time is up; names the members that are not complete.
-            CommandError: Command can't be read, and waiting would not change that.
+            CommandError: Command can't be read, and waiting would not help.
         """
-        trouble, found = "", Progress()
+        trouble, current = "", Progress()
         try:
-            found = self._progress(self._members, max(self._until - self._clock(), _SHORTEST))
+            current = self._progress(self._members, max(self._until - self._clock(), _SHORTEST))
         except Unreachable as error:
             trouble = str(error)
-        if found.queued:
-            raise self._still_queued(found)
-        if not trouble and not found.waiting and len(found.bad) <= self._allowed:
-            return Step(None, self._warnings(found))
+        if current.queued:
+            raise self._still_queued(current)
+        if not trouble and not current.waiting and len(current.bad) <= self._allowed:
+            return Step(None, self._warnings(current))
         left = self._until - self._clock()
         if left <= 0:
-            remaining = found.bad | found.waiting
+            remaining = current.bad | current.waiting
             if trouble or self._timeout == 0 or len(remaining) > self._allowed:
                 raise self._timed_out(trouble, remaining)
-            return Step(None, self._warnings(Progress(warnings=found.warnings, bad=remaining)))
-        now = trouble or f"{len(found.complete)} of {count(len(self._members))} complete"
+            return Step(None, self._warnings(Progress(warnings=current.warnings, bad=remaining)))
+        text = trouble or f"{len(current.complete)} of {count(len(self._members))} complete"
         messages = (
-            () if now == self._told else (Message(self._name, "info", "completion-progress", "waiting", f"{now}."),)
+            () if text == self._told else (Message(self._name, "info", "completion-progress", "waiting", f"{text}."),)
         )
-        self._told = now
+        self._told = text
         pause, self._pause = min(self._pause, left), min(self._pause * 1.5, _PAUSE_MOST)
         return Step(pause, messages)
 
-    def _warnings(self, found: Progress) -> tuple[Message, ...]:
+    def _warnings(self, current: Progress) -> tuple[Message, ...]:
         groups: dict[str, list[str]] = {}
-        for member_id, warning in sorted({**found.warnings, **found.bad}.items()):
+        for member_id, warning in sorted({**current.warnings, **current.bad}.items()):
             groups.setdefault(warning, []).append(member_id)
         return tuple(
             Message(
@@ -98,22 +98,22 @@ class Wait:
                 "warning",
                 "completion-warning",
                 f"completed with warnings on {count(len(ids))}",
-                f"{listed([self._named(member_id) for member_id in ids])}: {warning}.",
+                f"{listed([self._name_of(member_id) for member_id in ids])}: {warning}.",
                 tuple(ids),
             )
             for warning, ids in groups.items()
         )
 
-    def _still_queued(self, found: Progress) -> CompletionFailed:
+    def _still_queued(self, current: Progress) -> CompletionFailed:
         return CompletionFailed(
-            f"{len(found.queued)} of {count(len(self._members))} queued",
+            f"{len(current.queued)} of {count(len(self._members))} queued",
             "the roll-out has not requested them yet, and does not continue while this completion waits",
             "Nothing is lost. The next run of the fleet continues its roll-out. Give the completion its own stack.",
             resource=self._name,
         )
 
     def _timed_out(self, trouble: str, remaining: Mapping[str, str]) -> CompletionTimeout:
-        names = [f"{self._named(member_id)}: {reason}" for member_id, reason in sorted(remaining.items())]
+        names = [f"{self._name_of(member_id)}: {reason}" for member_id, reason in sorted(remaining.items())]
         more = f", of which {self._allowed} may be" if self._allowed else ""
         came_back = f"{len(remaining)} of {count(len(self._members))} not complete{more}: {listed(names)}"
         return CompletionTimeout(
@@ -123,6 +123,5 @@ class Wait:
             resource=self._name,
         )
 
-    def _named(self, member_id: str) -> str:
-        machine = safe(self._members[member_id].machine)
-        return f"{machine} ({member_id})" if machine else member_id
+    def _name_of(self, member_id: str) -> str:
+        return named(self._members[member_id].machine, member_id)

@@ -1,4 +1,4 @@
-"""One Command stand-in for all tests of this room, put back to the same twelve orchestrators for each."""
+"""One Command stand-in for all tests here, reset to the same twelve orchestrators for each test."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -22,7 +22,7 @@ NO_FAULTS: dict[str, Any] = {
 }
 
 SECRETS: set[str] = set()
-"""Of the stand-in, once it runs."""
+"""The secrets of the stand-in, once it runs."""
 
 
 @pytest.fixture(scope="session")
@@ -44,31 +44,31 @@ def command(_standin: Command) -> Command:
 
 @pytest.fixture(autouse=True)
 def _no_secret_in_any_error(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever a test does with the stand-in: no error that was made on the way shows a secret of its."""
-    made: list[ProviderError] = []
-    make = ProviderError.__init__
+    """Fails a test if any error created during it shows a secret of the stand-in."""
+    errors: list[ProviderError] = []
+    initialize = ProviderError.__init__
 
     def watched(self: ProviderError, *parts: Any, **more: Any) -> None:
-        make(self, *parts, **more)
-        made.append(self)
+        initialize(self, *parts, **more)
+        errors.append(self)
 
     monkeypatch.setattr(ProviderError, "__init__", watched)
     yield
-    texts = "\n".join(f"{error} {error!r}" for error in made)
+    texts = "\n".join(f"{error} {error!r}" for error in errors)
     assert not [secret for secret in SECRETS if secret in texts]
 
 
 @pytest.fixture
 def lab(command: Command) -> Iterator[Callable[..., Lab]]:
-    """Makes labs on it, and closes their clients."""
-    made: list[Lab] = []
+    """A factory of labs on the stand-in; closes their clients after the test."""
+    labs: list[Lab] = []
 
     def make(method: str = "basic", **config: str) -> Lab:
-        made.append(Lab(command, config, method))
-        return made[-1]
+        labs.append(Lab(command, config, method))
+        return labs[-1]
 
     yield make
-    for each in made:
-        each.client.close()
-        kept = f"{each.said} {[fleet.state for fleet in each.fleets]} {each.client.settings!r}"
+    for lab in labs:
+        lab.client.close()
+        kept = f"{lab.said} {[fleet.state for fleet in lab.fleets]} {lab.client.settings!r}"
         assert not [secret for secret in SECRETS if secret in kept]

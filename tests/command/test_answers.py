@@ -1,4 +1,4 @@
-"""Every way in which httpx can fail becomes one of this project's errors."""
+"""Every exception of httpx becomes an error of this project."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ ENVIRONMENT = {
 }
 
 BAD = {httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.DecodingError, httpx.TooManyRedirects, TooLarge}
-"""Those that the same request would meet again."""
+"""Failures that the same request would get again."""
 
 
 def subclasses(kind: type[Any]) -> Iterator[type[Any]]:
@@ -75,7 +75,7 @@ def test_the_list_is_that_of_httpx() -> None:
 
 @pytest.mark.parametrize("oauth", [False, True])
 @pytest.mark.parametrize("kind", EVERY, ids=lambda kind: kind.__name__)
-def test_every_failure_of_httpx_becomes_one_of_ours(kind: type[Any], oauth: bool) -> None:
+def test_every_httpx_failure_becomes_an_error_of_this_project(kind: type[Any], oauth: bool) -> None:
     client = failing(made(kind), oauth=oauth)
     passing = issubclass(kind, httpx.TransportError) and kind not in BAD
     for call in (
@@ -87,10 +87,10 @@ def test_every_failure_of_httpx_becomes_one_of_ours(kind: type[Any], oauth: bool
         with pytest.raises(CommandError) as raised:
             call()
         assert type(raised.value) is (Unreachable if passing or kind is Interrupted else BadAnswer)
-        # What may have been carried out is read, and may be sent again then.
+        # A call that may have been carried out may be sent again after a reading.
         assert raised.value.transient is (passing or (raised.value.outcome_open and kind is not Interrupted))
         assert "canary-password" not in str(raised.value)
-    # What never left can't have been carried out; nor can what failed before it, at the token endpoint.
+    # Not carried out: a request that was never sent, or one that failed before, at the token endpoint.
     left = not issubclass(kind, (*NEVER_SENT, httpx.LocalProtocolError, httpx.UnsupportedProtocol, httpx.InvalidURL))
     assert raised.value.outcome_open is (left and not oauth)
     client.close()

@@ -1,4 +1,4 @@
-"""Asking for many: batches, a refused batch taken apart, and a server that refuses the request itself."""
+"""Requests for many members: batches, rejected batches, and servers that reject every request."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def test_members_go_out_in_batches_of_the_size_that_was_set(
     fleet = lab(batchSize=str(size)).fleet()
     fleet.up(command.ids())
     assert [len(ids) for _, ids in command.posts()] == batches
-    assert sorted(each for _, ids in command.posts() for each in ids) == command.ids()
+    assert sorted(agent_id for _, ids in command.posts() for agent_id in ids) == command.ids()
 
 
 @pytest.mark.parametrize(
@@ -35,8 +35,7 @@ def test_members_go_out_in_batches_of_the_size_that_was_set(
 def test_a_status_goes_out_in_the_encoding_that_was_set(
     command: Command, lab: Labs, encoding: str, sent: list[Any]
 ) -> None:
-    made = lab(statusEncoding=encoding)
-    fleet = made.fleet()
+    fleet = lab(statusEncoding=encoding).fleet()
     ids = command.ids()[:1]
     fleet.up(ids, "Requested")
     fleet.up(ids, "Required")
@@ -52,7 +51,7 @@ def test_a_status_goes_out_in_the_encoding_that_was_set(
         ([5], 12),
         ([0, 6], 12),
         ([0, 11], 12),
-        # Side by side, and nearly all of them.
+        # Adjacent ones, and nearly all of them.
         ([3, 4, 5], 16),
         ([0, 1, 2], 16),
         ([0, 1, 2, 3, 4, 5], 22),
@@ -60,34 +59,33 @@ def test_a_status_goes_out_in_the_encoding_that_was_set(
     ],
 )
 @pytest.mark.parametrize("encoding", ["integer", "auto"])
-def test_bad_members_of_a_refused_batch_are_found_and_the_others_asked(
+def test_bad_members_of_a_rejected_batch_are_found_and_the_others_requested(
     command: Command, lab: Labs, rejected: list[int], most: int, encoding: str
 ) -> None:
     ids = command.ids()
     command.faults(rejected=[ids[place] for place in rejected])
     fleet = lab(statusEncoding=encoding).fleet()
-    # Until one of them is accepted, a rejection may be about the encoding: each call goes out in two more.
+    # Until a call is accepted, each rejected one is sent in two more encodings.
     most += 4 if encoding == "auto" else 0
     phases = fleet.up(ids)
-    assert [place for place, each in enumerate(ids) if phases[each] == "rejected"] == rejected
+    assert [place for place, agent_id in enumerate(ids) if phases[agent_id] == "rejected"] == rejected
     assert fleet.counts() == {"pending": 12 - len(rejected), "rejected": len(rejected)}
     reason = fleet.state["members"][ids[rejected[0]]]["reason"]
     assert reason == f"400, 0xA0110001: Agent {ids[rejected[0]]} can't be changed."
     assert len(command.posts()) <= most
-    accepted = [each for entry in command.journal() if entry["status"] == 200 for each in _asked(entry)]
+    accepted = [agent_id for entry in command.journal() if entry["status"] == 200 for agent_id in _requested(entry)]
     assert len(accepted) == len(set(accepted)) == 12 - len(rejected)
 
 
-def _asked(entry: dict[str, Any]) -> list[str]:
+def _requested(entry: dict[str, Any]) -> list[str]:
     body = entry.get("body") or {}
     return list(body.get("OrchestratorIds", ()))
 
 
-def test_the_next_run_asks_the_refused_ones_alone(command: Command, lab: Labs) -> None:
+def test_the_next_run_retries_only_the_rejected_members(command: Command, lab: Labs) -> None:
     ids = command.ids()
     command.faults(refused=ids[:2], rejected=ids[2:3])
-    made = lab()
-    fleet = made.fleet()
+    fleet = lab().fleet()
     assert list(fleet.up(ids).values()).count("rejected") == 3
     command.faults(refused=[], rejected=[])
     command.forget()
@@ -108,7 +106,7 @@ def test_a_server_that_refuses_every_integer_is_found_out_after_a_few_calls(
     assert len(command.posts()) == calls
     assert "rejected every request with status Requested" in fleet.trouble
     assert "set keyfactor:statusEncoding to auto" in fleet.trouble
-    # As soon as it is set, the next run succeeds.
+    # With auto, the next run succeeds.
     again = lab(statusEncoding="auto").fleet(state=fleet.state)
     again.up(ids)
     assert again.counts() == {"pending": members}
@@ -120,7 +118,7 @@ def test_a_server_that_refuses_every_integer_is_found_out_with_many_batches_to_s
     command.faults(status_contract="string")
     fleet = lab(batchSize="3", statusEncoding="integer").fleet()
     fleet.up(command.ids())
-    # The three of the first batch, and the second with two of its own.
+    # The first batch and its three members, then the second batch and two of its members.
     assert len(command.posts()) == 7
     assert fleet.counts() == {"unreached": 12}
 
@@ -147,11 +145,11 @@ def test_auto_finds_the_one_bad_member_of_a_server_that_takes_names_alone(comman
     command.faults(status_contract="string", rejected=ids[:1])
     fleet = lab().fleet()
     assert [member for member, phase in fleet.up(ids).items() if phase == "rejected"] == ids[:1]
-    # Of the reasons that the encodings got, the one of the encoding that this server reads.
+    # The reason is that of the encoding that the server accepts.
     assert fleet.state["members"][ids[0]]["reason"] == f"400, 0xA0110001: Agent {ids[0]} can't be changed."
 
 
-def test_a_request_that_no_encoding_mends_rejects_nobody(command: Command, lab: Labs) -> None:
+def test_a_request_that_fails_in_every_encoding_rejects_no_member(command: Command, lab: Labs) -> None:
     command.faults(faults=[{"on": SET, "act": "status", "status": 400}])
     fleet = lab().fleet()
     fleet.up(command.ids())
@@ -166,12 +164,11 @@ def test_auto_goes_on_with_the_next_encoding_where_another_status_is_echoed(
 ) -> None:
     answer = f'{{"FailedOrchestratorIds": [], "Status": {json.dumps(echoed)}}}'
     command.faults(faults=[{"on": SET, "act": "body", "body": answer, "times": 1}])
-    made = lab()
-    fleet = made.fleet()
+    fleet = lab().fleet()
     ids = command.ids()
     assert set(fleet.up(ids).values()) == {"pending"}
     assert [status for status, _ in command.posts()] == [1, "Requested"]
-    # Nobody was asked a second time before a look at them.
+    # The members were read before the second request.
     calls = [entry["method"] for entry in command.journal()]
     assert calls[calls.index("POST") + 1] == "GET"
 
@@ -186,7 +183,7 @@ def test_a_server_that_takes_every_status_for_another_one_accepts_nothing(
     fleet.up(command.ids()[:6])
     assert fleet.counts() == {"unreached": 6}
     assert "Status is None, and Requested was requested" in fleet.trouble
-    # It is remembered: the next fleet of this process sends nothing.
+    # The next fleet of this process sends nothing.
     other = made.fleet("core")
     other.up(command.ids()[6:])
     assert other.counts() == {"unreached": 6}
@@ -219,7 +216,7 @@ def test_one_accepted_call_makes_refused_singles_refused(command: Command, lab: 
     command.faults(rejected=ids[4:])
     fleet = lab(batchSize="4").fleet()
     phases = fleet.up(ids)
-    assert [phases[each] for each in ids] == ["pending"] * 4 + ["rejected"] * 8
+    assert [phases[agent_id] for agent_id in ids] == ["pending"] * 4 + ["rejected"] * 8
 
 
 def test_an_outage_while_a_batch_is_taken_apart_is_what_is_reported(command: Command, lab: Labs) -> None:
@@ -231,7 +228,7 @@ def test_an_outage_while_a_batch_is_taken_apart_is_what_is_reported(command: Com
     fleet.up(ids[:11])
     assert fleet.counts() == {"unreached": 11}
     assert "429" in fleet.trouble
-    # And it is shared: the next fleet does not try.
+    # The next fleet shares the outage and sends nothing.
     command.forget()
     other = made.fleet("core")
     other.up(ids[11:])
@@ -257,15 +254,15 @@ def test_an_outage_while_a_batch_is_taken_apart_is_what_is_reported(command: Com
 )
 def test_a_refusal_is_told_in_commands_own_words(command: Command, lab: Labs, text: str, shown: str) -> None:
     ids = command.ids()[:2]
-    one = {"on": SET, "act": "status", "status": 400, "body": text}
-    command.faults(faults=[{**one, "times": 1}, {"on": SET, "act": "pass", "times": 1}, one])
+    rejection = {"on": SET, "act": "status", "status": 400, "body": text}
+    command.faults(faults=[{**rejection, "times": 1}, {"on": SET, "act": "pass", "times": 1}, rejection])
     fleet = lab(statusEncoding="integer").fleet()
     fleet.up(ids)
     assert fleet.counts() == {"pending": 1, "rejected": 1}
     assert fleet.state["members"][ids[1]]["reason"].startswith(shown)
 
 
-def test_escalation_and_taking_back_go_out_as_one_call_for_each_status(command: Command, lab: Labs) -> None:
+def test_escalation_and_clearing_take_one_call_for_each_status(command: Command, lab: Labs) -> None:
     ids = command.ids()
     fleet = lab().fleet()
     fleet.up(ids[:8])
@@ -277,7 +274,7 @@ def test_escalation_and_taking_back_go_out_as_one_call_for_each_status(command: 
 @pytest.mark.parametrize(
     ("text", "phase"),
     [
-        # What Command's contract says, in each of its published types.
+        # Command's contract, in each of its published types.
         ('{"FailedOrchestratorIds": null, "Status": "Requested"}', "pending"),
         ('{"FailedOrchestratorIds": [], "Status": null}', "pending"),
         ('{"FailedOrchestratorIds": []}', "pending"),
@@ -286,9 +283,9 @@ def test_escalation_and_taking_back_go_out_as_one_call_for_each_status(command: 
         ('{"status": "requested", "New": {"a": [1]}}', "pending"),
         ('{"failedOrchestratorIds": ["{ID}"], "status": "Requested"}', "rejected"),
         ('{"FailedOrchestratorIds": ["{ID}", "{ID}"], "Status": "Requested", "New": {"a": [1]}}', "rejected"),
-        # No status was set, whatever is echoed.
+        # No status was set, whatever the response says.
         ('{"FailedOrchestratorIds": ["{ID}"], "Status": 0}', "rejected"),
-        # Anything else, and above all somebody else's object, must not count as "nothing failed".
+        # Anything else, above all another server's object, must not count as success.
         ("{}", "unreached"),
         ("null", "unreached"),
         ("true", "unreached"),

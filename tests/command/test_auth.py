@@ -1,4 +1,4 @@
-"""Signing in over real HTTP: three ways, tokens that end too early, and a token endpoint in trouble."""
+"""Authentication over real HTTP: three methods, tokens that expire early, and failures of the token endpoint."""
 
 from base64 import b64decode
 from collections.abc import Callable
@@ -82,7 +82,7 @@ def test_a_client_with_odd_characters_is_form_encoded_before_it_becomes_a_header
     with pytest.raises(Unauthorized):
         client.agents_page(1, 5)
     client.close()
-    # RFC 6749, 2.3.1; the second try is the form.
+    # RFC 6749, 2.3.1; the second attempt uses form fields.
     assert b64decode(seen[0].headers["Authorization"].split()[1]) == b"a%3Ab:c%20d%2B%C3%A9%25"
     assert parse_qs(seen[1].content.decode())["client_secret"] == ["c d+é%"]
 
@@ -241,5 +241,5 @@ def test_requests_side_by_side_that_get_the_same_401_fetch_one_token(command: Co
     command.forget()
     assert len(list(client.agents_pages(range(1, 5), 3))) == 4
     assert len(token_requests(command)) == 1
-    # How many of them get it depends on which one is first.
+    # How many requests get a 401 depends on their order.
     assert 1 <= sum(entry["status"] == 401 for entry in command.journal()) <= 4

@@ -1,4 +1,4 @@
-"""What goes wrong on the wire, each through real HTTP: what a reading and an asking make of it."""
+"""Faults of Command and the network, over real HTTP, and what readings and requests make of them."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def body(text: str, content_type: str = "application/json") -> dict[str, Any]:
 
 DENIED = '{"ErrorCode": "0xA0140002", "Message": "User lacks /agents/management/read/"}'
 
-# The fault; the error; whether it is tried again; whether a POST may have been carried out; what it says.
+# The fault; the error; whether it is retried; whether a POST may have been carried out; its message.
 TROUBLE: list[tuple[dict[str, Any], type[CommandError], bool, bool, str]] = [
     ({"act": "drop"}, Unreachable, True, True, "incomplete response (RemoteProtocolError"),
     ({"act": "reset"}, Unreachable, True, True, "incomplete response (ReadError"),
@@ -56,7 +56,7 @@ TROUBLE: list[tuple[dict[str, Any], type[CommandError], bool, bool, str]] = [
     (status(401, HTML), Unauthorized, False, False, "401 with an HTML page"),
     (status(403, DENIED), Forbidden, False, False, "403, 0xA0140002: User lacks /agents/management/read/"),
     (status(404), NotFound, False, False, "404 without a message"),
-    (status(407), BadAnswer, False, False, "a proxy on the way wants credentials"),
+    (status(407), BadAnswer, False, False, "a proxy requires credentials"),
     (status(409, '{"Message": "Locked"}'), Rejected, False, False, "409, Locked"),
     (body(HTML, "text/html"), BadAnswer, False, True, "200 with an HTML page instead of JSON"),
     (body(HTML), BadAnswer, False, True, "200 with an HTML page instead of JSON"),
@@ -93,10 +93,10 @@ def test_a_reading_that_meets_trouble_ends_with_its_own_error(
 
 @pytest.mark.parametrize(
     ("fault", "kind", "again", "may_be_done", "says"),
-    # A refusal of the request is split, and what was truncated was carried out, as the reading after it shows.
+    # A rejected batch is split; a call with a truncated response was carried out, as the next reading shows.
     [row for row in TROUBLE if row[1] is not Rejected and row[0]["act"] != "truncate"],
 )
-def test_an_asking_that_meets_trouble_fails_whole_and_remembers_whether_it_may_have_been_carried_out(
+def test_a_failed_request_fails_all_members_and_records_whether_it_may_have_been_carried_out(
     command: Command,
     lab: Labs,
     fault: dict[str, Any],
@@ -112,7 +112,7 @@ def test_an_asking_that_meets_trouble_fails_whole_and_remembers_whether_it_may_h
     assert says in fleet.trouble
     ours = [member.get("owned_flags", []) for member in fleet.state["members"].values()]
     assert ours == ([["Requested"]] if may_be_done else [[]]) * 4
-    # What is none of Command's answers is sent once more, after a reading.
+    # After a response that is not Command's, the call is sent once more, after a reading.
     assert (sum(REQUEST in entry["path"] for entry in command.journal()) > 1) is (again or may_be_done)
 
 
@@ -128,7 +128,7 @@ def test_trouble_that_passes_is_not_seen_in_the_result(command: Command, lab: La
 
 @pytest.mark.parametrize("fault", [row[0] for row in TROUBLE if row[2] and row[3]])
 @pytest.mark.parametrize("applied", [True, False])
-def test_an_asking_whose_answer_is_lost_is_read_before_anything_is_sent_again(
+def test_a_lost_response_is_followed_by_a_reading_before_a_retry(
     command: Command, lab: Labs, fault: dict[str, Any], applied: bool
 ) -> None:
     command.faults(faults=[{"on": SET, "times": 1, **fault, "applied": applied}])
@@ -137,12 +137,12 @@ def test_an_asking_whose_answer_is_lost_is_read_before_anything_is_sent_again(
     calls = [entry["method"] for entry in command.journal()]
     lost = calls.index("POST")
     assert calls[lost + 1] == "GET"
-    # A truncated answer was carried out in any case.
+    # A call with a truncated response was carried out in any case.
     assert calls.count("POST") == (1 if applied or fault["act"] == "truncate" else 2)
     assert fleet.counts() == {"pending": 12}
 
 
-def test_what_re_enrolled_while_an_answer_was_lost_is_not_asked_a_second_time(command: Command, lab: Labs) -> None:
+def test_members_that_re_enroll_while_a_response_is_lost_are_not_requested_again(command: Command, lab: Labs) -> None:
     ids = command.ids()
     lost = {"on": SET, "act": "drop", "times": 1}
     meanwhile = {"on": LIST, "act": "pass", "times": 1, "skip": 1, "world": {"reenroll": ids[:3], "remove": ids[3:4]}}
@@ -153,7 +153,7 @@ def test_what_re_enrolled_while_an_answer_was_lost_is_not_asked_a_second_time(co
     assert command.posts() == [(1, tuple(ids)), (1, tuple(ids[4:]))]
 
 
-def test_an_open_asking_stays_ours_when_the_reading_after_it_fails(command: Command, lab: Labs) -> None:
+def test_an_open_request_stays_owned_when_the_reading_after_it_fails(command: Command, lab: Labs) -> None:
     lost = {"on": SET, "act": "drop", "times": 1, "applied": True}
     command.faults(faults=[lost, {"on": "GET", "act": "status", "status": 503, "skip": 1}])
     fleet = lab().fleet()
@@ -162,12 +162,12 @@ def test_an_open_asking_stays_ours_when_the_reading_after_it_fails(command: Comm
     assert fleet.counts() == {"unreached": 12}
     assert all(member["owned_flags"] == ["Requested"] for member in fleet.state["members"].values())
     command.faults(faults=[])
-    # The flag that stands is known to be this fleet's, so that it can be taken back.
+    # The flag is recorded as owned by this fleet, so that it can be cleared.
     lab().operations.delete(fleet.state)
     assert set(command.flags().values()) == {"None"}
 
 
-def test_members_settled_by_the_reading_keep_what_it_showed_when_the_next_asking_fails(
+def test_members_settled_by_the_reading_keep_their_phase_when_the_next_request_fails(
     command: Command, lab: Labs
 ) -> None:
     ids = command.ids()
@@ -231,7 +231,7 @@ def date(seconds: float) -> str:
     [
         ("7", 7, 7.5),
         (lambda: date(20), 18, 20.5),
-        # Nothing to be made of these: backoff, never a loop without a pause.
+        # Invalid values: normal backoff, never a loop without a pause.
         ("0", 0.5, 1),
         (lambda: date(-60), 0.5, 1),
         ("soon", 0.5, 1),
@@ -293,9 +293,7 @@ def test_a_wrong_content_type_does_not_hide_a_right_answer(
     assert len(lab().client.agents_page(1, 50).agents) == agents
 
 
-def test_a_permission_taken_away_half_way_keeps_what_was_asked_and_names_what_is_needed(
-    command: Command, lab: Labs
-) -> None:
+def test_a_permission_revoked_half_way_keeps_what_was_requested_and_is_named(command: Command, lab: Labs) -> None:
     denied = {"on": SET, "act": "pass", "skip": 1, "settings": {"denied": ["/agents/management/modify/"]}}
     command.faults(faults=[denied])
     fleet = lab(batchSize="4").fleet()
@@ -312,7 +310,7 @@ def test_a_permission_taken_away_half_way_keeps_what_was_asked_and_names_what_is
     assert command.posts() == [(1, tuple(ids[4:]))]
 
 
-def test_a_401_in_the_middle_of_the_batches_keeps_what_was_asked_and_sends_no_more(command: Command, lab: Labs) -> None:
+def test_a_401_between_batches_keeps_what_was_requested_and_sends_no_more(command: Command, lab: Labs) -> None:
     command.faults(faults=[{"on": SET, "act": "status", "status": 401, "skip": 1}])
     fleet = lab(batchSize="4").fleet()
     ids = command.ids()
@@ -322,7 +320,7 @@ def test_a_401_in_the_middle_of_the_batches_keeps_what_was_asked_and_sends_no_mo
     assert "does not accept user" in fleet.trouble
 
 
-def test_agents_that_disappear_between_reading_and_asking_are_refused_then_missing(command: Command, lab: Labs) -> None:
+def test_agents_that_disappear_after_the_reading_are_rejected_then_missing(command: Command, lab: Labs) -> None:
     ids = command.ids()
     command.faults(faults=[{"on": SET, "act": "pass", "times": 1, "world": {"remove": ids[:2]}}])
     fleet = lab().fleet()

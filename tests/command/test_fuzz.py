@@ -1,4 +1,4 @@
-"""The client against arbitrary answers: a typed result or one of its own errors, never anything else."""
+"""The client against arbitrary responses: it returns a typed result or raises one of its own errors."""
 
 import json
 import ssl
@@ -87,7 +87,7 @@ answers = st.tuples(
 
 
 class Server:
-    """Gives the answers one after another, and the last for ever."""
+    """Sends the answers one after another; the last one repeats."""
 
     def __init__(self, given: list[tuple[int, dict[bytes, bytes], bytes]]) -> None:
         self._answers = list(given)
@@ -98,7 +98,7 @@ class Server:
 
 
 class Clock:
-    """Seconds that pass only by sleeping, and a little with each look."""
+    """A clock that advances by sleeping, and a little with each reading."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -125,13 +125,13 @@ often = settings(max_examples=60, deadline=None, suppress_health_check=list(Heal
 
 @pytest.fixture(autouse=True)
 def _one_tls_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Loading the system's certificates for each example would take most of the time."""
+    """Skips loading the system's certificates, which would take most of the time of each example."""
     context = ssl.create_default_context()
     monkeypatch.setattr(exchange, "_tls", lambda _settings: context)
 
 
 def result_of(call: Callable[[], Any]) -> Any:
-    """What it gives, or the error of ours that it raises; anything else that it raises fails the test."""
+    """The result, or the ProviderError that it raises; any other exception fails the test."""
     try:
         return call()
     except CommandError as error:
@@ -145,7 +145,7 @@ def shows_no_secret(error: CommandError) -> bool:
 @pytest.mark.parametrize("method", ["basic", "oauth"])
 @often
 @given(given_answers=st.lists(answers, min_size=1, max_size=4))
-def test_a_reading_gives_agents_or_an_error_of_ours(method: str, given_answers: list[Any]) -> None:
+def test_a_reading_returns_agents_or_raises_a_provider_error(method: str, given_answers: list[Any]) -> None:
     with client_of(given_answers, method) as client:
         readings = [result_of(lambda: client.agents_page(1, 5).agents), result_of(lambda: client.agent(GUIDS[0]))]
     for found in readings:
@@ -158,7 +158,7 @@ def test_a_reading_gives_agents_or_an_error_of_ours(method: str, given_answers: 
 
 @often
 @given(given_answers=st.lists(answers, min_size=1, max_size=6), wanted=st.sampled_from([GUIDS[:2], GUIDS]))
-def test_a_shared_reading_knows_of_each_member_or_raises_an_error_of_ours(
+def test_a_shared_reading_has_every_member_or_raises_a_provider_error(
     given_answers: list[Any], wanted: list[str]
 ) -> None:
     with client_of(given_answers, "basic") as client:
@@ -172,7 +172,7 @@ def test_a_shared_reading_knows_of_each_member_or_raises_an_error_of_ours(
 
 @often
 @given(given_answers=st.lists(answers, min_size=1, max_size=6))
-def test_everyone_is_a_list_of_agents_or_an_error_of_ours(given_answers: list[Any]) -> None:
+def test_everyone_returns_agents_or_raises_a_provider_error(given_answers: list[Any]) -> None:
     with client_of(given_answers, "basic") as client:
         found = result_of(lambda: Roster(client).everyone())
     if isinstance(found, CommandError):
@@ -202,7 +202,7 @@ def test_requests_account_for_every_member_exactly_once(method: str, encoding: s
             errors += [outcome.error] if outcome.error else []
             assert bool(outcome.unsent or outcome.open) <= (outcome.error is not None)
             if outcome.open and outcome.error and outcome.error.transient:
-                # A reading settles the first of them.
+                # A reading resolves the first of them.
                 settled.append(outcome.open[0])
                 requests.retry(outcome.open[1:])
             else:

@@ -1,4 +1,4 @@
-"""A server that answers badly on purpose: every request ends at its deadline, and takes no memory beyond its bound."""
+"""Hostile servers: every request ends at its deadline and stays within its memory bound."""
 
 import gc
 import os
@@ -25,13 +25,13 @@ from keyfactor_provider.status import ReenrollmentStatus
 from tests.support.servers import NEVER_ENDING, Script, bomb, compressed, hostile, listening
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-"""What is cut while it connects is closed by the garbage collection, which says so."""
+"""A connection cancelled while it connects is closed by the garbage collector, which warns."""
 
 GUID = "3f2504e0-4f89-11d3-9a0c-0305e82c3301"
 SECONDS = 0.4
-"""The deadline of a request here."""
+"""Seconds until the deadline of a request in these tests."""
 PROMPTLY = 2.5
-"""Seconds after which nobody waits any more, on a machine with much else to do."""
+"""Seconds in which a request must end, even on a busy machine."""
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def soon(client: CommandClient) -> Deadline:
 
 @pytest.fixture(autouse=True)
 def _collected() -> Iterator[None]:
-    """No other test meets what these leave behind."""
+    """Collects garbage, so that its warnings do not appear in other tests."""
     yield
     gc.collect()
 

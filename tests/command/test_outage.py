@@ -1,4 +1,4 @@
-"""A Command that is down: every fleet of a run learns it from one, and it is tried again a minute later."""
+"""Outages: the fleets of a process share them, and Command is tried again a minute later."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ DOWN = {"on": "", "act": "status", "status": 503}
 
 
 def fleets_of_one(command: Command, made: Lab, count: int) -> list[dict[str, str]]:
-    return [made.fleet(f"fleet-{number}").up([each]) for number, each in enumerate(command.ids()[:count])]
+    return [made.fleet(f"fleet-{number}").up([agent_id]) for number, agent_id in enumerate(command.ids()[:count])]
 
 
 def test_an_up_with_command_down_ends_within_90_seconds_however_many_fleets_it_has(command: Command, lab: Labs) -> None:
@@ -96,7 +96,7 @@ def test_a_wrong_password_is_tried_once_in_a_process_whatever_the_time(command: 
 def test_trouble_of_one_call_is_not_shared(command: Command, lab: Labs, trouble: dict[str, Any]) -> None:
     command.faults(faults=[{"on": ONE, "times": 1, **trouble}])
     made = lab()
-    assert [list(each.values()) for each in fleets_of_one(command, made, 2)] == [["due"], ["pending"]]
+    assert [list(phases.values()) for phases in fleets_of_one(command, made, 2)] == [["due"], ["pending"]]
 
 
 def test_nothing_was_sent_to_a_status_after_the_one_that_failed(command: Command, lab: Labs) -> None:
@@ -133,7 +133,7 @@ def test_watching_goes_on_through_an_outage(command: Command, lab: Labs) -> None
         made.operations.progress(fleet.state["members"], 60)
     command.faults(faults=[])
     assert len(made.operations.progress(fleet.state["members"], 60).waiting) == 12
-    # Command is back for everybody.
+    # The outage is over for the other fleets too.
     assert list(made.fleet("core").up(command.world(populate=1)).values()) == ["pending"]
 
 
@@ -192,7 +192,7 @@ def test_an_outage_is_what_concerns_every_call() -> None:
     assert outage.standing(0.0) is None
     outage.note(Unauthorized("Asking", "401", "Correct."), 0.0)
     assert isinstance(outage.standing(1e9), Unauthorized)
-    # For good: neither an answer nor another failure ends it.
+    # Neither a response nor another failure ends it.
     outage.passed()
     outage.note(Unreachable("Asking", "no answer", "Wait."), 0.0)
     assert isinstance(outage.standing(1e9), Unauthorized)

@@ -1,4 +1,4 @@
-"""The profile file that Keyfactor's own tools share: what is read from it, and what is refused."""
+"""The profile file shared with Keyfactor's own tools: what is read, and what is an error."""
 
 import json
 import os
@@ -101,7 +101,7 @@ def test_a_profile_that_cannot_be_used_is_refused_without_its_secrets(file: Path
         b'{"servers": {"default": {"password": "canary\x01"}}}',
     ],
 )
-def test_a_file_of_another_kind_is_refused_although_nobody_named_it(file: Path, content: bytes) -> None:
+def test_a_default_file_of_another_kind_is_an_error(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     with pytest.raises(SettingsError, match="not a JSON file of profiles") as raised:
         named(file, "default", required=False)

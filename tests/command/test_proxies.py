@@ -1,4 +1,4 @@
-"""Which proxy a URL goes to: the answers of Go's httpproxy package, asked for each row here but where a row says so."""
+"""The proxy for a URL. Every row was checked against Go's httpproxy package; comments mark the exceptions."""
 
 import importlib.util
 from typing import Any
@@ -70,9 +70,9 @@ COMMAND = "https://command.example.com/KeyfactorAPI"
         ("https://[fd00:10:96::7]:8443/x", "[fd00:10:96::7]:8443", True),
         ("https://[fd00:10:96::7]/x", "[fd00:10:96::7]:8443", False),
         ("https://10.0.0.7/x", "::/0", False),
-        # Go matches nothing by brackets without a port; what is meant is clear.
+        # Unlike Go, which ignores brackets without a port.
         ("https://[fd00:10:96::7]/x", "[fd00:10:96::7]", True),
-        # What can't be read is skipped, and what stands beside it counts.
+        # Invalid entries are skipped; the others apply.
         (COMMAND, "[::,10.0.0.0/33,a:b:c,/8,10.0.0.0/255.0.0.0,fe80::/129,,.,*.", False),
         (COMMAND, "[::,10.0.0.0/33,a:b:c,/8,10.0.0.0/255.0.0.0,fe80::/129,,.,*.,example.com", True),
     ],
@@ -92,7 +92,7 @@ def test_a_host_goes_direct_where_no_proxy_matches_it(url: str, no_proxy: str, d
         ({"HTTPS_PROXY": "http://a", "https_proxy": "http://b"}, "http://a"),
         ({"HTTPS_PROXY": "", "https_proxy": "http://b"}, "http://b"),
         ({"HTTP_PROXY": "http://a"}, None),
-        # Go does not know ALL_PROXY.
+        # Unlike Go, which does not read ALL_PROXY.
         ({"ALL_PROXY": "http://a"}, "http://a"),
         ({"all_proxy": "http://a"}, "http://a"),
         ({"ALL_PROXY": "http://a", "https_proxy": "http://b"}, "http://b"),
@@ -100,7 +100,7 @@ def test_a_host_goes_direct_where_no_proxy_matches_it(url: str, no_proxy: str, d
         ({"HTTPS_PROXY": "proxy.example.net"}, "http://proxy.example.net"),
         ({"HTTPS_PROXY": f" {PROXY}\n"}, PROXY),
         ({"HTTPS_PROXY": "https://u:p%40ss@proxy.example.net"}, "https://u:p%40ss@proxy.example.net"),
-        # Go leaves such a proxy out; its host is clear.
+        # Unlike Go, which ignores such a proxy.
         ({"HTTPS_PROXY": "http://u:p@ss@proxy.example.net"}, "http://u:p@ss@proxy.example.net"),
         ({"HTTPS_PROXY": "http://a", "no_proxy": "example.com"}, None),
         ({"HTTPS_PROXY": "http://a", "NO_PROXY": "example.net", "no_proxy": "example.com"}, "http://a"),

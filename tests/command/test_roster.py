@@ -1,4 +1,4 @@
-"""Reading: how few requests it takes, how fresh and how complete it is, and lists that misbehave."""
+"""Readings: the number of requests, freshness, completeness, and lists that misbehave."""
 
 from collections.abc import Callable
 from typing import Any
@@ -42,7 +42,7 @@ def test_a_reading_finds_who_is_there_within_its_bound(command: Command, lab: La
 def test_a_few_are_read_one_by_one(command: Command, lab: Labs, members: int) -> None:
     wanted = command.ids()[:members]
     Roster(lab().client).look(wanted)
-    assert [entry["path"] for entry in command.journal()] == [f"/Agents/{each}" for each in wanted]
+    assert [entry["path"] for entry in command.journal()] == [f"/Agents/{agent_id}" for agent_id in wanted]
 
 
 def test_a_list_is_read_no_further_than_to_the_last_member(command: Command, lab: Labs) -> None:
@@ -60,7 +60,7 @@ def test_many_small_fleets_share_the_pages_of_one_list(
     shared = Roster(made.client)
     for agent_id in command.ids():
         assert shared.look([agent_id])[agent_id] is not None
-    # Five pages, the few that were read singly first, and one more for each page that did not have its member.
+    # The few read one by one at first, five pages, and one more reading for each page without its member.
     assert made.reads() <= FEW + 2 * 5
 
 
@@ -119,7 +119,7 @@ def test_watching_a_few_reads_those_few_each_time_and_no_list(command: Command, 
     for _ in range(10):
         assert len(made.operations.progress(fleet.state["members"], 60).waiting) == members
         made.clock.sleep(5)
-    assert {entry["path"] for entry in command.journal()} == {f"/Agents/{each}" for each in ids}
+    assert {entry["path"] for entry in command.journal()} == {f"/Agents/{agent_id}" for agent_id in ids}
     assert made.reads() == 10 * members
     command.world(reenroll=ids)
     assert not made.operations.progress(fleet.state["members"], 60).waiting
@@ -155,9 +155,9 @@ def rewritten(on: str, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "fault",
     [
-        # It gives everybody at once, whatever page is asked for.
+        # Every page has all agents.
         rewritten(LIST, PageReturned="1", ReturnLimit="1000"),
-        # The second page comes twice: the third is not believed to be the end.
+        # The second page comes twice; the third page must still be read.
         {**rewritten("GET /Agents?PageReturned=3", PageReturned="2"), "times": 1},
         # Pages overlap, as when agents are added while the list is read.
         {
@@ -168,7 +168,7 @@ def rewritten(on: str, **changes: Any) -> dict[str, Any]:
         },
     ],
 )
-def test_a_list_whose_pages_repeat_hides_nobody(command: Command, lab: Labs, fault: dict[str, Any]) -> None:
+def test_a_list_with_repeated_pages_hides_no_agent(command: Command, lab: Labs, fault: dict[str, Any]) -> None:
     ids = command.ids()
     command.faults(faults=[fault])
     assert all(Roster(lab().client).look(ids).values())
@@ -176,22 +176,22 @@ def test_a_list_whose_pages_repeat_hides_nobody(command: Command, lab: Labs, fau
 
 @pytest.mark.usefixtures("pages_of_four")
 @pytest.mark.parametrize("removed", [1, 3, 4])
-def test_a_list_that_shrinks_while_it_is_read_hides_nobody(command: Command, lab: Labs, removed: int) -> None:
+def test_a_list_that_shrinks_while_it_is_read_hides_no_agent(command: Command, lab: Labs, removed: int) -> None:
     ids = command.ids()
-    # Those on the first page go, so that others move there after it was read.
+    # Agents on the first page are removed, so that others move there after it was read.
     command.faults(
         faults=[{"on": "GET /Agents?PageReturned=2", "act": "pass", "times": 1, "world": {"remove": ids[:removed]}}]
     )
     made = lab()
     found = Roster(made.client).look(ids)
-    assert all(found[each] for each in ids[4:])
+    assert all(found[agent_id] for agent_id in ids[4:])
     assert made.reads() <= most(12, pages=3)
 
 
 @pytest.mark.usefixtures("pages_of_four")
 @pytest.mark.parametrize("page", [2, 3])
 @pytest.mark.parametrize("removed", [1, 3, 4])
-def test_a_list_that_shrinks_while_everyone_is_read_hides_nobody_and_shows_nobody_who_is_gone(
+def test_a_list_that_shrinks_while_everyone_is_read_has_exactly_the_remaining_agents(
     command: Command, lab: Labs, page: int, removed: int
 ) -> None:
     ids = command.ids()
@@ -204,7 +204,7 @@ def test_a_list_that_shrinks_while_everyone_is_read_hides_nobody_and_shows_nobod
 
 @pytest.mark.parametrize("number", [400, 404])
 @pytest.mark.parametrize("members", [1, 2, FEW])
-def test_a_server_without_single_readings_is_asked_for_the_few_in_one_query(
+def test_a_server_without_single_readings_gets_one_query_for_a_few(
     command: Command, lab: Labs, number: int, members: int
 ) -> None:
     command.faults(faults=[{"on": ONE, "act": "status", "status": number}])
@@ -226,7 +226,7 @@ def test_a_server_that_refuses_or_ignores_the_query_is_read_from_its_list(
     command.faults(faults=[{"on": ONE, "act": "status", "status": 404}, query])
     wanted = [command.ids()[0], NOBODY[0]]
     found = Roster(lab().client).look(wanted)
-    assert [bool(found[each]) for each in wanted] == [True, False]
+    assert [bool(found[agent_id]) for agent_id in wanted] == [True, False]
 
 
 def test_a_query_goes_out_without_a_plus_and_under_both_names(command: Command, lab: Labs) -> None:
@@ -254,7 +254,7 @@ def test_a_single_reading_may_answer_with_a_list(command: Command, lab: Labs) ->
     assert found.thumbprint == "ABCD"
 
 
-def test_a_list_that_fails_half_way_raises_and_makes_nobody_missing(command: Command, lab: Labs) -> None:
+def test_a_list_that_fails_half_way_raises_and_makes_no_member_missing(command: Command, lab: Labs) -> None:
     command.faults(page_cap=4, faults=[{"on": LIST, "act": "status", "status": 403, "skip": 1}])
     made = lab()
     with pytest.raises(CommandError):
@@ -265,7 +265,7 @@ def test_a_list_that_fails_half_way_raises_and_makes_nobody_missing(command: Com
     assert fleet.counts() == {"due": 12}
 
 
-def test_a_query_that_cannot_be_answered_leaves_nobody_marked_as_gone(command: Command, lab: Labs) -> None:
+def test_a_failed_query_marks_no_agent_as_gone(command: Command, lab: Labs) -> None:
     command.faults(
         faults=[
             {"on": ONE, "act": "status", "status": 404},

@@ -1,4 +1,4 @@
-"""Where settings come from: the order of sources, and every value that is refused, by the name of its source."""
+"""Settings: the precedence of sources, and the error for every invalid value, which names its source."""
 
 import json
 import os
@@ -116,7 +116,7 @@ def test_a_profile_gives_everything_where_nothing_else_does(tmp_path: Path) -> N
         ({}, {**HOST, "KEYFACTOR_AUTH_CONFIG_FILE": "{file}"}, True),
     ],
 )
-def test_a_profile_is_read_when_nobody_else_names_a_host_or_when_it_is_named(
+def test_a_profile_is_read_when_no_other_source_has_a_host_or_when_it_is_named(
     tmp_path: Path, config: dict[str, str], environment: dict[str, str], read: bool
 ) -> None:
     file = tmp_path / ".keyfactor" / "command_config.json"
@@ -149,11 +149,11 @@ def test_the_newer_of_two_variables_counts(tmp_path: Path) -> None:
         ({}, OAUTH, "oauth", "client", "KEYFACTOR_AUTH_CLIENT_ID"),
         ({}, TOKEN, "token", "", "KEYFACTOR_AUTH_ACCESS_TOKEN"),
         ({}, {"KEYFACTOR_ACCESS_TOKEN": "old-name"}, "token", "", "KEYFACTOR_ACCESS_TOKEN"),
-        # The first source that names any credential decides; what others name besides is ignored.
+        # The first source with any credentials decides the method; those of other sources are ignored.
         ({"clientId": "stack"}, {**BASIC, **OAUTH}, "oauth", "stack", "the stack's config, keyfactor:clientId"),
         ({"password": "p"}, {**BASIC, **OAUTH}, "basic", "svc", "KEYFACTOR_USERNAME"),
         ({"accessToken": "t"}, {**BASIC, **OAUTH}, "token", "", "the stack's config, keyfactor:accessToken"),
-        # A token URL, scopes or a domain alone name no method.
+        # A token URL, scopes or a domain alone do not decide the method.
         ({"tokenUrl": "https://login.example.com/t", "domain": "D"}, BASIC, "basic", "D\\svc", "KEYFACTOR_USERNAME"),
     ],
 )
@@ -301,7 +301,7 @@ def test_a_host_that_cannot_be_meant_is_refused_by_the_name_of_its_source(hostna
         ({}, {}, {"host": "command.example.com", "port": 7443}, ":7443"),
         ({}, {"KEYFACTOR_PORT": "tcp://10.0.0.7:443"}, {"host": "command.example.com", "port": 7443}, ":7443"),
         ({}, {}, {"host": "command.example.com", "auth_port": 7443}, ":7443"),
-        # The port of a profile is that of its own host.
+        # A profile's port applies only to its own host.
         ({"profile": "default"}, HOST, {"host": "other.example.com", "port": 7443}, ""),
     ],
 )
@@ -386,7 +386,7 @@ def test_skip_verify_is_a_truth_value(text: str, verified_off: bool) -> None:
         ("svc", "PLANT\\", "PLANT\\svc"),
         ("svc", "@plant.example", "plant.example\\svc"),
         (".\\svc", "", ".\\svc"),
-        # The NetBIOS name and the DNS name of one domain: the username's own is sent.
+        # The NetBIOS name and the DNS name of one domain: the one in the username is sent.
         ("CORP\\svc", "corp.example.com", "CORP\\svc"),
         ("corp\\svc", "AD.CORP.EXAMPLE.COM.", "corp\\svc"),
         ("svc@corp.example.com", "CORP\\", "corp.example.com\\svc"),
@@ -573,7 +573,7 @@ def test_a_private_ca_that_others_can_change_is_warned_about(tmp_path: Path, mod
 
 @pytest.fixture(params=["pipe", "endless", "folder", "large"])
 def no_file(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """Something that a read would not end on, or that is no file."""
+    """A path that is not a regular file, such as a pipe on which a read would block."""
     path: Path = tmp_path / "special"
     if request.param == "pipe":
         os.mkfifo(path)

@@ -1,4 +1,4 @@
-"""TLS and proxies: whom a client trusts, what it says when it does not, and which way it goes."""
+"""TLS and proxies: which certificates a client trusts, its errors, and which connections use a proxy."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -47,7 +47,7 @@ def test_a_private_ca_is_trusted(secure: Command, inline: bool) -> None:
 
 
 def other_ca() -> str:
-    """A CA that has signed nothing here."""
+    """A CA that has not signed any certificate in these tests."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Somebody else's CA")])
     now = datetime.now(UTC)
@@ -109,7 +109,7 @@ def test_skipping_the_verification_warns_once_in_every_run(secure: Command) -> N
 
 
 def said_by_a_run(secure: Command) -> list[Message]:
-    """What a preview of two fleets says that may skip the verification."""
+    """The messages of a preview of two fleets with skipVerify."""
     said: list[Message] = []
     plain = Plain(lambda: client_of(without_ca(secure, KEYFACTOR_SKIP_VERIFY="true")), said.append)
     raw = {"status": "Requested", "orchestrator_ids": secure.ids()}
@@ -134,7 +134,7 @@ def test_a_proxy_is_used_and_sees_no_credentials(
     with listening() as proxy:
         proxy.tunnel_to = ("127.0.0.1", int(secure.url.rsplit(":", 1)[1]))
         monkeypatch.setenv(variable, f"http://user:canary-proxy@{proxy.host}")
-        # The stand-in's certificate is for this machine alone.
+        # The stand-in's certificate is valid for this machine only.
         environment = without_ca(secure, KEYFACTOR_HOSTNAME="command.example.com:444", KEYFACTOR_SKIP_VERIFY="1")
         client = client_of(environment)
         assert len(client.agents_page(1, 5).agents) == 3

@@ -1,4 +1,4 @@
-"""The list of agents is whole or not used: counts, pages that move or come back empty, single readings that lie."""
+"""The list of agents is complete or not used, although totals, pages and single readings may be wrong."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -45,18 +45,18 @@ def everyone_of(agents: AgentList) -> list[str]:
 
 
 def look_at(agents: AgentList, wanted: list[str]) -> list[str]:
-    """Those of the wanted that are found."""
+    """The wanted ids that are found."""
     with roster_of(agents) as roster:
         return [agent_id for agent_id, agent in roster.look(wanted).items() if agent]
 
 
 def once(number: int, do: Callable[[], object]) -> Callable[[int], None]:
-    """Does something before a page is made for the first time."""
-    left = [do]
+    """Calls `do` before the first response with that page."""
+    actions = [do]
 
     def before(asked: int) -> None:
-        if asked == number and left:
-            left.pop()()
+        if asked == number and actions:
+            actions.pop()()
 
     return before
 
@@ -100,7 +100,7 @@ def test_pages_are_read_side_by_side_but_never_too_many() -> None:
 
 @pytest.mark.parametrize("counts", [True, False])
 @pytest.mark.parametrize("page", [1, 2, 3])
-def test_a_page_that_comes_back_empty_once_hides_nobody(page: int, counts: bool) -> None:
+def test_a_page_that_comes_back_empty_once_hides_no_agent(page: int, counts: bool) -> None:
     assert everyone_of(AgentList(list(IDS), counts=counts, empty={page: 1})) == IDS
     assert look_at(AgentList(list(IDS), counts=counts, empty={page: 1}), IDS) == IDS
 
@@ -115,7 +115,7 @@ def test_a_list_that_never_adds_up_is_not_used(page: int) -> None:
 def test_a_count_that_is_wrong_makes_no_list(total: int) -> None:
     with pytest.raises(BadAnswer):
         everyone_of(AgentList(list(IDS), total=total))
-    # Who is on a page is there; who is not may be.
+    # Agents on a page exist; the others may exist.
     assert look_at(AgentList(list(IDS), total=total), IDS[:4]) == IDS[:4]
     with pytest.raises(CommandError):
         look_at(AgentList(list(IDS), total=total), [*IDS, *NOBODY])
@@ -123,21 +123,21 @@ def test_a_count_that_is_wrong_makes_no_list(total: int) -> None:
 
 @pytest.mark.parametrize("counts", [True, False])
 @pytest.mark.parametrize("page", [2, 3])
-def test_a_deletion_between_two_pages_hides_nobody(page: int, counts: bool) -> None:
+def test_a_deletion_between_two_pages_hides_no_agent(page: int, counts: bool) -> None:
     agents = AgentList(list(IDS), counts=counts, cap=2)
     agents.before = once(page, lambda: agents.ids.remove(IDS[0]))
     assert everyone_of(agents) == IDS[1:]
 
 
 @pytest.mark.parametrize("page", [2, 3])
-def test_a_deletion_and_a_registration_between_two_pages_make_nobody_missing(page: int) -> None:
+def test_a_deletion_and_a_registration_between_two_pages_hide_no_agent(page: int) -> None:
     agents = AgentList(list(IDS), cap=2)
 
     def moves() -> None:
         agents.ids.remove(IDS[0])
         agents.ids.append(LATE)
 
-    # The count stays, and the first agent of the page falls between the two.
+    # The total does not change, and the first agent of the page moves to the one before it.
     agents.before = once(page, moves)
     assert look_at(agents, [*IDS[1:], LATE]) == [*IDS[1:], LATE]
 
@@ -158,7 +158,7 @@ def test_a_list_whose_count_comes_and_goes_is_read_again_and_not_used(counts: tu
 
 @pytest.mark.parametrize("members", [1, 2, 3])
 @pytest.mark.parametrize("counts", [True, False])
-def test_a_single_reading_that_shows_nobody_is_checked_against_the_list(members: int, counts: bool) -> None:
+def test_a_single_reading_without_the_agent_is_checked_against_the_list(members: int, counts: bool) -> None:
     agents = AgentList(list(IDS), singles=False, counts=counts)
     assert look_at(agents, IDS[:members]) == IDS[:members]
     assert look_at(AgentList(list(IDS), singles=False, counts=counts), [IDS[0], NOBODY[0]]) == IDS[:1]
@@ -166,7 +166,7 @@ def test_a_single_reading_that_shows_nobody_is_checked_against_the_list(members:
 
 def test_an_agent_that_no_page_shows_is_found_by_a_look_at_it_alone() -> None:
     assert look_at(AgentList(list(IDS), hidden=IDS[5:6]), IDS) == IDS
-    # One that is registered on the last page makes up for it, so that the count says nothing.
+    # The total matches the agents shown, so that it does not reveal the hidden one.
     assert look_at(AgentList(list(IDS), hidden=IDS[5:6], total=11), [*IDS, NOBODY[0]]) == IDS
 
 

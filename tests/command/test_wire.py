@@ -1,4 +1,4 @@
-"""Reading what Command sends: every published type of a field, and odd ones that must not spoil a page."""
+"""Decoding responses of Command: every published type of a field, and unexpected ones."""
 
 import json
 from datetime import UTC, datetime
@@ -32,7 +32,7 @@ def read(**fields: Any) -> wire.Agent:
         (None, "None"),
         ("", "None"),
         (2.0, "Required"),
-        # What nobody knows yet is carried as it is.
+        # An unknown value is kept as sent.
         (7, "7"),
         ("Suspended", "Suspended"),
         (True, "True"),

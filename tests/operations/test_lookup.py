@@ -1,4 +1,4 @@
-"""A look-up finds who matches every filter and no exclusion, within its bounds, or says why not."""
+"""Look-ups: filters, exclusions and bounds."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -27,12 +27,12 @@ EVERYONE = [
 ]
 
 
-def found(**given: Any) -> list[str]:
-    return list(find(EVERYONE, Filter(**given), NOW).ids)
+def found(**filters: Any) -> list[str]:
+    return list(find(EVERYONE, Filter(**filters), NOW).ids)
 
 
 @pytest.mark.parametrize(
-    ("given", "ids"),
+    ("filters", "ids"),
     [
         ({}, [EDGE, CORE, BARE]),
         ({"machine": ["edge-*"]}, [EDGE]),
@@ -56,8 +56,8 @@ def found(**given: Any) -> list[str]:
         ({"machine": ["edge*"], "exclude": ["edge*"]}, []),
     ],
 )
-def test_it_gives_whoever_matches_every_filter_in_the_order_of_guids(given: dict[str, Any], ids: list[str]) -> None:
-    assert found(**given) == ids
+def test_it_returns_matches_of_every_filter_sorted_by_guid(filters: dict[str, Any], ids: list[str]) -> None:
+    assert found(**filters) == ids
 
 
 @pytest.mark.parametrize(
@@ -85,8 +85,8 @@ def test_a_filter_that_cannot_be_meant_is_repeated_safely() -> None:
 
 
 def test_what_is_found_can_be_counted_and_gone_through() -> None:
-    made = find(EVERYONE, Filter(platform=[5]), NOW)
-    assert (len(made), [each.machine for each in made]) == (1, ["Edge-1.example"])
+    result = find(EVERYONE, Filter(platform=[5]), NOW)
+    assert (len(result), [agent.machine for agent in result]) == (1, ["Edge-1.example"])
 
 
 def test_now_is_the_present_unless_told_otherwise() -> None:
@@ -97,12 +97,12 @@ def test_now_is_the_present_unless_told_otherwise() -> None:
 @pytest.mark.parametrize(
     ("exclude", "unmatched"), [([EDGE, "core*"], ()), ([EDGE, "cor", EDGE[:-1] + "9"], ("cor", EDGE[:-1] + "9"))]
 )
-def test_an_exclusion_that_excludes_nobody_is_told(exclude: list[str], unmatched: tuple[str, ...]) -> None:
+def test_an_exclusion_without_a_match_is_reported(exclude: list[str], unmatched: tuple[str, ...]) -> None:
     assert find(EVERYONE, Filter(exclude=exclude), NOW).unmatched == unmatched
 
 
 @pytest.mark.parametrize(
-    ("given", "unstable"),
+    ("filters", "unstable"),
     [
         ({"machine": ["*"]}, ()),
         ({"with_certificate": True}, ()),
@@ -110,12 +110,12 @@ def test_an_exclusion_that_excludes_nobody_is_told(exclude: list[str], unmatched
         ({"status": [2], "seen_within": timedelta(days=9)}, ("status", "seen_within")),
     ],
 )
-def test_guids_know_by_which_filters_they_would_come_and_go(given: dict[str, Any], unstable: tuple[str, ...]) -> None:
-    assert find(EVERYONE, Filter(**given), NOW).ids.unstable == unstable
+def test_guids_know_by_which_filters_they_would_come_and_go(filters: dict[str, Any], unstable: tuple[str, ...]) -> None:
+    assert find(EVERYONE, Filter(**filters), NOW).ids.unstable == unstable
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("filters", "says"),
     [
         (
             {"platform": ["Windows", 9]},
@@ -130,18 +130,18 @@ def test_guids_know_by_which_filters_they_would_come_and_go(given: dict[str, Any
         ({"at_most": 0}, "at_most 0"),
     ],
 )
-def test_a_filter_that_cannot_be_meant_is_refused(given: dict[str, Any], says: str) -> None:
+def test_a_filter_that_cannot_be_meant_is_refused(filters: dict[str, Any], says: str) -> None:
     with pytest.raises(InputError, match=says):
-        find(EVERYONE, Filter(**given), NOW)
+        find(EVERYONE, Filter(**filters), NOW)
 
 
-@pytest.mark.parametrize("given", [{"at_least": 3}, {"at_most": 3}, {"at_least": 3, "at_most": 3}])
-def test_as_many_as_a_bound_allows_are_found(given: dict[str, Any]) -> None:
-    assert len(found(**given)) == 3
+@pytest.mark.parametrize("filters", [{"at_least": 3}, {"at_most": 3}, {"at_least": 3, "at_most": 3}])
+def test_as_many_as_a_bound_allows_are_found(filters: dict[str, Any]) -> None:
+    assert len(found(**filters)) == 3
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("filters", "says"),
     [
         ({"at_least": 4}, "with no filter: 3 found, at_least 4 expected"),
         ({"at_most": 2}, "with no filter: 3 found, at_most 2 expected"),
@@ -150,6 +150,6 @@ def test_as_many_as_a_bound_allows_are_found(given: dict[str, Any]) -> None:
         ({"machine": ["a\x1b[31m\nb"], "at_least": 9}, "with machine a b: 0 found"),
     ],
 )
-def test_fewer_or_more_than_a_bound_allows_are_refused_with_both_numbers(given: dict[str, Any], says: str) -> None:
+def test_fewer_or_more_than_a_bound_allows_are_refused_with_both_numbers(filters: dict[str, Any], says: str) -> None:
     with pytest.raises(LookupRefused, match=says):
-        found(**given)
+        found(**filters)

@@ -1,4 +1,4 @@
-"""One process and its fleets: what it asks, shares, hands over and says; on the model of Command, without a wire."""
+"""One process and its fleets, on the model of Command instead of HTTP."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ A, B, C, D = IDS[:4]
 
 
 class Process:
-    """A provider process, and what it said."""
+    """A provider process with the messages it has shown."""
 
     def __init__(self, world: World, *faults: str) -> None:
         self.client = Client(world, "dev", faults)
@@ -38,17 +38,17 @@ class Process:
         return self.plain.check(raw, old or {}, preview=preview)
 
     def create(self, name: str, ids: Sequence[str], status: str = "Requested", **more: Any) -> State:
-        """Check and create, as an engine does them."""
+        """Checks and creates a fleet, as an engine does."""
         self.check(name, ids)
         return self.plain.create(desired(name, ids, status, **more))
 
     def posts(self) -> list[tuple[str, tuple[str, ...]]]:
-        """What was asked until now."""
+        """The requests sent so far."""
         return [(event.status, event.ids) for event in self.client.events if event.ids]
 
 
 def desired(name: str, ids: Sequence[str], status: str = "Requested", **more: Any) -> State:
-    """A fleet's inputs, as a check gives them."""
+    """A fleet's inputs, as `check` returns them."""
     options = {"on_removal": "unset", "on_failure": "error"}
     return {"fleet": name, "orchestrators": dict.fromkeys(ids, status), "status": status, **options, **more}
 
@@ -59,13 +59,13 @@ def phases(state: State) -> dict[str, str]:
 
 @pytest.fixture
 def world() -> World:
-    made = World()
+    world = World()
     for agent_id in IDS:
-        made.add(agent_id)
-    return made
+        world.add(agent_id)
+    return world
 
 
-# Claims: who an orchestrator belongs to while a run goes on.
+# Claims: which fleet an orchestrator belongs to during a run.
 
 
 def test_one_orchestrator_in_two_fleets_is_refused_with_both_names(world: World) -> None:
@@ -84,7 +84,7 @@ def test_a_fleet_checked_again_claims_what_it_names_now(world: World) -> None:
     assert process.check("rim", [B]).problems == ()
 
 
-def test_a_claim_that_was_refused_takes_nothing_from_whoever_had_it(world: World) -> None:
+def test_a_refused_claim_takes_nothing_from_its_owner(world: World) -> None:
     process = Process(world)
     process.check("edge", [A])
     process.check("rim", [A])
@@ -100,7 +100,7 @@ def test_a_renamed_fleets_requests_are_adopted_and_none_is_cancelled(world: Worl
     assert process.posts() == []
 
 
-def test_a_flag_that_the_new_owner_could_not_replace_is_taken_back_by_the_old(world: World) -> None:
+def test_a_flag_that_the_new_owner_could_not_replace_is_cleared_by_the_old(world: World) -> None:
     state = Process(world).create("edge", [A])
     process = Process(world, "fine", "refused-all")
     assert phases(process.create("rim", [A], "Required")) == {A: "unreached"}
@@ -133,7 +133,7 @@ def test_a_claim_that_was_not_met_keeps_no_request_standing(world: World, leaves
         (("fine", "lost", "fine", "lost", "down"), ["Requested"]),
     ],
 )
-def test_a_lost_request_is_ours_until_a_reading_shows_that_it_came_to_nothing(
+def test_a_lost_request_is_owned_until_a_reading_shows_that_it_had_no_effect(
     world: World, faults: tuple[str, ...], owned: list[str]
 ) -> None:
     state = Process(world, *faults).create("edge", [A])
@@ -141,21 +141,23 @@ def test_a_lost_request_is_ours_until_a_reading_shows_that_it_came_to_nothing(
     assert state["members"][A].get("owned_flags", []) == owned
 
 
-def test_whoever_is_seen_done_after_a_lost_answer_is_not_asked_again_when_the_rest_is_refused(world: World) -> None:
+def test_a_member_that_re_enrolled_after_a_lost_response_is_not_requested_again(
+    world: World,
+) -> None:
     process = Process(world, "fine", "fine", "lost-applied", "fine", "refused-all")
 
-    def somebody_interferes(_seconds: float) -> None:
+    def reenroll_and_clear(_seconds: float) -> None:
         world.reenroll(A)
         world.set_flag(B, "None")
 
-    process.client.sleep = somebody_interferes  # type: ignore[method-assign, assignment]
+    process.client.sleep = reenroll_and_clear  # type: ignore[method-assign, assignment]
     state = process.create("edge", [A, B])
     assert phases(state) == {A: "re-enrolled", B: "unreached"}
     assert process.posts() == [("Requested", (A, B)), ("Requested", (B,))]
 
 
 @pytest.mark.parametrize("then", ["forbidden", "down"])
-def test_a_flag_that_a_lost_call_may_have_set_is_ours_although_it_could_not_be_read(world: World, then: str) -> None:
+def test_a_flag_that_a_lost_call_may_have_set_is_owned_although_it_could_not_be_read(world: World, then: str) -> None:
     process = Process(world, "fine", "lost-applied", then)
     state = process.create("edge", [A])
     assert state["members"][A] == {
@@ -170,7 +172,7 @@ def test_a_flag_that_a_lost_call_may_have_set_is_ours_although_it_could_not_be_r
     assert world.agents[A].flag == "None"
 
 
-def test_a_flag_set_by_a_lost_call_is_ours_also_on_one_that_had_renewed_by_itself(world: World) -> None:
+def test_a_flag_set_by_a_lost_call_is_owned_even_on_a_member_that_renewed_by_itself(world: World) -> None:
     state = Process(world, "fine", "lost-renewed").create("edge", [A])
     assert phases(state) == {A: "re-enrolled"}
     Process(world).plain.delete(state)
@@ -178,7 +180,7 @@ def test_a_flag_set_by_a_lost_call_is_ours_also_on_one_that_had_renewed_by_itsel
 
 
 @pytest.mark.parametrize(("fault", "posts"), [("lost-applied", 1), ("lost", 2)])
-def test_a_take_back_whose_answer_was_lost_is_sent_again_only_if_the_flag_still_stands(
+def test_a_clearing_with_a_lost_response_is_sent_again_only_if_the_flag_is_still_set(
     world: World, fault: str, posts: int
 ) -> None:
     state = Process(world).create("edge", [A])
@@ -199,7 +201,7 @@ def test_an_outage_is_shared_by_the_fleets_of_a_run(world: World, faults: list[s
     assert (len(process.client.events) == calls) == shared
 
 
-def test_after_an_outage_while_asking_nobody_is_taken_back_and_nobody_forgotten(world: World) -> None:
+def test_an_outage_during_requests_clears_no_flag_and_forgets_no_member(world: World) -> None:
     state = Process(world).create("edge", [A])
     process = Process(world, "fine", "fine", "down")
     state = process.plain.update(state, desired("edge", [B]))
@@ -215,7 +217,7 @@ def test_a_call_that_fails_fails_its_members_with_the_reason(world: World) -> No
 
 
 @pytest.mark.parametrize("faults", [["down"], ["fine", "fine", "forbidden"]])
-def test_a_fleet_that_could_not_release_says_whom_when_it_is_destroyed(world: World, faults: list[str]) -> None:
+def test_a_destroyed_fleet_names_members_that_could_not_be_cleared(world: World, faults: list[str]) -> None:
     world.refused = {B}
     state = Process(world).create("edge", [A, B])
     process = Process(world, *faults)
@@ -241,10 +243,10 @@ def test_a_state_that_cannot_be_read_is_refused_before_any_call(world: World, ca
     assert process.client.events == []
 
 
-# Reading.
+# Refresh.
 
 
-def test_a_refresh_shows_the_real_flag_of_drifted_members_and_asks_nobody(world: World) -> None:
+def test_a_refresh_shows_the_real_flag_of_drifted_members_and_requests_nothing(world: World) -> None:
     state = Process(world).create("edge", [A, B, C, D])
     world.set_flag(A, "None")
     world.set_flag(B, "Required")
@@ -272,7 +274,7 @@ def test_a_refresh_that_cannot_read_raises(world: World) -> None:
         (lambda world: world.set_flag(A, "Required"), {B: "pending"}, "flag left at Required"),
     ],
 )
-def test_a_refresh_forgets_a_leaving_member_that_carries_no_flag_of_ours_any_more(
+def test_a_refresh_forgets_a_leaving_member_without_an_owned_flag(
     world: World, happens: Callable[[World], None], left: dict[str, str], says: str
 ) -> None:
     state = Process(world).create("edge", [A, B])
@@ -304,7 +306,7 @@ def test_waiting_reads_anew_and_forgives_an_outage(world: World) -> None:
     assert process.plain.progress(state["members"] | leaving, 60) == Progress(complete=[A])
 
 
-def test_nobody_starts_but_those_that_may(world: World) -> None:
+def test_only_members_that_may_start_are_requested(world: World) -> None:
     process = Process(world)
     wanted = forms.desired_of(desired("edge", [A, B]))
     record = process.plain.operations.run.apply(Record("edge"), wanted, only=[B])
@@ -312,15 +314,15 @@ def test_nobody_starts_but_those_that_may(world: World) -> None:
     assert process.posts() == [("Requested", (B,))]
 
 
-# What a user reads.
+# Messages.
 
 
 def told(process: Process) -> dict[str, Message]:
-    """What was told, by kind."""
+    """The messages shown, by kind."""
     return {message.kind: message for message in process.told}
 
 
-def test_a_preview_says_whom_a_run_will_request_and_warns_of_those_that_may_fail(world: World) -> None:
+def test_a_preview_names_members_to_request_and_warns_of_those_that_may_fail(world: World) -> None:
     world.remove(C)
     world.agents[B].approved = False
     process = Process(world)
@@ -421,7 +423,7 @@ def test_who_is_bad_is_told_with_what_command_shows_of_it_and_none_of_that_is_re
     assert "last seen" not in str(state)
 
 
-# Rounds that begin while Command may still show what stood before the last request.
+# Rounds that begin while Command may still show the state before the last request.
 
 
 def test_a_new_round_looks_again_until_command_shows_its_last_change(world: World) -> None:

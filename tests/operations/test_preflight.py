@@ -1,4 +1,4 @@
-"""What a preview warns of: only of members whose re-enrollment will be requested, each risk by its name."""
+"""The warnings of a preview, about members whose re-enrollment will be requested."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ NATIVE, UNIVERSAL = 5, 1
 
 
 def agent(agent_id: str = IDS[0], **more: Any) -> Agent:
-    """An orchestrator that nothing speaks against, unless told otherwise."""
+    """An orchestrator without any of the problems, except those set by `more`."""
     well: dict[str, Any] = {
         "status": 2,
         "thumbprint": "AA",
@@ -30,19 +30,19 @@ def agent(agent_id: str = IDS[0], **more: Any) -> Agent:
     return Agent(agent_id, **({"machine": "edge-000"} | well | more))
 
 
-def said(*agents: Agent | None, status: ReenrollmentStatus = REQUIRED, requested: int = 30) -> list[Message]:
+def warnings(*agents: Agent | None, status: ReenrollmentStatus = REQUIRED, requested: int = 30) -> list[Message]:
     shown = dict(zip(IDS, agents, strict=False))
     desired = Desired("edge", frozenset(shown), status, {})
     return concerns(desired, list(shown)[:requested], shown, NOW)
 
 
 def kinds(*agents: Agent | None, status: ReenrollmentStatus) -> list[str]:
-    return [message.kind for message in said(*agents, status=status)]
+    return [message.kind for message in warnings(*agents, status=status)]
 
 
 @pytest.mark.parametrize("status", ReenrollmentStatus)
 def test_nothing_speaks_against_a_healthy_orchestrator(status: ReenrollmentStatus) -> None:
-    assert said(agent(), status=status) == []
+    assert warnings(agent(), status=status) == []
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_nothing_speaks_against_a_healthy_orchestrator(status: ReenrollmentStatu
         ({"thumbprint": None, "last_error_code": 7}, "no certificate, last error 7"),
     ],
 )
-def test_required_warns_of_whom_it_may_block_and_requested_does_not(more: dict[str, Any], risk: str) -> None:
-    message = said(agent(**more))[-1]
+def test_required_warns_of_members_that_it_may_block_and_requested_does_not(more: dict[str, Any], risk: str) -> None:
+    message = warnings(agent(**more))[-1]
     assert (message.kind, message.members) == ("required-may-block", (IDS[0],))
     assert f"edge-000 ({IDS[0]}): {risk}." in message.detail
     assert "required-may-block" not in kinds(agent(**more), status=REQUESTED)
@@ -67,7 +67,7 @@ def test_required_warns_of_whom_it_may_block_and_requested_does_not(more: dict[s
 
 @pytest.mark.parametrize("status", [REQUESTED, REQUIRED])
 def test_an_orchestrator_without_a_client_certificate_would_be_pending_for_ever(status: ReenrollmentStatus) -> None:
-    message = said(agent(thumbprint=None), agent(IDS[1]), status=status)[0]
+    message = warnings(agent(thumbprint=None), agent(IDS[1]), status=status)[0]
     assert (message.kind, message.members) == ("no-certificate", (IDS[0],))
     assert f"edge-000 ({IDS[0]})" in message.detail
 
@@ -91,24 +91,24 @@ def test_an_orchestrator_without_a_client_certificate_would_be_pending_for_ever(
 )
 def test_a_c_agent_that_ignores_requested_is_named(platform: int, version: str, is_old: bool) -> None:
     old = agent(platform=platform, version=version)
-    messages = said(old, agent(IDS[1]), status=REQUESTED)
+    messages = warnings(old, agent(IDS[1]), status=REQUESTED)
     assert [(message.kind, message.members) for message in messages] == [("old-agent", (IDS[0],))] * is_old
     assert kinds(old, status=REQUIRED) == []
 
 
 def test_seven_days_without_a_sign_are_no_risk_yet() -> None:
-    assert said(agent(last_seen="2026-01-03T00:00:00Z")) == []
+    assert warnings(agent(last_seen="2026-01-03T00:00:00Z")) == []
 
 
 @pytest.mark.parametrize(("status", "name"), [(1, "New"), (3, "Disapproved"), (4, "status 4"), (0, "status 0")])
-def test_whoever_is_not_approved_may_be_rejected(status: int, name: str) -> None:
-    (message,) = said(agent(status=status), status=REQUESTED)
+def test_members_that_are_not_approved_may_be_rejected(status: int, name: str) -> None:
+    (message,) = warnings(agent(status=status), status=REQUESTED)
     assert (message.kind, message.members) == ("not-approved", (IDS[0],))
     assert f"edge-000 ({IDS[0]}): {name}." in message.detail
 
 
-def test_whom_command_does_not_have_will_fail() -> None:
-    (message,) = said(agent(), None, status=REQUESTED)
+def test_members_not_found_in_command_will_fail() -> None:
+    (message,) = warnings(agent(), None, status=REQUESTED)
     assert (message.kind, message.members, message.summary) == (
         "not-found",
         (IDS[1],),
@@ -117,7 +117,7 @@ def test_whom_command_does_not_have_will_fail() -> None:
 
 
 def test_members_that_are_not_requested_are_not_warned_about() -> None:
-    assert said(agent(thumbprint=None), None, agent(IDS[2], status=1), requested=0) == []
+    assert warnings(agent(thumbprint=None), None, agent(IDS[2], status=1), requested=0) == []
 
 
 def test_members_that_were_not_looked_at_are_not_warned_about() -> None:
@@ -129,8 +129,8 @@ def test_members_that_were_not_looked_at_are_not_warned_about() -> None:
 def test_every_message_is_a_warning_on_the_fleet_that_names_at_most_twenty(
     status: ReenrollmentStatus, number: int
 ) -> None:
-    bad = [agent(each, status=1, thumbprint=None, version="1.0") for each in IDS[:number]]
-    messages = said(*bad, status=status) + said(*[None] * number, status=status)
+    bad = [agent(agent_id, status=1, thumbprint=None, version="1.0") for agent_id in IDS[:number]]
+    messages = warnings(*bad, status=status) + warnings(*[None] * number, status=status)
     assert {message.kind for message in messages} == {
         *("not-found", "not-approved", "no-certificate"),
         "old-agent" if status is REQUESTED else "required-may-block",
@@ -139,13 +139,13 @@ def test_every_message_is_a_warning_on_the_fleet_that_names_at_most_twenty(
         assert (message.resource, message.severity, len(message.members)) == ("edge", "warning", number)
         assert len(message.summary) < 80
         assert str(number) in message.summary
-        assert sum(each in message.text() for each in IDS) == min(number, 20)
+        assert sum(agent_id in message.text() for agent_id in IDS) == min(number, 20)
 
 
 def test_what_an_orchestrator_calls_itself_can_forge_nothing() -> None:
     forged = "\x1b[2J\n::error::x ##vso[task.complete]\u202e" + "x" * 500
     bad = agent(machine=forged, version="1.0\n::error::\x1b[0m", status=1, thumbprint=None)
-    for message in said(bad, status=REQUESTED) + said(bad):
+    for message in warnings(bad, status=REQUESTED) + warnings(bad):
         assert message.text().isprintable()
         assert "::error::" not in message.text()
         assert "##vso[" not in message.text()

@@ -1,4 +1,4 @@
-"""Waiting look by look, on a clock of the test's own."""
+"""Waiting for a completion, step by step, on a clock that the test moves."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ MEMBERS = {
 
 
 class Clock:
-    """Seconds that a test moves."""
+    """A clock that a test moves."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -28,7 +28,7 @@ class Clock:
 
 
 class Command:
-    """Answers with what a test puts there."""
+    """Returns or raises the given answers in order; the last one repeats."""
 
     def __init__(self, *answers: Progress | Exception) -> None:
         self.answers = list(answers)
@@ -58,8 +58,8 @@ def test_when_all_are_complete_there_is_no_next_step_and_the_warnings_name_the_m
 
 
 def test_progress_is_told_only_where_it_has_changed() -> None:
-    one = Progress(complete=["a"], waiting={"b": "pending"})
-    wait = Wait(Command(Progress(waiting={"a": "pending", "b": "pending"}), one, one), "It", MEMBERS, 100, Clock())
+    half = Progress(complete=["a"], waiting={"b": "pending"})
+    wait = Wait(Command(Progress(waiting={"a": "pending", "b": "pending"}), half, half), "It", MEMBERS, 100, Clock())
     assert [len(wait.step().messages) for _ in range(3)] == [1, 1, 0]
 
 
@@ -69,7 +69,7 @@ def test_queued_members_fail_a_completion_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "max_failed", "timeout", "ends"),
+    ("progress", "max_failed", "timeout", "ends"),
     [
         (Progress(complete=["a"], bad={"b": "overdue"}), "1", 100, "well"),
         (Progress(complete=["a"], bad={"b": "overdue"}), "50%", 100, "well"),
@@ -81,9 +81,9 @@ def test_queued_members_fail_a_completion_at_once() -> None:
     ],
 )
 def test_as_many_bad_members_as_allowed_do_not_hold_a_completion_up(
-    found: Progress, max_failed: str, timeout: float, ends: str
+    progress: Progress, max_failed: str, timeout: float, ends: str
 ) -> None:
-    wait = Wait(Command(found), "It", MEMBERS, timeout, Clock(), max_failed)
+    wait = Wait(Command(progress), "It", MEMBERS, timeout, Clock(), max_failed)
     if ends == "badly":
         with pytest.raises(CompletionTimeout):
             wait.step()
@@ -91,7 +91,7 @@ def test_as_many_bad_members_as_allowed_do_not_hold_a_completion_up(
         assert (wait.step().pause is None) == (ends == "well")
 
 
-def test_when_the_time_is_up_whoever_is_not_good_counts_against_the_budget() -> None:
+def test_when_the_time_is_up_every_member_that_is_not_good_counts_against_the_budget() -> None:
     clock = Clock()
     wait = Wait(Command(waiting("a")), "It", MEMBERS, 10, clock, "1")
     wait.step()

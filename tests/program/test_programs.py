@@ -338,4 +338,4 @@ def test_a_look_up_warns_that_the_certificate_is_not_verified_also_where_no_flee
     stack.config("keyfactor:skipVerify: true")
     ran = stack.run("preview")
     assert ran.exit_code == 0
-    assert ran.says("warning:", "skipVerify", "anyone on the way can read the credentials")
+    assert ran.says("warning:", "skipVerify", "anyone on the network path can read the credentials")
