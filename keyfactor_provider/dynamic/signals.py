@@ -78,32 +78,42 @@ class QuietEnd:
 def hand_over_on_sigterm() -> None:
     """Lets SIGTERM end this provider host as Ctrl-C ends the CLI: calls in progress finish, new ones are rejected.
 
-    The SDK's host exits on SIGTERM at once and loses the results of calls in progress. This code is loaded in one of
-    its worker threads, where Python can't install a signal handler. So the signal gets a C handler that does nothing
-    (`abs`). It wakes the main thread, which then runs the pending call that was added here.
+    The SDK's host exits on SIGTERM at once and loses the results of calls in progress. Only the main thread may install
+    a signal handler, but it waits forever in the SDK's code, and this code runs in a worker thread. So it leaves a
+    pending call for the main thread, which SIGURG, with a handler that does nothing (`abs`), wakes until it has run it.
+    From then on Python writes each signal to a pipe, which a thread reads: unlike a wake-up, a byte can't get lost.
     """
     server = _server_of_the_host()
     if server is None or os.name != "posix" or sys.implementation.name != "cpython":
         return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    installed = threading.Event()
+
+    def install(_: Any) -> int:
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        installed.set()
+        return 0
 
     def hand_over() -> None:
+        while signal.SIGTERM not in os.read(reader, 64):
+            pass
         server.stop(HANDING_OVER_SECONDS).wait()
         # Not by SIGINT, on which the host ends too: in the background job of a shell it ignores that signal.
         os._exit(0)
 
-    def in_main_thread(_: Any) -> int:
-        if sys.exc_info()[0] is not None:
-            # SIGINT woke the thread, so the host is already ending.
-            return 0
-        threading.Thread(target=hand_over, daemon=True).start()
-        return 0
-
-    call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(in_main_thread)
+    call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(install)
     _kept.append(call)
-    ctypes.pythonapi.PyOS_setsig.argtypes = [ctypes.c_int, ctypes.c_void_p]
-    ctypes.pythonapi.PyOS_setsig.restype = ctypes.c_void_p
+    set_handler = ctypes.pythonapi.PyOS_setsig
+    set_handler.argtypes, set_handler.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
+    before = set_handler(signal.SIGURG, ctypes.cast(ctypes.CDLL(None).abs, ctypes.c_void_p))
     ctypes.pythonapi.Py_AddPendingCall(call, None)
-    ctypes.pythonapi.PyOS_setsig(signal.SIGTERM, ctypes.cast(ctypes.CDLL(None).abs, ctypes.c_void_p))
+    main = threading.main_thread().ident
+    while main is not None and not installed.wait(0.001):
+        signal.pthread_kill(main, signal.SIGURG)
+    set_handler(signal.SIGURG, before)
+    threading.Thread(target=hand_over, daemon=True).start()
 
 
 _kept: list[Any] = []

@@ -71,19 +71,8 @@ def test_a_look_up_of_one_that_finds_two_names_them_safely() -> None:
 
 def test_the_values_of_a_data_source_stay_as_command_gives_them_and_its_warnings_are_safe() -> None:
     call = Call(Diagnostics())
-    config: dict[str, Any] = dict.fromkeys(
-        (
-            "machine",
-            "platform",
-            "capability",
-            "identity",
-            "exclude",
-            "status",
-            "seen_within_hours",
-            "at_least",
-            "at_most",
-        )
-    )
+    attributes = Orchestrators.get_schema().attributes
+    config: dict[str, Any] = dict.fromkeys(attribute.name for attribute in attributes if attribute.optional)
     state = Orchestrators(of_agents(Agent(ONE, FORGED))).read(call, config | {"exclude": [FORGED[::-1]]})
     assert state["orchestrators"][0]["client_machine"] == FORGED
     told = call.diagnostics.to_pb()
