@@ -63,7 +63,11 @@ def test_an_invalid_value_is_refused_in_preview_before_any_call(
 @pytest.mark.parametrize(
     ("environment", "config", "says"),
     [
-        ({"KEYFACTOR_HOSTNAME": "http://keyfactor.example.com"}, {}, "plain http would send the credentials"),
+        (
+            {"KEYFACTOR_HOSTNAME": "http://keyfactor.example.com"},
+            {},
+            "KEYFACTOR_HOSTNAME is 'http://keyfactor.example.com'",
+        ),
         ({"KEYFACTOR_HOSTNAME": "a b"}, {}, "KEYFACTOR_HOSTNAME is 'a b'"),
         ({"KEYFACTOR_AUTH_ACCESS_TOKEN": "t"}, {}, "one source names two methods"),
         ({"KEYFACTOR_CLIENT_TIMEOUT": "60s"}, {}, "KEYFACTOR_CLIENT_TIMEOUT is '60s'"),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from keyfactor_provider.plugin.names import ARGUMENTS
-from keyfactor_standins.command.process import Command, environment, running
+from keyfactor_standins.command import environment
+from keyfactor_standins.command.process import Command, running
 from tests.support import pluginhost
 from tests.support.modules import BINARIES, Module
 from tests.support.plugin import Resource, plugin
