@@ -74,7 +74,7 @@ class Rollout:
         return OVERDUE_BY_DEFAULT if self.overdue_after is None and self.limited else self.overdue_after
 
 
-EVERYBODY: Final = Rollout()
+ALL_AT_ONCE: Final = Rollout()
 """All members are requested at once."""
 
 
@@ -94,7 +94,7 @@ class Desired:
     triggers: Mapping[str, str] = field(default_factory=dict)
     on_removal: OnRemoval = "unset"
     on_failure: OnFailure = "error"
-    rollout: Rollout = EVERYBODY
+    rollout: Rollout = ALL_AT_ONCE
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Final
 
 import msgspec
 
-from keyfactor_provider.reenrollment.desired import EVERYBODY, Desired, OnFailure, OnRemoval, Rollout
+from keyfactor_provider.reenrollment.desired import ALL_AT_ONCE, Desired, OnFailure, OnRemoval, Rollout
 from keyfactor_provider.status import ReenrollmentStatus
 from keyfactor_provider.text import named
 
@@ -119,7 +119,7 @@ class Record:
     triggers: Mapping[str, str] = field(default_factory=dict)
     on_removal: OnRemoval = "unset"
     on_failure: OnFailure = "error"
-    rollout: Rollout = EVERYBODY
+    rollout: Rollout = ALL_AT_ONCE
     trouble: str = ""
 
     def having(self, *phases: Phase) -> list[str]:
