@@ -11,7 +11,7 @@ from tests.support.plugin import FLEET, GHOST, MANY, UNKNOWN, Plugin, PluginErro
 @pytest.mark.parametrize(
     ("config", "path", "says"),
     [
-        ({"hostname": "http://keyfactor.example.com"}, "hostname", "plain http would send the credentials"),
+        ({"hostname": "http://keyfactor.example.com"}, "hostname", "over plain http"),
         ({"hostname": "a b"}, "hostname", "The provider block, hostname is 'a b'. Expected a host"),
         ({"request_timeout": 0}, "request_timeout", "request_timeout is '0'. Expected a whole number"),
         ({"request_timeout": "1.1"}, "request_timeout", "request_timeout is '1.1'. Expected a whole number"),

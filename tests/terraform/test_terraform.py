@@ -175,7 +175,7 @@ def test_a_completion_holds_back_the_next_fleet(either: Module, command: Command
     ("block", "ids", "says"),
     [
         ('request_timeout = "60s"', ["x"], ("request_timeout", "a number is required")),
-        ('hostname = "http://keyfactor.example.com"', [], ('hostname = "http://keyfactor', "plain http would send")),
+        ('hostname = "http://keyfactor.example.com"', [], ('hostname = "http://keyfactor', "over plain http")),
         ("", ["edge-001"], ("Error: Invalid value for orchestrator_ids", "'edge-001' is not an orchestrator's GUID")),
     ],
 )
