@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 import httpx
 from pulumi.dynamic import CheckResult, CreateResult, DiffResult
 
-import keyfactor_provider.dynamic as front
-from keyfactor_provider.dynamic import OrchestratorReenrollment, ReenrollmentProvider
+from keyfactor_provider.dynamic import OrchestratorReenrollment, ReenrollmentProvider, resources
 
 Result = TypeVar("Result")
 
@@ -42,7 +41,7 @@ class TimedReenrollment(OrchestratorReenrollment):
     """OrchestratorReenrollment with that provider."""
 
     def __init__(self, name: str, **given: Any) -> None:
-        front.ReenrollmentProvider = TimedProvider  # type: ignore[misc]
+        resources.ReenrollmentProvider = TimedProvider  # type: ignore[attr-defined]
         super().__init__(name, **given)
 
 

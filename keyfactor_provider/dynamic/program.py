@@ -9,8 +9,9 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
 import grpc
@@ -35,7 +36,12 @@ if TYPE_CHECKING:
 ENGINE_NEEDED: Final = ">=3.238.0"
 """From this version on a failing after hook fails the deployment (Pulumi's changelog)."""
 
+_Result = TypeVar("_Result")
 _CONFIG: Final = "keyfactor"
+
+_THREADS: Final = ThreadPoolExecutor(32, thread_name_prefix="keyfactor")
+"""Threads apart from those of the event loop. There the SDK holds one for each resource that is being registered, which
+is one for every fleet whose hook is running: a hook that waited for a thread of the loop could wait forever."""
 
 _runs: "WeakKeyDictionary[Any, Run]" = WeakKeyDictionary()
 
@@ -153,7 +159,7 @@ class Run:
         """
         if self._everyone is None:
             async with self._using_command() as operations:
-                self._everyone = await asyncio.to_thread(operations.lookups.everyone)
+                self._everyone = await _in_thread(operations.lookups.everyone)
         return self._everyone
 
     @asynccontextmanager
@@ -171,7 +177,7 @@ class Run:
             self._users -= 1
             if not self._users:
                 self._operations = None
-                await asyncio.to_thread(operations.close)
+                await _in_thread(operations.close)
 
     def _hook(self, name: str, call: Callable[[pulumi.ResourceHookArgs], Any]) -> pulumi.ResourceHook | None:
         """A hook whose failure ends the program without a traceback; None in a preview, which calls no hooks."""
@@ -193,11 +199,11 @@ class Run:
         before = from_state(await _unwrapped(args.old_outputs)) if args.old_outputs else None
         failure = report.failure(record)
         if failure is None or record.on_failure == "warn":
-            await asyncio.to_thread(_show, report.outcome(record, before), args.urn)
+            await _in_thread(_show, report.outcome(record, before), args.urn)
         if failure is None:
             return
         if record.on_failure == "warn":
-            await asyncio.to_thread(_show, report.tolerated(failure), args.urn)
+            await _in_thread(_show, report.tolerated(failure), args.urn)
             return
         self._failed.add(args.urn)
         raise failure
@@ -226,12 +232,16 @@ class Run:
             recorded = members_from_state(await _unwrapped(members))
             wait = Wait(operations.run.progress, name, recorded, float(inputs["timeout"]), time.monotonic, budget)
             while True:
-                step = await asyncio.to_thread(wait.step)
+                step = await _in_thread(wait.step)
                 for message in step.messages:
-                    await asyncio.to_thread(_show, message, args.urn)
+                    await _in_thread(_show, message, args.urn)
                 if step.pause is None:
                     return
                 await asyncio.sleep(step.pause)
+
+
+async def _in_thread(call: Callable[..., _Result], *args: Any) -> _Result:
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, call, *args)
 
 
 def _name_of(parent: pulumi.Resource) -> str:

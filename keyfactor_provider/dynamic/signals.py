@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -83,16 +84,22 @@ def hand_over_on_sigterm() -> None:
     pending call for the main thread, which SIGURG, with a handler that does nothing (`abs`), wakes until it has run it.
     From then on Python writes each signal to a pipe, which a thread reads: unlike a wake-up, a byte can't get lost.
     """
-    server = _server_of_the_host()
-    if server is None or os.name != "posix" or sys.implementation.name != "cpython":
+    server, main = _server_of_the_host(), threading.main_thread().ident
+    if server is None or main is None or os.name != "posix" or sys.implementation.name != "cpython":
         return
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
-    installed = threading.Event()
+    installed, over = threading.Event(), threading.Event()
+
+    def end(*_: Any) -> None:
+        if over.is_set():
+            over.clear()
+            # The host ends on SIGINT, which it ignores in the background job of a shell; this is what SIGINT raises.
+            raise KeyboardInterrupt
 
     def install(_: Any) -> int:
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.signal(signal.SIGTERM, end)
         installed.set()
         return 0
 
@@ -100,8 +107,10 @@ def hand_over_on_sigterm() -> None:
         while signal.SIGTERM not in os.read(reader, 64):
             pass
         server.stop(HANDING_OVER_SECONDS).wait()
-        # Not by SIGINT, on which the host ends too: in the background job of a shell it ignores that signal.
-        os._exit(0)
+        over.set()
+        while over.is_set():
+            signal.pthread_kill(main, signal.SIGTERM)
+            time.sleep(0.01)
 
     call = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(install)
     _kept.append(call)
@@ -109,8 +118,7 @@ def hand_over_on_sigterm() -> None:
     set_handler.argtypes, set_handler.restype = [ctypes.c_int, ctypes.c_void_p], ctypes.c_void_p
     before = set_handler(signal.SIGURG, ctypes.cast(ctypes.CDLL(None).abs, ctypes.c_void_p))
     ctypes.pythonapi.Py_AddPendingCall(call, None)
-    main = threading.main_thread().ident
-    while main is not None and not installed.wait(0.001):
+    while not installed.wait(0.001):
         signal.pthread_kill(main, signal.SIGURG)
     set_handler(signal.SIGURG, before)
     threading.Thread(target=hand_over, daemon=True).start()

@@ -1,5 +1,6 @@
 """Two stacks that share orchestrators, two runs on one state, and many fleets in one program."""
 
+import os
 import subprocess
 import sys
 import time
@@ -89,6 +90,19 @@ def test_a_program_declares_1500_fleets() -> None:
         check=False,
     )
     assert (ran.returncode, ran.stdout.strip()) == (0, f"{MANY} registered"), ran.stderr[-3000:]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_more_fleets_than_the_program_has_threads_are_requested_and_told(tmp_path: Path, engine: str) -> None:
+    """The SDK gives its event loop four threads for each step that may run at once, and holds one for each fleet."""
+    size = 4 * 4 * (os.cpu_count() or 1) + 20
+    with running("--orchestrators", str(size)) as command:
+        stack, ids = Stack(engine, tmp_path, command), command.ids()
+        stack.fleets(*(fleet(f"fleet-{number:02}", [agent_id]) for number, agent_id in enumerate(ids)))
+        ran = stack.run("up")
+        assert ran.exit_code == 0
+        assert sorted(agent_id for _, (agent_id,) in ran.posts) == ids
+        assert all(f"fleet-{number:02}: requested 1" in ran.text for number in range(size))
 
 
 @pytest.mark.long
