@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -241,7 +242,9 @@ class Run:
 
 
 async def _in_thread(call: Callable[..., _Result], *args: Any) -> _Result:
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, call, *args)
+    # The SDK keeps the settings of a run in context variables, since one process may run several programs.
+    context = copy_context()
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, context.run, call, *args)
 
 
 def _name_of(parent: pulumi.Resource) -> str:
