@@ -11,11 +11,10 @@ import pytest
 
 from keyfactor_standins.command.process import Command, running
 from tests.program.scenarios import fleet
-from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, ROOT, Stack
+from tests.support.stacks import ENGINES, ROOT, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 
-ENGINES = ["standin", pytest.param("pulumi", marks=pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI))]
 MANY = 1_500
 
 

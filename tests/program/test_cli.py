@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 
 from keyfactor_standins.command.process import Command, running
 from tests.support.processes import wait_until
-from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, ROOT, Stack
+from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
 
 pytestmark = [
     pytest.mark.engine,
@@ -125,16 +124,7 @@ os.rename("pid", "ready")
 time.sleep(60)
 """,
     )
-    line = stack.command_line("up", "--yes", "--skip-preview")
-    with subprocess.Popen(
-        line,
-        cwd=ROOT,
-        env=stack.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
+    with stack.started() as process:
         wait_until(lambda: (stack.folder / "ready").exists(), 60)
         os.kill(int((stack.folder / "ready").read_text()), signal.SIGINT)
         text = process.communicate(timeout=60)[0]

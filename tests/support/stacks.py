@@ -11,12 +11,16 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from keyfactor_standins.command.process import Command
 from keyfactor_standins.engine.run import exported, state_file
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL_PULUMI = shutil.which("pulumi")
 NO_REAL_PULUMI = "no pulumi CLI on the PATH: the engines were not compared"
+ENGINES = ["standin", pytest.param("pulumi", marks=pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI))]
+"""Parameters of a test that runs on both engines."""
 
 PROJECT = """
 name: fleets

@@ -49,6 +49,13 @@ def every(phase: str, *members: int) -> dict[int, str]:
 REQUESTED = Step("0123", [(1, (0, 1, 2, 3))], every("pending"))
 WAVES = {"waves": ["1", "2", "100%"], "max_failed": "0"}
 FIRST = Step("0123", [(1, (0,))], every("pending", 0) | every("due", 1, 2, 3), more=WAVES)
+SECOND = Step(
+    "0123",
+    [(1, (1, 2))],
+    every("re-enrolled", 0) | every("pending", 1, 2) | every("due", 3),
+    more=WAVES,
+    reenroll=(0,),
+)
 
 ROWS: dict[str, tuple[Step, ...]] = {
     "requested once": (REQUESTED, Step("0123", [], every("pending"))),
@@ -141,13 +148,7 @@ ROWS: dict[str, tuple[Step, ...]] = {
     "a wave is requested once the one before is re-enrolled and in use": (
         FIRST,
         replace(FIRST, posts=[]),
-        Step(
-            "0123",
-            [(1, (1, 2))],
-            every("re-enrolled", 0) | every("pending", 1, 2) | every("due", 3),
-            more=WAVES,
-            reenroll=(0,),
-        ),
+        SECOND,
         Step("0123", [], every("re-enrolled", 0, 1) | every("pending", 2) | every("due", 3), more=WAVES, reenroll=(1,)),
         Step("0123", [(1, (3,))], every("re-enrolled", 0, 1, 2) | every("pending", 3), more=WAVES, reenroll=(2,)),
     ),
@@ -162,25 +163,13 @@ ROWS: dict[str, tuple[Step, ...]] = {
         Step("0123", [(1, (0,))], every("rejected", 0) | every("due", 1, 2, 3), more=WAVES, refused=(0,)),
         Step("0123", [(1, (0,))], every("rejected", 0) | every("due", 1, 2, 3), more=WAVES, refused=(0,)),
         FIRST,
-        Step(
-            "0123",
-            [(1, (1, 2))],
-            every("re-enrolled", 0) | every("pending", 1, 2) | every("due", 3),
-            more=WAVES,
-            reenroll=(0,),
-        ),
+        SECOND,
     ),
     "an overdue member halts the waves until it re-enrolls": (
         replace(FIRST, more=WAVES | {"overdue_after": "90m"}),
         replace(FIRST, more=WAVES | {"overdue_after": "90m"}, posts=[]),
         replace(FIRST, more=WAVES | {"overdue_after": "90m"}, posts=[]),
-        Step(
-            "0123",
-            [(1, (1, 2))],
-            every("re-enrolled", 0) | every("pending", 1, 2) | every("due", 3),
-            more=WAVES | {"overdue_after": "90m"},
-            reenroll=(0,),
-        ),
+        replace(SECOND, more=WAVES | {"overdue_after": "90m"}),
     ),
     "a paused roll-out requests nobody new and retries drift": (
         replace(FIRST, more=WAVES | {"paused": True}, posts=[], phases=every("due")),
@@ -193,7 +182,7 @@ ROWS: dict[str, tuple[Step, ...]] = {
             change={0: 0},
         ),
         Step("0123", [], every("re-enrolled", 0) | every("due", 1, 2, 3), more=WAVES | {"paused": True}, reenroll=(0,)),
-        Step("0123", [(1, (1, 2))], every("re-enrolled", 0) | every("pending", 1, 2) | every("due", 3), more=WAVES),
+        replace(SECOND, reenroll=()),
     ),
     "members that leave in mid-roll-out are cleared only where they were requested": (
         FIRST,

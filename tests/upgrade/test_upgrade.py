@@ -13,11 +13,10 @@ import pytest
 
 from keyfactor_provider.reenrollment.state import from_state
 from keyfactor_standins.command.process import Command, running
-from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
+from tests.support.stacks import ENGINES, Stack
 
 DATA = Path(__file__).resolve().parents[1] / "cli" / "data"
 
-ENGINES = ["standin", pytest.param("pulumi", marks=pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI))]
 needs_tf = pytest.mark.skipif(find_spec("tf") is None, reason="the library of the Terraform plugin is not installed")
 
 
