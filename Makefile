@@ -6,6 +6,9 @@ READY := .venv/.installed
 JOBS ?= auto
 PYTEST := $(PY) -m pytest -rs -n $(JOBS) --dist worksteal
 
+# A run of the tests starts more than a thousand processes, which would all compile this project again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo lint check test long coverage audit bench dist requirements upgrade pulumi terraform-install clean
 
 # The environment alone, with this package in it.

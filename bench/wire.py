@@ -75,7 +75,8 @@ def ask(command: Command, desired: Desired, transport: httpx.AsyncBaseTransport 
     """Do what a new provider process does for a new fleet: read, decide, post."""
     opened = client(command, transport)
     try:
-        record = Operations(lambda: opened, lambda _message: None).run.apply(Record(desired.fleet), desired)
+        operations = Operations(lambda: opened.settings, lambda _message: None, build=lambda _settings: opened)
+        record = operations.run.apply(Record(desired.fleet), desired)
         to_state(record)
     finally:
         opened.close()

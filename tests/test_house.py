@@ -105,16 +105,24 @@ SCHEMA = (
 )
 """Terraform's first request to the plugin in every run."""
 
+CHECK = (
+    "from keyfactor_provider.dynamic.host import HOST\n"
+    "import os; os.environ['KEYFACTOR_AUTH_ACCESS_TOKEN'] = 't'; os.environ['KEYFACTOR_HOSTNAME'] = 'h'\n"
+    "assert HOST.operations().before.check_settings(required=True) == []"
+)
+"""What every run of a Pulumi program has to do for its fleets; if nothing changes, it asks Command nothing."""
+
 
 @pytest.mark.parametrize(
     ("statement", "modules"),
     [
         ("import keyfactor_provider", ("pulumi", "httpx", "msgspec")),
         ("import keyfactor_provider.dynamic", ("httpx", "tenacity")),
+        (CHECK, ("httpx", "tenacity", "truststore")),
         (SCHEMA, ("httpx",)),
         (f"{SCHEMA}\nimport keyfactor_provider.operations.run", ("pulumi",)),
     ],
-    ids=["the package", "a program with fleets", "Terraform's schema", "a run of Terraform's"],
+    ids=["the package", "a program with fleets", "a run without changes", "Terraform's schema", "a run of Terraform's"],
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str, modules: tuple[str, ...]) -> None:
     assert loaded(statement, *modules) == set()

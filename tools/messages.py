@@ -8,9 +8,8 @@ from typing import Any, Final
 import httpx
 
 from keyfactor_provider.command import answers
-from keyfactor_provider.command.client import CommandClient
 from keyfactor_provider.command.exchange import Answer
-from keyfactor_provider.command.settings import load
+from keyfactor_provider.command.settings import Settings, load
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.errors import CommandError, ProviderError, ReenrollmentFailed
 from keyfactor_provider.messages import Message
@@ -75,17 +74,17 @@ def _concern(agent: Agent | None, status: ReenrollmentStatus = REQUESTED) -> Ite
     return concerns(Desired("edge", frozenset({one}), status), [one], {one: agent}, NOW)
 
 
-def _told(act: Callable[[Context], object], connect: Callable[[], CommandClient]) -> list[Message]:
+def _told(act: Callable[[Context], object], settings: Callable[[], Settings]) -> list[Message]:
     told: list[Message] = []
-    act(Context(connect, told.append))
+    act(Context(settings, told.append))
     return told
 
 
-def _without_settings() -> CommandClient:
-    return CommandClient(load(lambda _: None, {}))
+def _without_settings() -> Settings:
+    return load(lambda _: None, {})
 
 
-def _without_command() -> CommandClient:
+def _without_command() -> Settings:
     raise _transport(httpx.ConnectError("Connection refused"))
 
 

@@ -8,8 +8,7 @@ from typing import Final
 import msgspec
 
 from keyfactor_provider.cli.recorded import Fleet
-from keyfactor_provider.command.client import CommandClient
-from keyfactor_provider.command.settings import load
+from keyfactor_provider.command.settings import Settings, load
 from keyfactor_provider.command.settings_table import SETTINGS
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.operations.operations import Operations
@@ -68,10 +67,10 @@ def look(fleets: Sequence[Fleet], warn: Warn) -> tuple[list[Fleet], dict[str, Ag
 
 
 def _operations(warn: Warn) -> Operations:
-    def connect() -> CommandClient:
-        return CommandClient(load(lambda _key: None, os.environ, vocabulary=VOCABULARY))
+    def settings() -> Settings:
+        return load(lambda _key: None, os.environ, vocabulary=VOCABULARY)
 
-    return Operations(connect, lambda message: warn(message.text()), VOCABULARY)
+    return Operations(settings, lambda message: warn(message.text()), VOCABULARY)
 
 
 def _untimed(record: Record) -> Record:

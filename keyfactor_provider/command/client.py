@@ -78,7 +78,7 @@ class CommandClient:
         transport: replaces the network in tests.
 
     Raises:
-        SettingsError: the private CA or a proxy from the environment can't be used.
+        SettingsError: a proxy from the environment can't be used.
     """
 
     def __init__(
@@ -105,14 +105,14 @@ class CommandClient:
         """Cancels requests in progress and closes the connections."""
         self._background.close(*self._clients)
 
-    def deadline(self, until: float | None = None) -> Deadline:
+    def deadline(self, until: float | None = None, *, retries: bool = True) -> Deadline:
         """The deadline of a request that starts now, with its retries.
 
         Args:
             until: latest time on the clock; None for no limit other than the `timeout` setting.
         """
         own = self.clock() + self.settings.timeout
-        return Deadline(own if until is None else min(own, until))
+        return Deadline(own if until is None else min(own, until), retries)
 
     def now(self) -> datetime:
         """The time on Command's clock, from the Date header of its last response; before that, this machine's time.

@@ -19,7 +19,6 @@ import truststore
 
 from keyfactor_provider.command.proxies import proxy_for
 from keyfactor_provider.command.settings import Settings
-from keyfactor_provider.errors import SettingsError
 
 MOST_BYTES: Final = 64 * 1024 * 1024
 """The maximum size of a response, compressed or not; a page of 1,000 orchestrators has one to three MiB."""
@@ -253,9 +252,6 @@ class Connections:
 
     Args:
         transport: replaces the network in tests.
-
-    Raises:
-        SettingsError: the private CA can't be used.
     """
 
     def __init__(self, settings: Settings, transport: httpx.AsyncBaseTransport | None) -> None:
@@ -289,14 +285,5 @@ def _tls(settings: Settings) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     if settings.ca_pem:
-        try:
-            context.load_verify_locations(cadata=settings.ca_pem)
-        except (ssl.SSLError, ValueError) as error:
-            reason = error.reason if isinstance(error, ssl.SSLError) else error
-            raise SettingsError(
-                "The private CA for Keyfactor Command can't be read",
-                f"{settings.vocabulary.setting('caCert')} holds no usable certificate ({reason})",
-                "Expected a PEM file or its text.",
-                key="caCert",
-            ) from None
+        context.load_verify_locations(cadata=settings.ca_pem)
     return context

@@ -11,8 +11,6 @@ from importlib.util import find_spec
 from typing import Final
 from urllib.parse import urlsplit
 
-import httpx
-
 from keyfactor_provider.errors import SettingsError
 
 _PORTS: Final = {"http": "80", "https": "443"}
@@ -38,6 +36,9 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
 
 
 def _usable(name: str, address: str) -> str:
+    # Few runs have a proxy, and most of the others never need httpx, which takes 20 to 60 ms to import.
+    import httpx
+
     address = address if "://" in address else f"http://{address}"
     try:
         proxy = httpx.URL(address)

@@ -6,6 +6,7 @@ them names a profile or profile file.
 """
 
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,8 @@ from typing import Final, Literal, cast, get_args
 from keyfactor_provider.command.credentials import Credentials, counting, find_credentials
 from keyfactor_provider.command.files import read_text, warn_if_others_can_write
 from keyfactor_provider.command.profile import default_file, read_profile
-from keyfactor_provider.command.settings_table import SETTINGS
+from keyfactor_provider.command.proxies import proxy_for
+from keyfactor_provider.command.settings_table import CONFIG_KEYS, SETTINGS
 from keyfactor_provider.command.sources import (
     Source,
     Value,
@@ -31,9 +33,6 @@ from keyfactor_provider.text import safe
 from keyfactor_provider.vocabulary import Vocabulary
 
 StatusEncoding = Literal["auto", "integer", "string", "digits"]
-
-CONFIG_KEYS: Final = tuple(setting.key for setting in SETTINGS.values() if setting.attribute)
-SECRET_KEYS: Final = tuple(setting.key for setting in SETTINGS.values() if setting.secret)
 
 _CERTIFICATE: Final = re.compile(r"-----BEGIN CERTIFICATE-----([^-]+)-----END CERTIFICATE-----", re.ASCII)
 _NOT_BASE64: Final = re.compile(r"\\[nrt]|\\|\s")
@@ -97,7 +96,8 @@ def load(
 
     Raises:
         MissingSettings: no host, no credentials, or only part of the credentials.
-        SettingsError: a value is invalid, or two contradict each other.
+        SettingsError: a value is invalid, two contradict each other, or the environment names a proxy that can't be
+            used.
     """
     vocabulary = vocabulary or Vocabulary()
     warnings: list[str] = []
@@ -110,7 +110,7 @@ def load(
             f"Set {vocabulary.setting('hostname')} or KEYFACTOR_HOSTNAME, or a profile in "
             f"{SETTINGS['configFile'].default}. {counting(vocabulary)}",
         )
-    return Settings(
+    settings = Settings(
         base_url=base_url(host, first(_with_own_port(sources, host), "port"), first(sources, "apiPath"), vocabulary),
         credentials=find_credentials(sources, vocabulary),
         ca_pem=_ca(first(sources, "caCert"), warnings),
@@ -122,6 +122,9 @@ def load(
         remarks=tuple(warnings),
         vocabulary=vocabulary,
     )
+    for url in filter(None, (settings.base_url, settings.credentials.token_url)):
+        proxy_for(url, environment)
+    return settings
 
 
 def _sources(
@@ -204,10 +207,16 @@ def _ca(value: Value | None, warnings: list[str]) -> str:
     certificates = [_NOT_BASE64.sub("", body) for body in _CERTIFICATE.findall(text)]
     if not certificates:
         raise _unusable_ca(value, f"{value.source} holds no certificate")
-    return "".join(
+    pem = "".join(
         "\n".join(("-----BEGIN CERTIFICATE-----", *wrap(body, 64), "-----END CERTIFICATE-----", ""))
         for body in certificates
     )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError) as error:
+        reason = error.reason if isinstance(error, ssl.SSLError) else str(error)
+        raise _unusable_ca(value, f"{value.source} holds no usable certificate ({reason})") from None
+    return pem
 
 
 def _unusable_ca(value: Value, came_back: str) -> SettingsError:

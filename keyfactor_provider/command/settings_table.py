@@ -179,3 +179,6 @@ _ALL: Final = (
 )
 
 SETTINGS: Final[Mapping[str, Setting]] = {setting.key: setting for setting in _ALL}
+
+CONFIG_KEYS: Final = tuple(setting.key for setting in SETTINGS.values() if setting.attribute)
+SECRET_KEYS: Final = tuple(setting.key for setting in SETTINGS.values() if setting.secret)

@@ -43,7 +43,7 @@ class Host:
 
     def configure(self, req: ConfigureRequest) -> None:
         """Takes the stack's config, with its secrets in plain text."""
-        from keyfactor_provider.command.settings import CONFIG_KEYS
+        from keyfactor_provider.command.settings_table import CONFIG_KEYS
         from keyfactor_provider.command.sources import as_text
 
         values = {key: as_text(req.config.get(f"keyfactor:{key}")) for key in CONFIG_KEYS}
@@ -57,12 +57,11 @@ class Host:
         """The operations, built on first use with the stack's config."""
         with self._lock:
             if self._operations is None:
-                from keyfactor_provider.command.client import CommandClient
                 from keyfactor_provider.command.settings import load
                 from keyfactor_provider.operations.operations import Operations
 
                 log = EngineLog(sys.argv[-1])
-                self._operations = Operations(lambda: CommandClient(load(self._config.get, os.environ)), log.tell)
+                self._operations = Operations(lambda: load(self._config.get, os.environ), log.tell)
             return self._operations
 
     def reports_failures_to(self, path: Any) -> None:

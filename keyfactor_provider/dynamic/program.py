@@ -30,7 +30,6 @@ from keyfactor_provider.reenrollment.desired import amount
 from keyfactor_provider.reenrollment.state import from_state, members_from_state
 
 if TYPE_CHECKING:
-    from keyfactor_provider.command.client import CommandClient
     from keyfactor_provider.operations.lookup import Orchestrator
     from keyfactor_provider.operations.operations import Operations
 
@@ -141,17 +140,6 @@ class Run:
         hook = self._hook(f"completion {name}", completion)
         return None if hook is None else pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
-    def client(self) -> "CommandClient":
-        """A client with the settings of this program's stack, environment and profile.
-
-        Raises:
-            SettingsError: they are wrong or missing.
-        """
-        from keyfactor_provider.command.client import CommandClient
-        from keyfactor_provider.command.settings import load
-
-        return CommandClient(load(pulumi.Config(_CONFIG).get, os.environ))
-
     async def everyone(self) -> "Sequence[Orchestrator]":
         """Every agent in Command's list, which is read once per run.
 
@@ -166,10 +154,12 @@ class Run:
     @asynccontextmanager
     async def _using_command(self) -> "AsyncIterator[Operations]":
         """The operations that look-ups and waits of this run share; closed after the last use."""
+        from keyfactor_provider.command.settings import load
         from keyfactor_provider.operations.operations import Operations
 
         if self._operations is None:
-            self._operations = Operations(self.client, _show)
+            config = pulumi.Config(_CONFIG)
+            self._operations = Operations(lambda: load(config.get, os.environ), _show)
         operations = self._operations
         self._users += 1
         try:
@@ -294,7 +284,7 @@ def _require_engine() -> None:
 
 
 def _refuse_plain_secrets() -> None:
-    from keyfactor_provider.command.settings import SECRET_KEYS
+    from keyfactor_provider.command.settings_table import SECRET_KEYS
 
     config = pulumi.Config(_CONFIG)
     for key in SECRET_KEYS:

@@ -59,7 +59,7 @@ class Before:
         """
         try:
             with self._context.lock:
-                self._context.session.connect()
+                self._context.session.require_settings()
         except MissingSettings as error:
             if required:
                 return [Problem("keyfactor", str(error))]

@@ -4,8 +4,8 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from keyfactor_provider.command.client import CommandClient
-from keyfactor_provider.command.session import Session
+from keyfactor_provider.command.session import BuildClient, Session
+from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.messages import Message, Tell
 from keyfactor_provider.reenrollment.claims import Claims
@@ -22,24 +22,26 @@ class Context:
     share observations and outages.
 
     Args:
-        connect: builds the client on first use; may raise SettingsError.
+        settings: loads the settings on first use; may raise SettingsError.
         tell: shows a message to the user of the run.
         vocabulary: the engine's terms for messages; Pulumi's if None.
         now: the time; None to use Command's clock, as its responses report it.
+        build: replaces the client in tests.
     """
 
     def __init__(
         self,
-        connect: Callable[[], CommandClient],
+        settings: Callable[[], Settings],
         tell: Tell,
         vocabulary: Vocabulary | None = None,
         now: Callable[[], datetime] | None = None,
+        build: BuildClient | None = None,
     ) -> None:
         self.lock = threading.RLock()
         self.vocabulary = vocabulary or Vocabulary()
         self.claims = Claims()
         self.tell = tell
-        self.session = Session(connect, self._tell_of_settings)
+        self.session = Session(settings, self._tell_of_settings, build)
         self._now = now or self.session.now
         self._told: set[Message] = set()
 

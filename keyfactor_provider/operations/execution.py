@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from keyfactor_provider.command.asking import Outcome
 from keyfactor_provider.command.session import Session
 from keyfactor_provider.errors import CommandError, ProviderError, SettingsError
 from keyfactor_provider.operations.context import observation_of
@@ -12,6 +11,9 @@ from keyfactor_provider.reenrollment import life
 from keyfactor_provider.reenrollment.fleet import Plan
 from keyfactor_provider.reenrollment.life import Moment
 from keyfactor_provider.status import ReenrollmentStatus
+
+if TYPE_CHECKING:
+    from keyfactor_provider.command.asking import Outcome
 
 LOG: Final = logging.getLogger(__name__)
 
@@ -74,7 +76,7 @@ def _post(
     return trouble
 
 
-def _record(plan: Plan, outcome: Outcome, status: ReenrollmentStatus, at: Moment) -> None:
+def _record(plan: Plan, outcome: "Outcome", status: ReenrollmentStatus, at: Moment) -> None:
     for member_id in outcome.accepted:
         if member_id in plan.clears:
             del plan.clears[member_id]

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.session import BuildClient
+from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.command.wire import Agent
 from keyfactor_provider.messages import Tell
 from keyfactor_provider.operations.before import Before
@@ -41,10 +42,11 @@ class Operations:
     """What one process does to one Command server, for all fleets of a stack.
 
     Args:
-        connect: builds the client on first use; may raise SettingsError.
+        settings: loads the settings on first use; may raise SettingsError.
         tell: shows a message to the user of the run.
         vocabulary: the engine's terms for messages; Pulumi's if None.
         now: the time; None to use Command's clock, as its responses report it.
+        build: replaces the client in tests.
 
     Attributes:
         before: checks and forecasts, which change nothing.
@@ -54,24 +56,25 @@ class Operations:
 
     def __init__(
         self,
-        connect: Callable[[], CommandClient],
+        settings: Callable[[], Settings],
         tell: Tell,
         vocabulary: Vocabulary | None = None,
         now: Callable[[], datetime] | None = None,
+        build: BuildClient | None = None,
     ) -> None:
-        self._context = Context(connect, tell, vocabulary, now)
+        self._context = Context(settings, tell, vocabulary, now, build)
         self.before = Before(self._context)
         self.run = Run(self._context)
         self.lookups = Lookups(self._context)
 
-    def connect(self) -> None:
-        """Builds the client now, so that errors in the settings and warnings about them come first.
+    def require_settings(self) -> None:
+        """Loads the settings now, so that errors in them and warnings about them come first.
 
         Raises:
             SettingsError: settings are wrong or missing.
         """
         with self._context.lock:
-            self._context.session.connect()
+            self._context.session.require_settings()
 
     def close(self) -> None:
         """Closes any connections."""

@@ -160,7 +160,7 @@ class Reenrollment:
     def _apply(self, call: Call, record: Record, news: Bag, secret: frozenset[str]) -> Result:
         desired = forms.desired_of(call.name, news.values)
         # Fails here, before anything is recorded, if settings are wrong or missing.
-        self._host.operations.connect()
+        self._host.operations.require_settings()
         after = self._host.operations.run.apply(record, desired, within=call.timeout)
         self._host.tell(report.outcome(after, record))
         failure = report.failure(after)

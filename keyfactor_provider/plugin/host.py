@@ -47,7 +47,7 @@ class Host:
 
     def configure(self, settings: "Bag") -> None:
         """Stores the provider's settings."""
-        from keyfactor_provider.command.settings import CONFIG_KEYS, SECRET_KEYS
+        from keyfactor_provider.command.settings_table import CONFIG_KEYS, SECRET_KEYS
         from keyfactor_provider.command.sources import as_text
 
         texts = {key: as_text(settings.values.get(key)) for key in CONFIG_KEYS}
@@ -63,12 +63,11 @@ class Host:
         """The operations on Command; built on first use."""
         with self._lock:
             if self._operations is None:
-                from keyfactor_provider.command.client import CommandClient
                 from keyfactor_provider.command.settings import load
                 from keyfactor_provider.operations.operations import Operations
 
                 config = self._config
-                self._operations = Operations(lambda: CommandClient(load(config.get, os.environ)), self.tell)
+                self._operations = Operations(lambda: load(config.get, os.environ), self.tell)
             return self._operations
 
     def check(self, name: str, urn: str) -> list[Problem]:

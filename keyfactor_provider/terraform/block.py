@@ -7,8 +7,8 @@ from typing import Any, Final
 from tf.schema import Attribute, Schema
 from tf.types import Bool, Number, String
 
-from keyfactor_provider.command.settings import CONFIG_KEYS, Settings, load
-from keyfactor_provider.command.settings_table import SETTINGS, Setting
+from keyfactor_provider.command.settings import Settings, load
+from keyfactor_provider.command.settings_table import CONFIG_KEYS, SETTINGS, Setting
 from keyfactor_provider.command.sources import as_text
 from keyfactor_provider.vocabulary import Vocabulary
 

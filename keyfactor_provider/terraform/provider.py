@@ -8,6 +8,7 @@ from tf.iface import Provider
 from tf.schema import Schema
 from tf.utils import Diagnostics
 
+from keyfactor_provider.command.settings import Settings
 from keyfactor_provider.errors import MissingSettings, SettingsError
 from keyfactor_provider.terraform import block
 from keyfactor_provider.terraform.calls import DataSource, Resource
@@ -60,28 +61,27 @@ class CommandProvider(Provider):
 
     def configure_provider(self, diags: Diagnostics, config: Mapping[str, Any]) -> None:
         """Takes the settings for this process, and reports problems with them once."""
-        from keyfactor_provider.command.client import CommandClient
         from keyfactor_provider.operations.operations import Operations
 
         unknown = [name for name, value in config.items() if is_unknown(value)]
         self.shared.readable = not unknown
 
-        def connect() -> CommandClient:
+        def settings() -> Settings:
             if unknown:
                 raise MissingSettings(
                     "Keyfactor Command can't be read yet",
                     f"the provider block's {unknown[0]} is known only after apply",
                     "Existing orchestrators are not refreshed.",
                 )
-            settings = block.settings(config)
-            url = urlsplit(settings.base_url)
+            found = block.settings(config)
+            url = urlsplit(found.base_url)
             self.shared.server = f"{url.hostname}:{url.port or url.scheme}"
-            return CommandClient(settings)
+            return found
 
-        self.shared.operations = Operations(connect, self.shared.tell, block.VOCABULARY)
+        self.shared.operations = Operations(settings, self.shared.tell, block.VOCABULARY)
         try:
             with self.shared.tell.into(diags):
-                self.shared.operations.connect()
+                self.shared.operations.require_settings()
         except MissingSettings as error:
             add_settings_warning(
                 diags, error, "" if unknown else " The plan continues; `terraform apply` will fail without it."

@@ -129,7 +129,7 @@ def test_a_proxy_that_never_opens_its_tunnel_is_given_up_and_nothing_was_sent(
 def test_the_previews_of_a_process_take_no_longer_than_they_may(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(session_module, "GLANCE_SECONDS", SECONDS)
     with hostile(NEVER_ENDING[name]) as server, client_of(f"http://{server.host}") as client:
-        session = Session(lambda: client, lambda _: None)
+        session = Session(lambda: client.settings, lambda _: None, lambda _: client)
         ends_in_time(lambda: session.glance([GUID]), Unreachable)
         began = monotonic()
         assert session.glance([GUID]) == {}

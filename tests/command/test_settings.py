@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from keyfactor_provider.command.client import CommandClient
-from keyfactor_provider.command.settings import CONFIG_KEYS, SECRET_KEYS, Settings, load
-from keyfactor_provider.command.settings_table import SETTINGS
+from keyfactor_provider.command.settings import Settings, load
+from keyfactor_provider.command.settings_table import CONFIG_KEYS, SECRET_KEYS, SETTINGS
 from keyfactor_provider.errors import MissingSettings, SettingsError
 from keyfactor_provider.vocabulary import Vocabulary
+from keyfactor_standins.command.authority import Authority
+from keyfactor_standins.command.world import World
 
 HOST = {"KEYFACTOR_HOSTNAME": "command.example.com"}
 BASIC = {"KEYFACTOR_USERNAME": "svc", "KEYFACTOR_PASSWORD": "canary-password"}
@@ -24,7 +25,10 @@ OAUTH = {
 TOKEN = {"KEYFACTOR_AUTH_ACCESS_TOKEN": "canary-token"}
 CANARIES = ("canary-password", "canary-secret", "canary-token")
 
-CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+
+def certificate() -> str:
+    """A new certificate of a private CA."""
+    return Authority(World()).pem
 
 
 def loaded(
@@ -46,7 +50,7 @@ CONFIG_VALUES = {
     "password": "config-password",
     "domain": "CONFIG",
     "apiPath": "ConfigAPI",
-    "caCert": CERTIFICATE.replace("MIIB", "CONF"),
+    "caCert": certificate(),
     "skipVerify": "true",
     "timeout": "11",
     "batchSize": "12",
@@ -58,7 +62,7 @@ ENVIRONMENT_VALUES = {
     "KEYFACTOR_PASSWORD": "env-password",
     "KEYFACTOR_DOMAIN": "ENV",
     "KEYFACTOR_API_PATH": "EnvAPI",
-    "KEYFACTOR_CA_CERT": CERTIFICATE.replace("MIIB", "ENVV"),
+    "KEYFACTOR_CA_CERT": certificate(),
     "KEYFACTOR_SKIP_VERIFY": "false",
     "KEYFACTOR_CLIENT_TIMEOUT": "21",
     "KEYFACTOR_BATCH_SIZE": "22",
@@ -79,7 +83,7 @@ def test_the_stacks_config_comes_before_the_environment() -> None:
     assert settings.base_url == "https://config.example.com/ConfigAPI"
     assert settings.credentials.username == "CONFIG\\config-user"
     assert settings.credentials.password == "config-password"
-    assert "CONF" in settings.ca_pem
+    assert settings.ca_pem == CONFIG_VALUES["caCert"]
     assert (settings.skip_verify, settings.timeout, settings.batch_size) == (True, 11, 12)
     assert settings.status_encoding == "string"
     assert settings.host_source == "the stack's config, keyfactor:hostname"
@@ -534,7 +538,7 @@ def test_a_status_goes_out_in_one_of_four_encodings(encoding: str) -> None:
     assert loaded({**HOST, **BASIC}, {"statusEncoding": encoding}).status_encoding == encoding.lower()
 
 
-PEM = "-----BEGIN CERTIFICATE-----\n" + "\n".join(["QUJD" * 16, "QUJD" * 16, "QQ=="]) + "\n-----END CERTIFICATE-----\n"
+PEM = certificate()
 BUNDLE = f"# Főtanúsítvány\n{PEM}# second\n{PEM}"
 
 
@@ -600,10 +604,20 @@ def test_a_path_that_cannot_be_one_is_refused() -> None:
         loaded({**HOST, **BASIC, "KEYFACTOR_CA_CERT": "a\0b"})
 
 
-def test_a_private_ca_that_is_no_certificate_is_refused_when_the_client_is_made() -> None:
-    settings = loaded({**HOST, **BASIC, "KEYFACTOR_CA_CERT": CERTIFICATE})
-    with pytest.raises(SettingsError, match="no usable certificate"):
-        CommandClient(settings)
+@pytest.mark.parametrize("body", ["MIIB", "QUJD", "canary", "@"])
+def test_a_private_ca_that_is_no_certificate_is_refused_by_its_source(body: str) -> None:
+    pem = f"{PEM}-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
+    with pytest.raises(SettingsError, match=r"KEYFACTOR_CA_CERT.* no usable certificate"):
+        loaded({**HOST, **BASIC, "KEYFACTOR_CA_CERT": pem})
+
+
+@pytest.mark.parametrize(
+    ("method", "destination"), [(BASIC, "command.example.com"), (OAUTH, "login.example.com")], ids=["Command", "tokens"]
+)
+def test_a_proxy_that_cannot_be_used_is_refused_with_the_settings(method: Mapping[str, str], destination: str) -> None:
+    direct = ",".join({"command.example.com", "login.example.com"} - {destination})
+    with pytest.raises(SettingsError, match="HTTPS_PROXY"):
+        loaded({**HOST, **method, "HTTPS_PROXY": "ftp://proxy.example.com", "NO_PROXY": direct})
 
 
 def test_a_user_without_a_home_needs_none_where_the_environment_has_everything(

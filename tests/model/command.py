@@ -154,9 +154,9 @@ class Client:
     def sleep(self, seconds: float) -> None:
         self._now += seconds
 
-    def deadline(self, until: float | None = None) -> Deadline:
+    def deadline(self, until: float | None = None, *, retries: bool = True) -> Deadline:
         own = self._now + self.settings.timeout
-        return Deadline(own if until is None else min(own, until))
+        return Deadline(own if until is None else min(own, until), retries)
 
     def agent(self, agent_id: str, *, deadline: Deadline | None = None) -> list[Agent]:
         self._reading(deadline)

@@ -35,15 +35,19 @@ logging.basicConfig(level=logging.DEBUG, stream=sys.stderr)
 """
 
 PROGRAM = """
+import os
+
 import pulumi
 from keyfactor_provider import OrchestratorReenrollment, ReenrollmentCompletion, orchestrators
+from keyfactor_provider.command.client import CommandClient
+from keyfactor_provider.command.settings import load
 from keyfactor_provider.dynamic.program import Run
 
 found = orchestrators(machine="edge-*", at_least=1)
 edge = OrchestratorReenrollment("edge", orchestrator_ids=found.ids, status="Requested")
 done = ReenrollmentCompletion("done", fleet=edge, timeout=1)
-run = Run.current()
-pulumi.log.info(f"{found!r} {vars(edge)!r} {vars(run)!r} {run.client().settings!r} {vars(run.client())!r}")
+settings = load(pulumi.Config("keyfactor").get, os.environ)
+pulumi.log.info(f"{found!r} {vars(edge)!r} {vars(Run.current())!r} {settings!r} {vars(CommandClient(settings))!r}")
 edge.members.apply(lambda members: pulumi.log.info(f"{members}"))
 """
 

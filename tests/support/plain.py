@@ -33,7 +33,7 @@ class Plain:
     def __init__(
         self, connect: Callable[[], CommandClient], tell: Tell, now: Callable[[], datetime] | None = None
     ) -> None:
-        self.operations = Operations(connect, tell, now=now)
+        self.operations = Operations(lambda: connect().settings, tell, now=now, build=lambda _settings: connect())
         self._read: set[str] = set()
 
     def check(self, raw: Mapping[str, Any], old_inputs: Mapping[str, Any], *, preview: bool) -> Checked:
