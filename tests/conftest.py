@@ -46,6 +46,7 @@ def _empty_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: py
     for name in list(os.environ):
         if name.startswith(("KEYFACTOR_", "PULUMI_")) or name.lower().endswith("_proxy") or name == "COLUMNS":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("STANDIN_SALT_VERSION", "quick")
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     return home

@@ -119,10 +119,18 @@ CHECK = (
         ("import keyfactor_provider", ("pulumi", "httpx", "msgspec")),
         ("import keyfactor_provider.dynamic", ("httpx", "tenacity")),
         (CHECK, ("httpx", "tenacity", "truststore")),
+        ("import keyfactor_provider.command.client", ("click", "pygments", "rich")),
         (SCHEMA, ("httpx",)),
         (f"{SCHEMA}\nimport keyfactor_provider.operations.run", ("pulumi",)),
     ],
-    ids=["the package", "a program with fleets", "a run without changes", "Terraform's schema", "a run of Terraform's"],
+    ids=[
+        "the package",
+        "a program with fleets",
+        "a run without changes",
+        "a request",
+        "Terraform's schema",
+        "a run of Terraform's",
+    ],
 )
 def test_nothing_heavy_is_loaded_before_it_is_needed(statement: str, modules: tuple[str, ...]) -> None:
     assert loaded(statement, *modules) == set()

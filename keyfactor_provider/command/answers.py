@@ -4,9 +4,8 @@ import ssl
 from collections.abc import Mapping
 from typing import Final
 
-import httpx
-
 from keyfactor_provider.command.exchange import Answer, Interrupted, TooLarge
+from keyfactor_provider.command.http import httpx
 from keyfactor_provider.command.retrying import seconds_asked
 from keyfactor_provider.errors import (
     BadAnswer,

@@ -7,12 +7,12 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx
 import msgspec
 
 from keyfactor_provider.command.answers import is_html, is_passing, transport_failure
 from keyfactor_provider.command.credentials import Credentials
 from keyfactor_provider.command.exchange import FAILURES, Answer, exchange
+from keyfactor_provider.command.http import httpx
 from keyfactor_provider.command.redaction import Redaction
 from keyfactor_provider.command.retrying import seconds_asked
 from keyfactor_provider.errors import BadAnswer, CommandError, Unauthorized, Unreachable

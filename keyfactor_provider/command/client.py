@@ -13,12 +13,11 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Final, TypeVar
 
-import httpx
-
 from keyfactor_provider.command import wire
 from keyfactor_provider.command.answers import failure_of, reference, transport_failure
 from keyfactor_provider.command.auth import BearerAuth, TokenAuth, TokenEndpoint
 from keyfactor_provider.command.exchange import FAILURES, MOST_AT_ONCE, Answer, Background, Connections, exchange
+from keyfactor_provider.command.http import httpx
 from keyfactor_provider.command.redaction import Redaction, secrets_of_proxies
 from keyfactor_provider.command.retrying import Deadline, retrying
 from keyfactor_provider.command.settings import Settings

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, Final, TypeVar
 
-import httpx
 import truststore
 
+from keyfactor_provider.command.http import httpx
 from keyfactor_provider.command.proxies import proxy_for
 from keyfactor_provider.command.settings import Settings
 

@@ -37,7 +37,7 @@ def proxy_for(url: str, environment: Mapping[str, str]) -> str | None:
 
 def _usable(name: str, address: str) -> str:
     # Few runs have a proxy, and most of the others never need httpx, which takes 20 to 60 ms to import.
-    import httpx
+    from keyfactor_provider.command.http import httpx
 
     address = address if "://" in address else f"http://{address}"
     try:
