@@ -3,7 +3,7 @@
 import json
 import ssl
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -115,9 +115,9 @@ class Clock:
 def client_of(given: list[Any], method: str) -> Iterator[CommandClient]:
     clock = Clock()
     made = load(lambda _: None, HOST | METHODS[method], Path("/nonexistent"))
-    client = CommandClient(made, clock=clock, sleep=clock.sleep, transport=httpx.MockTransport(Server(given)))
-    yield client
-    client.close()
+    transport = httpx.MockTransport(Server(given))
+    with closing(CommandClient(made, clock=clock, sleep=clock.sleep, transport=transport)) as client:
+        yield client
 
 
 often = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -9,7 +9,7 @@ import textwrap
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import monotonic
 
@@ -37,9 +37,8 @@ PROMPTLY = 2.5
 @contextmanager
 def client_of(host: str, **more: str) -> Iterator[CommandClient]:
     environment = {"KEYFACTOR_HOSTNAME": host, "KEYFACTOR_USERNAME": "u", "KEYFACTOR_PASSWORD": "p", **more}
-    client = CommandClient(load(lambda _: None, environment, Path("/nonexistent")))
-    yield client
-    client.close()
+    with closing(CommandClient(load(lambda _: None, environment, Path("/nonexistent")))) as client:
+        yield client
 
 
 def soon(client: CommandClient) -> Deadline:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,9 +34,8 @@ def roster_of(agents: AgentList) -> Iterator[Roster]:
             "KEYFACTOR_USERNAME": "u",
             "KEYFACTOR_PASSWORD": "p",
         }
-        client = CommandClient(load(lambda _: None, environment, Path("/nonexistent")))
-        yield Roster(client)
-        client.close()
+        with closing(CommandClient(load(lambda _: None, environment, Path("/nonexistent")))) as client:
+            yield Roster(client)
 
 
 def everyone_of(agents: AgentList) -> list[str]:

@@ -219,6 +219,7 @@ class Proxy:
                 connection.sendall(f"HTTP/1.1 407 {told}\r\nContent-Length: 0\r\n\r\n".encode())
 
     def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
 
 

@@ -6,7 +6,7 @@ import socket
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import chain, repeat
@@ -91,9 +91,12 @@ def listening() -> Iterator[Listener]:
     with Listener() as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            # Before its socket is closed: the thread would poll whatever gets that number next, and never rest.
+            server.shutdown()
+            thread.join()
 
 
 def closed_port() -> int:
@@ -162,9 +165,8 @@ def hostile(script: Script, *, pace: float = _PACE, listens: bool = True) -> Ite
         pace: seconds between two pieces.
         listens: whether it waits for a request before it sends anything.
     """
-    server = Hostile(script, pace=pace, listens=listens)
-    yield server
-    server.close()
+    with closing(Hostile(script, pace=pace, listens=listens)) as server:
+        yield server
 
 
 def compressed(body: bytes, encoding: str) -> bytes:
