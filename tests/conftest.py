@@ -17,6 +17,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _STARTERS = (
     "keyfactor_standins.command.process",
     "keyfactor_standins.engine.run",
+    "tests.support.commands",
     "tests.support.lifecycle",
     "tests.support.modules",
     "tests.support.plugin",

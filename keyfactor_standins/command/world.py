@@ -109,6 +109,7 @@ class World:
         if state is not None:
             self._load(state)
             self._file = state.open("a", encoding="utf-8")
+        self._seed = seed
         # The same seed would produce the GUIDs of the stored fleet again.
         self._random = random.Random(None if self.agents else seed)
 
@@ -238,10 +239,11 @@ class World:
         self._write({"gone": gone.agent_id})
 
     def clear(self) -> None:
-        """Delete every orchestrator, and follow the machine's clock again."""
+        """Delete every orchestrator, follow the machine's clock again, and start again with the GUIDs of the seed."""
         for agent_id in list(self.agents):
             self.remove(agent_id)
         self.flags_before.clear()
+        self._random = random.Random(self._seed)
         self.set_clock(None)
 
     def change(self, agent_id: str, **fields: Any) -> Agent:

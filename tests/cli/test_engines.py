@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
 from tests.cli.conftest import Cli
+from tests.support.commands import fresh
 from tests.support.modules import FIRST_FOUND, Module
 from tests.support.stacks import Stack
 
@@ -61,7 +62,7 @@ def _document(text: str) -> bytes:
 
 @pytest.fixture
 def command() -> Iterator[Command]:
-    with running("--orchestrators", "8") as command:
+    with fresh(8) as command:
         yield command
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
+from tests.support.commands import fresh
 from tests.support.stacks import ROOT, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -20,7 +21,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
 def stacks(tmp_path: Path) -> Iterator[list[Stack]]:
     """Two stacks, each with its own Command in its config."""
     stacks, profiles, file = [], {}, tmp_path / "profiles.json"
-    with running("--orchestrators", "4") as one, running("--orchestrators", "6", "--seed", "2") as other:
+    with fresh(4) as one, fresh(6, "--seed", "2") as other:
         for name, command in (("stack-0", one), ("stack-1", other)):
             credentials = {key: command.said[key] for key in ("username", "password", "domain")}
             profiles[name] = {"host": command.url, **credentials}

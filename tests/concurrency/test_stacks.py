@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
 from tests.program.scenarios import fleet
+from tests.support.commands import fresh
 from tests.support.stacks import ENGINES, ROOT, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(120)]
@@ -20,7 +21,7 @@ MANY = 1_500
 
 @pytest.fixture
 def command() -> Iterator[Command]:
-    with running("--orchestrators", "12") as command:
+    with fresh(12) as command:
         yield command
 
 
@@ -95,7 +96,7 @@ def test_a_program_declares_1500_fleets() -> None:
 def test_more_fleets_than_the_program_has_threads_are_requested_and_told(tmp_path: Path, engine: str) -> None:
     """The SDK gives its event loop four threads for each step that may run at once, and holds one for each fleet."""
     size = 4 * 4 * (os.cpu_count() or 1) + 20
-    with running("--orchestrators", str(size)) as command:
+    with fresh(size) as command:
         stack, ids = Stack(engine, tmp_path, command), command.ids()
         stack.fleets(*(fleet(f"fleet-{number:02}", [agent_id]) for number, agent_id in enumerate(ids)))
         ran = stack.run("up")
@@ -107,7 +108,7 @@ def test_more_fleets_than_the_program_has_threads_are_requested_and_told(tmp_pat
 @pytest.mark.long
 @pytest.mark.timeout(3000)
 def test_1500_fleets_in_one_program_from_up_to_destroy(tmp_path: Path) -> None:
-    with running("--orchestrators", str(MANY)) as command:
+    with fresh(MANY) as command:
         ids = command.ids()
         stack = Stack("standin", tmp_path, command)
         stack.fleets(*(fleet(f"fleet-{number:04}", [agent_id]) for number, agent_id in enumerate(ids)))

@@ -17,6 +17,7 @@ from keyfactor_provider.errors import InputError
 from keyfactor_provider.reenrollment.record import Record
 from keyfactor_provider.reenrollment.state import to_state
 from keyfactor_standins.command.process import Command, running
+from tests.support.commands import fresh
 from tests.support.lifecycle import UNKNOWN, HostError, host
 from tests.support.processes import wait_until
 
@@ -32,7 +33,7 @@ def shared() -> Iterator[Command]:
 
 @pytest.fixture
 def command() -> Iterator[Command]:
-    with running("--orchestrators", "12") as command:
+    with fresh(12) as command:
         yield command
 
 

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from keyfactor_standins.command.process import running
+from tests.support.commands import fresh
 from tests.support.stacks import Stack
 
 pytestmark = pytest.mark.engine
 
 
 def test_a_new_resource_is_listed_before_an_older_one_that_now_depends_on_it(tmp_path: Path) -> None:
-    with running("--orchestrators", "2") as command:
+    with fresh(2) as command:
         stack, ids = Stack("standin", tmp_path, command), command.ids()
         rest = {"name": "rest", "orchestrator_ids": ids[1:], "status": "Requested"}
         stack.fleets(rest)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from keyfactor_standins.command.process import Command, running
+from tests.support.commands import fresh
 from tests.support.pluginhost import Plugin, plugin
 
 
@@ -25,7 +26,7 @@ def reader(shared: Command) -> Iterator[Plugin]:
 @pytest.fixture
 def command() -> Iterator[Command]:
     """A Command for one test."""
-    with running("--orchestrators", "6", "--seed", "7") as command:
+    with fresh(6, "--seed", "7") as command:
         yield command
 
 

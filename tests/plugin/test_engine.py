@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from keyfactor_provider.version import RELEASE
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
 from tests.plugin.programs import COMPLETION, ROOT, Program, environment, install, missing
+from tests.support.commands import fresh
 from tests.support.processes import wait_until
 
 MISSING = missing("pulumi", "pulumi-language-yaml")
@@ -142,7 +143,7 @@ def test_an_outage_fails_a_preview_and_keeps_the_state(start: Start, command: Co
 
 def test_two_command_servers_in_one_program(start: Start, command: Command) -> None:
     program = start()
-    with running("--orchestrators", "3", "--seed", "8") as second:
+    with fresh(3, "--seed", "8") as second:
 
         def provider(of: Command) -> dict[str, Any]:
             names = {"hostname": of.url, "username": of.said["username"], "domain": of.said["domain"]}
@@ -371,7 +372,7 @@ class TestInstalled:
 
 
 def test_the_yaml_example_rolls_a_fleet_out(home: Path, tmp_path: Path) -> None:
-    with running("--orchestrators", "12", "--seed", "3") as command:
+    with fresh(12, "--seed", "3") as command:
         folder = tmp_path / "example"
         folder.mkdir()
         (folder / "Pulumi.yaml").write_text((ROOT / "examples" / "plugin-yaml" / "Pulumi.yaml").read_text())

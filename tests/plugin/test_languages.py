@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from keyfactor_standins.command.process import running
 from tests.plugin.programs import ROOT, Program, environment, install, missing
+from tests.support.commands import fresh
 
 pytestmark = [pytest.mark.long, pytest.mark.engine, pytest.mark.timeout(900)]
 
@@ -29,7 +29,7 @@ def test_the_typescript_example_runs_on_an_sdk_that_the_cli_adds(home: Path, tmp
         pytest.skip(reason)
     folder = tmp_path / "example"
     shutil.copytree(ROOT / "examples" / "plugin-typescript", folder)
-    with running("--orchestrators", "12", "--seed", "3") as command:
+    with fresh(12, "--seed", "3") as command:
         program = Program(folder, command, home, name="reenroll-plugin-typescript")
         program.pulumi("package", "add", "keyfactor", stack=False, timeout=600)
         subprocess.run(["npx", "tsc", "--noEmit", "-p", "."], cwd=folder, env=program.env, check=True, timeout=300)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pulumi.runtime.proto import provider_pb2
 
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
+from tests.support.commands import fresh
 from tests.support.pluginhost import Plugin, PluginError, is_secret, plugin, raw, secret, struct
 
 
@@ -27,7 +28,7 @@ def test_a_missing_orchestrator_is_refused(reader: Plugin, identifier: str) -> N
 
 
 def test_several_with_the_same_machine_name_are_refused_and_named() -> None:
-    with running("--orchestrators", "2") as command:
+    with fresh(2) as command:
         command.world(change={one: {"client_machine": "twin"} for one in command.ids()})
         with plugin(command.environment()) as host, pytest.raises(PluginError) as refused:
             host.invoke("getOrchestrator", identifier="twin")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
+from tests.support.commands import fresh
 from tests.support.processes import wait_until
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
 
@@ -28,7 +29,7 @@ ids = @IDS
 
 @pytest.fixture
 def command() -> Iterator[Command]:
-    with running("--orchestrators", "12") as command:
+    with fresh(12) as command:
         yield command
 
 

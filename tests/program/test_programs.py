@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
+from tests.support.commands import fresh
 from tests.support.stacks import ROOT, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
@@ -21,7 +22,7 @@ Program = Callable[[Path], Stack]
 
 @pytest.fixture
 def command() -> Iterator[Command]:
-    with running("--orchestrators", "12") as command:
+    with fresh(12) as command:
         yield command
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
 from tests.program.rollouts import ROLLOUTS
 from tests.program.scenarios import fleet
 from tests.program.test_scenarios import played
+from tests.support.commands import fresh
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
@@ -19,7 +20,7 @@ real = pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI)
 
 @pytest.fixture
 def command() -> Iterator[Command]:
-    with running("--orchestrators", "12") as command:
+    with fresh(12) as command:
         yield command
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from keyfactor_standins.command.process import running
 from tests.program.scenarios import SCENARIOS, fleet
+from tests.support.commands import fresh
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
 
 START = "2031-03-01T06:00:00Z"
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
 
 
 def played(scenario: Callable[[Stack], None], engine: str, folder: Path) -> Stack:
-    with running("--orchestrators", "12") as command:
+    with fresh(12) as command:
         command.world(now=START)
         stack = Stack(engine, folder, command)
         scenario(stack)
@@ -41,7 +41,7 @@ def test_both_engines_agree(scenario: Callable[[Stack], None], tmp_path: Path) -
 @pytest.mark.skipif(REAL_PULUMI is None, reason=NO_REAL_PULUMI)
 def test_ignored_changes_of_the_members_leave_them_as_they_are(tmp_path: Path) -> None:
     """On the real engine alone: the stand-in refuses ignore_changes."""
-    with running("--orchestrators", "12") as command:
+    with fresh(12) as command:
         stack, ids = Stack("pulumi", tmp_path, command), command.ids()
         ignoring = ["orchestrator_ids"]
         stack.fleets(fleet("edge", ids[:2], ignore_changes=ignoring))

@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
 from tests.recipes.shell import Shell, project
+from tests.support.commands import fresh
 
 
 @pytest.fixture
 def command() -> Iterator[Command]:
     """A Command with six orchestrators."""
-    with running("--orchestrators", "6") as command:
+    with fresh(6) as command:
         yield command
 
 

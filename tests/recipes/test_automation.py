@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from examples.automation_api.__main__ import Environment, Outcome, error_line, run_all, table
-from keyfactor_standins.command.process import running
+from tests.support.commands import fresh
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, ROOT
 
 
@@ -65,7 +65,7 @@ def test_a_failure_is_told_by_the_line_that_has_the_reason(output: str, told: st
 def test_one_environment_that_fails_stops_no_other(tmp_path: Path) -> None:
     (tmp_path / "backend").mkdir()
     with ExitStack() as stack:
-        north, south = (stack.enter_context(running("--orchestrators", "3")) for _ in range(2))
+        north, south = (stack.enter_context(fresh(3)) for _ in range(2))
         south.faults(refused=south.ids()[:1])
         entries = [
             {

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
 from tests.recipes.shell import Shell, phases, project
+from tests.support.commands import fresh
 from tests.support.days import ERROR, Life, scheduled
 from tests.support.stacks import ROOT
 
@@ -21,7 +22,7 @@ DAY = 24 * 3600
 @pytest.fixture
 def command() -> Iterator[Command]:
     """A Command with twelve orchestrators, on a Monday morning."""
-    with running("--orchestrators", "12") as command:
+    with fresh(12) as command:
         command.world(now="2027-03-01T08:00:00Z")
         yield command
 

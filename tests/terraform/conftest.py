@@ -9,7 +9,8 @@ import pytest
 from keyfactor_standins.command.process import Command, running
 
 if TYPE_CHECKING:
-    from tests.support.plugin import Plugin
+    from tests.support.commands import fresh
+from tests.support.plugin import Plugin
 
 collect_ignore_glob = [] if find_spec("tf") else ["test_[!l]*.py"]
 
@@ -34,7 +35,7 @@ def reader(shared: Command, tmp_path_factory: pytest.TempPathFactory) -> "Iterat
 @pytest.fixture
 def command() -> Iterator[Command]:
     """A Command for one test."""
-    with running("--orchestrators", "12") as command:
+    with fresh(12) as command:
         yield command
 
 

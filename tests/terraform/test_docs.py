@@ -10,7 +10,7 @@ import pytest
 
 from keyfactor_provider.reenrollment.record import Phase
 from keyfactor_provider.terraform.provider import ADDRESS
-from keyfactor_standins.command.process import running
+from tests.support.commands import fresh
 from tests.support.modules import FIRST_FOUND, Module
 from tests.support.plugin import Plugin, plugin
 from tests.support.stacks import ROOT
@@ -71,7 +71,7 @@ def test_the_examples_of_a_page_apply(page: Path, tmp_path: Path) -> None:
     assert FIRST_FOUND is not None
     blocks = examples(page)
     assert blocks
-    with running("--orchestrators", "4") as command:
+    with fresh(4) as command:
         for number, example in enumerate(blocks):
             ids = sorted(set(GUIDS.findall(example)))
             command.world(
@@ -96,7 +96,7 @@ def test_the_examples_of_a_page_apply(page: Path, tmp_path: Path) -> None:
 @pytest.mark.engine
 def test_the_example_requests_the_rest_once_the_canary_is_complete(tmp_path: Path) -> None:
     assert FIRST_FOUND is not None
-    with running("--orchestrators", "12") as command:
+    with fresh(12) as command:
         edge = [agent["agent_id"] for agent in command.agents() if agent["client_machine"].startswith("edge")]
         module = Module(FIRST_FOUND, tmp_path / "example", command)
         module.write("terraform.tf.json", "")
@@ -114,7 +114,7 @@ def test_the_example_requests_the_rest_once_the_canary_is_complete(tmp_path: Pat
 @pytest.mark.engine
 def test_the_module_of_the_example_fails_an_apply_with_rejected_members(tmp_path: Path) -> None:
     assert FIRST_FOUND is not None
-    with running("--orchestrators", "4") as command:
+    with fresh(4) as command:
         ids = command.ids()[:2]
         module = Module(FIRST_FOUND, tmp_path / "example", command)
         shutil.copytree(ROOT / "examples" / "terraform" / "fleet", module.folder / "fleet")

@@ -12,8 +12,9 @@ import pytest
 
 from keyfactor_provider.plugin.names import ARGUMENTS
 from keyfactor_standins.command import environment
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
 from tests.support import pluginhost
+from tests.support.commands import fresh
 from tests.support.modules import BINARIES, Module
 from tests.support.plugin import Resource, plugin
 from tests.support.stacks import NO_REAL_PULUMI, REAL_PULUMI, Stack
@@ -149,7 +150,7 @@ def test_every_path_requests_and_records_the_same(
     # With `auto`, the calls that one fleet makes would depend on which other one was accepted before.
     fixed = {"KEYFACTOR_STATUS_ENCODING": "integer"}
     monkeypatch.setattr(Command, "environment", lambda self: environment(self.said) | fixed)
-    with running("--orchestrators", str(len(ROWS) * _SIZE)) as command:
+    with fresh(len(ROWS) * _SIZE) as command:
         cast, run = _Cast(command), path(command, tmp_path)
         for place in range(max(map(len, ROWS.values()))):
             steps = {row: each[place] for row, each in enumerate(ROWS.values()) if place < len(each)}

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from keyfactor_provider.reenrollment.state import from_state
-from keyfactor_standins.command.process import Command, running
+from keyfactor_standins.command.process import Command
+from tests.support.commands import fresh
 from tests.support.stacks import ENGINES, Stack
 
 DATA = Path(__file__).resolve().parents[1] / "cli" / "data"
@@ -22,7 +23,7 @@ needs_tf = pytest.mark.skipif(find_spec("tf") is None, reason="the library of th
 
 @pytest.fixture
 def command() -> Iterator[Command]:
-    with running("--orchestrators", "0") as started:
+    with fresh(0) as started:
         yield started
 
 
