@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from keyfactor_standins.command.process import Command, running
+from tests.support.commands import fresh
 
 if TYPE_CHECKING:
-    from tests.support.commands import fresh
-from tests.support.plugin import Plugin
+    from tests.support.plugin import Plugin
 
 collect_ignore_glob = [] if find_spec("tf") else ["test_[!l]*.py"]
 
