@@ -43,10 +43,14 @@ def _starts_processes(module: ModuleType) -> bool:
 
 @pytest.fixture(autouse=True)
 def _empty_environment(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A test sees none of the user's settings and proxies, and has an empty home, which this returns."""
+    """A test sees none of the user's settings and proxies, and has an empty home, which this returns.
+
+    What it starts writes no bytecode: Python takes a program that was rewritten in the same second for the one before.
+    """
     for name in list(os.environ):
         if name.startswith(("KEYFACTOR_", "PULUMI_")) or name.lower().endswith("_proxy") or name == "COLUMNS":
             monkeypatch.delenv(name)
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("STANDIN_SALT_VERSION", "quick")
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
