@@ -204,18 +204,21 @@ def a_fleet_deleted_before_it_is_replaced_clears_the_flags_and_requests_them_ane
 
 def a_member_moved_between_fleets_keeps_its_request(stack: Stack) -> None:
     ids = stack.command.ids()[:4]
-    stack.fleets(fleet("one", ids[:2]), fleet("two", ids[2:]))
+    stack.fleets(fleet("one", ids[:2]), fleet("two", ids[2:], after=["one"]))
     stack.run("up")
-    stack.fleets(fleet("one", ids[:1]), fleet("two", ids[1:]))
-    ran = stack.run("up")
-    assert ran.exit_code == 0
-    assert {stack.command.flags()[each] for each in ids} == {"Requested"}
-    assert stack.phases("two") == dict.fromkeys(ids[1:], "pending")
+    # The fleet that it leaves goes first, and then the one that it comes to.
+    for first in (1, 2):
+        stack.fleets(fleet("one", ids[:first]), fleet("two", ids[first:], after=["one"]))
+        ran = stack.run("up")
+        assert ran.exit_code == 0
+        assert {stack.command.flags()[each] for each in ids} == {"Requested"}
+        assert stack.phases("one") == dict.fromkeys(ids[:first], "pending")
+        assert stack.phases("two") == dict.fromkeys(ids[first:], "pending")
 
 
 def one_orchestrator_in_two_fleets_is_refused_in_preview(stack: Stack) -> None:
     ids = stack.command.ids()[:3]
-    stack.fleets(fleet("one", ids[:2]), fleet("two", ids[1:]))
+    stack.fleets(fleet("one", ids[:2]), fleet("two", ids[1:], after=["one"]))
     ran = stack.run("preview")
     assert ran.exit_code == 1
     assert ran.says(ids[1], "also in one", "resource 'two'")
@@ -255,7 +258,7 @@ def each_of_several_fleets_that_fail_at_once_names_its_own(stack: Stack) -> None
     ids = stack.command.ids()[:3]
     stack.fleets(*(fleet(f"fleet-{number}", [each]) for number, each in enumerate(ids)))
     # Each of the others is under way by the time that the first one fails.
-    slow = {"on": "POST", "act": "delay", "seconds": 1.0}
+    slow = {"on": "POST", "act": "delay", "seconds": 2.0}
     stack.command.faults(refused=ids, faults=[slow])
     ran = stack.run("up")
     assert ran.exit_code == 1
