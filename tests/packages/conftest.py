@@ -32,7 +32,9 @@ class Environment:
 
     def run(self, *line: str, **more: str) -> "subprocess.CompletedProcess[str]":
         """Run a command of this environment, outside the checkout, with these additional variables."""
-        kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        # What the installers have not compiled is compiled by the first command, and not by each again.
+        dropped = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+        kept = {name: value for name, value in os.environ.items() if name not in dropped}
         path = os.pathsep.join([str(self.folder / "bin"), os.environ["PATH"]])
         return subprocess.run(
             [str(self.folder / "bin" / line[0]), *line[1:]],
