@@ -9,18 +9,6 @@ from keyfactor_provider.errors import ProviderError
 from keyfactor_standins.command.process import Command, running
 from tests.support.clients import Lab
 
-NO_FAULTS: dict[str, Any] = {
-    "faults": [],
-    "refused": [],
-    "rejected": [],
-    "page_cap": 0,
-    "status_contract": "lenient",
-    "denied": [],
-    "token_life": 300,
-    "form_only": False,
-    "revoke_tokens": True,
-}
-
 SECRETS: set[str] = set()
 """The secrets of the stand-in, once it runs."""
 
@@ -35,10 +23,8 @@ def _standin() -> Iterator[Command]:
 @pytest.fixture
 def command(_standin: Command) -> Command:
     """The stand-in, with twelve approved orchestrators and nothing wrong."""
-    _standin.faults(**NO_FAULTS)
-    _standin.world(remove=_standin.ids())
+    _standin.clear()
     _standin.world(populate=12)
-    _standin.forget()
     return _standin
 
 
